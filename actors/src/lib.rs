@@ -1,1 +1,4 @@
-//! Placeholder
+//! Who speaks, and what they decide.
+
+pub mod port;
+pub mod protocol;

@@ -1,0 +1,23 @@
+//! Every decision of the runtime, made where nothing can interfere with it.
+//!
+//! A protocol is a value that is told things and asks for things. It does not wait, look at a clock, roll dice that
+//! it was not given, open a socket or iterate a hash map: the same inputs at the same instants give the same actions,
+//! in a test, in the simulator and in production. All have one shape:
+//!
+//! ```text
+//!   world ──► actor ──(now, Input)──► protocol.handle ──(Action, Action, …)──► actor ──► world
+//!             one `match` on Action
+//! ```
+//!
+//! * [`restart`]: what a supervisor does when a child starts, fails or ends.
+//!
+//! Shared by them: [`Now`], [`Dice`] and [`Backoff`].
+
+mod backoff;
+mod dice;
+mod now;
+pub mod restart;
+
+pub use backoff::Backoff;
+pub use dice::Dice;
+pub use now::Now;

@@ -1,0 +1,3 @@
+//! The promises of the protocols, tried on arbitrary inputs.
+
+mod restart;
