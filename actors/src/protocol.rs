@@ -17,6 +17,8 @@ mod backoff;
 mod dice;
 mod now;
 pub mod restart;
+pub mod routing;
+pub mod task;
 
 pub use backoff::Backoff;
 pub use dice::Dice;
