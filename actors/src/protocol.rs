@@ -9,12 +9,14 @@
 //!             one `match` on Action
 //! ```
 //!
+//! * [`membership`]: who is in the cluster, and which agents live where.
 //! * [`restart`]: what a supervisor does when a child starts, fails or ends.
 //!
 //! Shared by them: [`Now`], [`Dice`] and [`Backoff`].
 
 mod backoff;
 mod dice;
+pub mod membership;
 mod now;
 pub mod restart;
 pub mod routing;

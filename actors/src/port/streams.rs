@@ -33,7 +33,13 @@ pub trait Streams: Send + Sync + 'static {
     async fn delete_consumer(&self, stream: &str, name: &str) -> Result<(), StreamError>;
 
     /// Reads up to `max` stored messages whose subject matches `filter`, from sequence `from` on, without consuming.
-    async fn read(&self, stream: &str, filter: &str, from: Sequence, max: usize) -> Result<Vec<Stored>, StreamError>;
+    async fn read(
+        &self,
+        stream: &str,
+        filter: &str,
+        from: Sequence,
+        max: usize,
+    ) -> Result<Vec<Stored>, StreamError>;
 
     /// Follows a stream live: everything that matches `filter`, from `start` on, in order, without acknowledgements.
     async fn tail(&self, stream: &str, filter: &str, start: Start) -> Result<Box<dyn Tail>, StreamError>;
@@ -101,7 +107,13 @@ pub trait Bucket: Send + Sync {
     ///
     /// # Errors
     /// [`StreamError::WrongRevision`] when it does not.
-    async fn put(&self, key: &str, value: Bytes, expect: Expect, ttl: Option<Duration>) -> Result<Revision, StreamError>;
+    async fn put(
+        &self,
+        key: &str,
+        value: Bytes,
+        expect: Expect,
+        ttl: Option<Duration>,
+    ) -> Result<Revision, StreamError>;
 
     /// Removes a key when `expect` holds. Removing a key that is not there is not an error under [`Expect::Any`].
     async fn delete(&self, key: &str, expect: Expect) -> Result<(), StreamError>;
@@ -338,7 +350,9 @@ pub enum StreamError {
     #[error("{0}")]
     Invalid(String),
     /// What exists under this name differs in something that can't be changed in place.
-    #[error("{name} exists with another {field}: it is {is}, {wanted} was asked for, and it can't be changed in place")]
+    #[error(
+        "{name} exists with another {field}: it is {is}, {wanted} was asked for, and it can't be changed in place"
+    )]
     Conflict {
         /// The stream or consumer.
         name: String,

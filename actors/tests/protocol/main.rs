@@ -1,3 +1,4 @@
 //! The promises of the protocols, tried on arbitrary inputs.
 
+mod membership;
 mod restart;
