@@ -17,11 +17,13 @@
 use std::fmt;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::wire::DecodeError;
 
 /// How a body is compressed. On the wire it is its [`code`](Encoding::code).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(from = "u8", into = "u8")]
 pub enum Encoding {
     /// As it is.
     #[default]
@@ -46,6 +48,12 @@ impl Encoding {
             Self::Zstd => 2,
             Self::Unknown(code) => code,
         }
+    }
+}
+
+impl From<Encoding> for u8 {
+    fn from(encoding: Encoding) -> Self {
+        encoding.code()
     }
 }
 
