@@ -1,1 +1,3 @@
-//! Placeholder
+//! The actors: for now only their ports.
+#![allow(missing_docs)]
+pub mod port;

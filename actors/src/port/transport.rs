@@ -78,7 +78,9 @@ pub enum TransportError {
         bound: usize,
     },
     /// The frame is larger than a frame may be.
-    #[error("a frame of {size} bytes is larger than the {max} that may be sent; split the body, or store it and send its name")]
+    #[error(
+        "a frame of {size} bytes is larger than the {max} that may be sent; split the body, or store it and send its name"
+    )]
     TooLarge {
         /// Its size in bytes.
         size: usize,
