@@ -341,6 +341,20 @@ impl Router {
         self.0.tasks.workers_changed();
     }
 
+    /// Ends when no agent of this node has anything pending.
+    pub async fn quiet(&self) {
+        while self.accounts().pending > 0 {
+            for cell in self.0.registry.cells() {
+                cell.mailbox.idle().await;
+            }
+        }
+    }
+
+    /// Which life of this node this is: the time of its start, in milliseconds since 1970.
+    pub fn incarnation(&self) -> u64 {
+        self.0.incarnation
+    }
+
     /// Tells everyone who watched an incarnation how it ended.
     pub(crate) fn tell_watchers(&self, cell: &AgentCell, incarnation: u64, exit: &Exit, watchers: Vec<Watcher>) {
         for watcher in watchers {
