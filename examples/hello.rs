@@ -6,14 +6,9 @@ use connectome::prelude::*;
 #[message(name = "greet", reply = String)]
 struct Greet(String);
 
-#[derive(Default)]
+#[derive(Agent)]
+#[agent(handles(Greet))]
 struct Greeter;
-
-impl Agent for Greeter {
-    fn handles(table: &mut Table<Self>) {
-        table.on::<Greet>();
-    }
-}
 
 impl Handle<Greet> for Greeter {
     async fn handle(&mut self, Greet(name): Greet, ctx: &mut Context<'_>) -> Result<String, HandlerError> {
@@ -21,11 +16,10 @@ impl Handle<Greet> for Greeter {
     }
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let node = Node::start(Config::in_memory()).await?;
-    let greeter = node.spawn("greeter", Greeter::default).await?;
+    let greeter = node.spawn("greeter", || Greeter).await?;
     println!("{}", greeter.call(Greet("Ada".into())).await?);
-    node.stop().await;
-    Ok(())
+    Ok(node.stop().await)
 }

@@ -47,7 +47,7 @@ mod tree;
 
 pub use agent::{Agent, Handle, Table};
 pub use agent_ref::AgentRef;
-pub use connectome_derive::Message;
+pub use connectome_derive::{Agent, Message};
 pub use context::{BACKGROUND_MAX, Context, Timer};
 pub use dead_letters::{Buried, DEAD_LETTERS_KEPT, DeadLetter, Reason};
 pub use error::{CallError, HandlerError};

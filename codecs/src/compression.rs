@@ -170,8 +170,12 @@ fn unpack_lz4(body: &[u8], limit: usize) -> Result<Bytes, DecodeError> {
     )
 }
 
+/// RFC 8878, section 3.1.1: what a frame begins with. Skippable frames begin otherwise, and hold nothing.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
 fn unpack_zstd(body: &[u8], limit: usize) -> Result<Bytes, DecodeError> {
-    let size = zstd::zstd_safe::get_frame_content_size(body).ok().flatten();
+    let size = Some(body).filter(|body| body.starts_with(&ZSTD_MAGIC));
+    let size = size.and_then(|body| zstd::zstd_safe::get_frame_content_size(body).ok().flatten());
     let Some(size) = size.and_then(|size| usize::try_from(size).ok()) else {
         return Err(damaged(
             Encoding::Zstd,

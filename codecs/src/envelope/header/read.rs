@@ -109,8 +109,12 @@ impl Fields<'_, '_> {
         field: &'static str,
         read: impl FnOnce(&mut Self, &'static str) -> Result<T, DecodeError>,
     ) -> Result<T, DecodeError> {
-        self.optional(key, field, read)?
-            .ok_or_else(|| DecodeError::field(field, format!("missing; send it with key {key}")))
+        self.optional(key, field, read)?.ok_or_else(|| {
+            DecodeError::field(
+                field,
+                format!("missing in its place; send it with key {key}, keys rising"),
+            )
+        })
     }
 
     fn uint(&mut self, field: &'static str) -> Result<u64, DecodeError> {
