@@ -16,12 +16,10 @@
 
 mod backoff;
 mod dice;
-pub mod lease;
 pub mod membership;
 mod now;
 pub mod restart;
 pub mod routing;
-pub mod task;
 
 pub use backoff::Backoff;
 pub use dice::Dice;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connectome_actors::port::{Start, StreamError};
+use connectome_actors::port::{KeyStore, KeyStoreError, Start, StreamError};
 use connectome_actors::protocol::membership::Timing;
 use connectome_actors::{
     Accounts, Agent, AgentRef, AgentSpec, DeadLetter, EventFilter, EventListener, Heard, Message, NodeState, Ports,
@@ -15,9 +15,9 @@ use connectome_codecs::{AgentName, Fact, NodeId, ParseError, Sequence, TaskId};
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::Config;
-use crate::keystore::{FileKeys, KeyError};
+use crate::keystore::MemoryKeys;
 use crate::streams::Embedded;
-use crate::transport::Hub;
+use crate::transport::local::{Hub, JoinError};
 use crate::world::SystemWorld;
 
 /// How a node is made of given ports: everything in [`Config`] that is not about making the ports.
@@ -50,7 +50,13 @@ impl Default for Drain {
 pub enum NodeError {
     /// The keys could not be had.
     #[error(transparent)]
-    Keys(#[from] KeyError),
+    Keys(#[from] KeyStoreError),
+    /// The operating system gave no randomness.
+    #[error("the operating system gave no randomness: {0}")]
+    World(#[from] std::io::Error),
+    /// Another node of this key has joined already.
+    #[error(transparent)]
+    Join(#[from] JoinError),
     /// The store could not be opened.
     #[error(transparent)]
     Store(#[from] StreamError),
@@ -103,10 +109,10 @@ impl Node {
     /// # Errors
     /// [`NodeError`]: the text names what was wrong and what would be right.
     pub async fn start(config: Config) -> Result<Node, NodeError> {
-        let world = Arc::new(SystemWorld::new());
-        let keys = Arc::new(FileKeys::open(&config)?);
-        let transport = Arc::new(Hub::new().join(connectome_actors::port::KeyStore::node_id(&*keys)));
-        let streams = Arc::new(Embedded::for_config(&config, world.clone())?);
+        let world = Arc::new(SystemWorld::new()?);
+        let keys = Arc::new(MemoryKeys::random("node")?);
+        let transport = Arc::new(Hub::new().join(keys.node_id())?);
+        let streams = Arc::new(Embedded::in_memory(world.clone()));
         Node::start_with(Ports { world, keys, transport, streams }, config.node_options()).await
     }
 
@@ -257,7 +263,6 @@ impl Node {
         drop(timeout_at(deadline, self.router().quiet()).await);
         self.tree.stop().await;
         self.ports.transport.close().await;
-        self.ports.streams.flush().await;
     }
 
     /// Ends when the node has stopped: because it was asked to, or because its machinery crashed more often than it may.
