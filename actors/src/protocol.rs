@@ -9,17 +9,21 @@
 //!             one `match` on Action
 //! ```
 //!
+//! * [`lease`]: ownership that is taken, renewed, lost and fenced.
 //! * [`membership`]: who is in the cluster, and which agents live where.
 //! * [`restart`]: what a supervisor does when a child starts, fails or ends.
+//! * [`task`]: the life of a task, from its submission to one of its ends.
 //!
 //! Shared by them: [`Now`], [`Dice`] and [`Backoff`].
 
 mod backoff;
 mod dice;
+pub mod lease;
 pub mod membership;
 mod now;
 pub mod restart;
 pub mod routing;
+pub mod task;
 
 pub use backoff::Backoff;
 pub use dice::Dice;
