@@ -1,0 +1,33 @@
+//! Small documents for the tests of this example.
+
+use crate::corpus::Document;
+use crate::language::{Kind, Language};
+
+/// A document of Markdown.
+pub fn markdown(text: &str) -> Document {
+    document(0, Kind::Markdown, text)
+}
+
+/// A document of Rust.
+pub fn source(text: &str) -> Document {
+    document(0, Kind::Source(Language::Rust), text)
+}
+
+/// A corpus of Markdown documents.
+pub fn corpus(texts: &[&str]) -> Vec<Document> {
+    texts
+        .iter()
+        .enumerate()
+        .map(|(index, text)| document(index, Kind::Markdown, text))
+        .collect()
+}
+
+fn document(index: usize, kind: Kind, text: &str) -> Document {
+    Document {
+        index,
+        path: format!("{index}.md"),
+        kind,
+        title: format!("Document {index}"),
+        text: text.to_owned(),
+    }
+}

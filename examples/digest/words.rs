@@ -1,0 +1,195 @@
+//! Splits text into words that can be counted: `MessageHandler` is two, `agents` and `agent` are one.
+//!
+//! Words are Unicode's, cut further at case and underscores, lower-cased, plurals folded. Grammar, numbers
+//! and noise are passed over. Counting is in `terms`.
+
+use unicode_segmentation::UnicodeSegmentation;
+
+use crate::stop_words;
+
+/// The longest word that is counted, in bytes: beyond it are keys, paths and encoded data.
+const WORD_BYTES_MAX: usize = 40;
+
+/// The shortest plural that is folded, in bytes: `gas` and `bus` are no plurals.
+const PLURAL_BYTES_MIN: usize = 4;
+
+/// From this length, in bytes, a word of hexadecimal digits with a decimal one among them is a hash.
+const HASH_BYTES_MIN: usize = 6;
+
+/// What stands between two words that still belong together: `work queue`, `work_queue`, `work::queue`.
+const JOINTS: &[&str] = &["", " ", "_", "-", "::"];
+
+/// One countable word.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Word<'t> {
+    /// What it is counted as.
+    pub term: String,
+    /// Where it stands in the text, in bytes.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+    /// Whether it follows the word before it directly, so that both may form a phrase.
+    pub joined: bool,
+    /// How it is written there.
+    pub written: &'t str,
+}
+
+/// The countable words of `text`, in order. In source code the languages' reserved words are passed over too.
+pub fn words(text: &str, is_source: bool) -> impl Iterator<Item = Word<'_>> {
+    let mut previous_end = None;
+    text.unicode_word_indices()
+        .flat_map(|(at, run)| pieces(run).map(move |(from, piece)| (at + from, piece)))
+        .filter_map(move |(start, written)| {
+            let term = term_of(written, is_source)?;
+            let end = start + written.len();
+            let joined = previous_end.is_some_and(|before: usize| JOINTS.contains(&&text[before..start]));
+            previous_end = Some(end);
+            Some(Word {
+                term,
+                start,
+                end,
+                joined,
+                written,
+            })
+        })
+}
+
+/// How many words a person would count.
+pub fn length(text: &str) -> usize {
+    text.unicode_words().count()
+}
+
+/// The parts of one Unicode word: cut at what is neither letter, digit nor apostrophe, and where case rises.
+fn pieces(run: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut rest = run;
+    std::iter::from_fn(move || {
+        let trimmed = rest.trim_start_matches(is_separator);
+        let end = piece_end(trimmed)?;
+        let at = run.len() - trimmed.len();
+        rest = &trimmed[end..];
+        Some((at, &trimmed[..end]))
+    })
+}
+
+fn piece_end(text: &str) -> Option<usize> {
+    let mut before = text.chars().next()?;
+    let mut letters = text.char_indices().skip(1).peekable();
+    while let Some((at, letter)) = letters.next() {
+        let next_is_lower = letters.peek().is_some_and(|(_, next)| next.is_lowercase());
+        let case_rises =
+            letter.is_uppercase() && (before.is_lowercase() || (before.is_uppercase() && next_is_lower));
+        if is_separator(letter) || case_rises {
+            return Some(at);
+        }
+        before = letter;
+    }
+    Some(text.len())
+}
+
+fn is_separator(letter: char) -> bool {
+    !letter.is_alphanumeric() && letter != '\'' && letter != '’'
+}
+
+/// What a written word is counted as, or `None` when it says nothing.
+fn term_of(written: &str, is_source: bool) -> Option<String> {
+    if written.len() > WORD_BYTES_MAX || !written.contains(char::is_alphabetic) {
+        return None;
+    }
+    let word = written.to_lowercase().replace('’', "'");
+    if stop_words::is_english(&word) || (is_source && stop_words::is_reserved(&word)) || is_noise(&word) {
+        return None;
+    }
+    Some(singular(word))
+}
+
+/// Single letters, hashes, and words that are mostly digits.
+fn is_noise(word: &str) -> bool {
+    let digits = word.bytes().filter(u8::is_ascii_digit).count();
+    let is_hash =
+        digits > 0 && word.len() >= HASH_BYTES_MIN && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    word.len() == 1 || is_hash || digits * 2 > word.len()
+}
+
+/// Folds English plurals and possessives. It may leave what is no word (`boxe`): readers see the written form.
+fn singular(mut word: String) -> String {
+    if let Some(owner) = word.strip_suffix("'s") {
+        word.truncate(owner.len());
+    }
+    if word.len() < PLURAL_BYTES_MIN
+        || !word.ends_with('s')
+        || ["ss", "us", "is"].iter().any(|end| word.ends_with(end))
+    {
+        return word;
+    }
+    word.pop();
+    if word.len() > PLURAL_BYTES_MIN && word.ends_with("ie") {
+        word.truncate(word.len() - 2);
+        word.push('y');
+    }
+    word
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn terms(text: &str, is_source: bool) -> Vec<String> {
+        words(text, is_source).map(|word| word.term).collect()
+    }
+
+    #[test]
+    fn identifiers_are_split_and_plurals_folded() {
+        // Property: one idea is one term, however it is written.
+        assert_eq!(
+            terms("MessageHandlers message_handler HTTPServer", false).join(" "),
+            "message handler message handler http server"
+        );
+        assert_eq!(
+            terms("queries boxes status class node's", false).join(" "),
+            "query boxe status class node"
+        );
+    }
+
+    #[test]
+    fn grammar_numbers_and_noise_are_passed_over() {
+        // Property: what is left says something; reserved words count in prose and not in source.
+        assert_eq!(
+            terms("the 3.14 of a 9f8e7d6c x 1234ab", false),
+            Vec::<String>::new()
+        );
+        assert_eq!(terms("fn send(&mut self)", true), ["send"]);
+        assert_eq!(terms("a string theory", false), ["string", "theory"]);
+    }
+
+    #[test]
+    fn phrases_need_words_that_touch() {
+        // Property: punctuation between two words keeps them apart; joints do not.
+        let joined: Vec<bool> = words("work queue. work_queue tokio::spawn f(x1) JetStream", false)
+            .map(|it| it.joined)
+            .collect();
+        assert_eq!(joined, [false, true, false, true, true, true, false, false, true]);
+    }
+
+    #[test]
+    fn scripts_without_spaces_have_words_too() {
+        // Property: an ideograph is a word, and neighbours may form a phrase.
+        let found: Vec<_> = words("消息队列", false).map(|it| (it.term, it.joined)).collect();
+        assert_eq!(found.len(), 4);
+        assert!(found[1..].iter().all(|(_, joined)| *joined));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_can_be_split(text in any::<String>(), is_source in any::<bool>()) {
+            // Property: words lie in the text, in order, and none is empty.
+            let mut before = 0;
+            for word in words(&text, is_source) {
+                prop_assert!(word.start >= before && word.end > word.start && !word.term.is_empty());
+                prop_assert_eq!(&text[word.start..word.end], word.written);
+                before = word.end;
+            }
+        }
+    }
+}
