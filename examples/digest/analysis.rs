@@ -109,7 +109,6 @@ pub enum Difference {
 
 /// A part of a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant is the field it names")]
 pub enum Field {
     Identity,
     Words,

@@ -46,11 +46,37 @@ impl Block {
 
 /// The prose of a document, in its order.
 pub fn blocks(document: &Document) -> Vec<Block> {
-    match document.kind {
+    let blocks = match document.kind {
         Kind::Prose => plain(&document.text),
         Kind::Markdown => markdown::blocks(&document.text),
         Kind::Source(language) => comments::blocks(&document.text, language.marks()),
+    };
+    without_licence(blocks)
+}
+
+/// Leaves out what stands under "License" and "Contribution": the same words end thousands of documents, and
+/// short ones would be neighbours by them. A document that is nothing else is kept whole.
+fn without_licence(blocks: Vec<Block>) -> Vec<Block> {
+    let mut in_licence = false;
+    let is_subject = |block: &Block| {
+        let heading = block.text.to_lowercase();
+        if block.role == Role::Heading {
+            in_licence = ["license", "licence", "contribution"]
+                .iter()
+                .any(|name| heading.starts_with(name));
+        }
+        !in_licence
+    };
+    let keep: Vec<bool> = blocks.iter().map(is_subject).collect();
+    let has_sentences = |(block, keep): (&Block, &bool)| *keep && block.role != Role::Heading;
+    if !blocks.iter().zip(&keep).any(has_sentences) {
+        return blocks;
     }
+    blocks
+        .into_iter()
+        .zip(keep)
+        .filter_map(|(block, keep)| keep.then_some(block))
+        .collect()
 }
 
 /// What a document calls itself, if it does. A program does not: its file's name is the better title.
@@ -60,7 +86,20 @@ pub fn title(kind: Kind, text: &str) -> Option<String> {
         Kind::Markdown => markdown::title(text),
         Kind::Source(_) => None,
     }?;
-    Some(shorten(&title, TITLE_CHARS_MAX))
+    names_something(&title).then(|| shorten(&title, TITLE_CHARS_MAX))
+}
+
+/// A change log that begins with its latest version has no title.
+fn names_something(title: &str) -> bool {
+    let first = title
+        .split(' ')
+        .next()
+        .unwrap_or_default()
+        .trim_matches(|letter: char| letter.is_ascii_punctuation());
+    let is_number = first
+        .trim_start_matches(['v', 'V'])
+        .starts_with(|letter: char| letter.is_ascii_digit());
+    !is_number && !["unreleased", "version"].contains(&first.to_lowercase().as_str())
 }
 
 /// `text` within `chars_max` characters, cut between words and marked where it is cut.
@@ -159,6 +198,24 @@ mod tests {
             Some("MIT License")
         );
         assert_eq!(title(Kind::Prose, "It begins with a sentence."), None);
+        assert_eq!(title(Kind::Markdown, "# v1.2.3 (today)"), None);
+        assert_eq!(title(Kind::Markdown, "# [Unreleased]"), None);
+    }
+
+    #[test]
+    fn a_licence_is_left_out_unless_it_is_all() {
+        // Property: what stands under "License" is not the subject, except in a licence.
+        let lines = |text| {
+            without_licence(markdown::blocks(text))
+                .into_iter()
+                .map(|it| it.text)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            lines("# A\n\nSubject.\n\n## License\n\nMIT.\n\n## B\n\nMore."),
+            ["A", "Subject.", "B", "More."]
+        );
+        assert_eq!(lines("# License\n\nMIT."), ["License", "MIT."]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! read is reported and skipped; only a path that yields nothing at all is an error. What a document says
 //! is the business of `blocks`.
 
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,9 @@ pub const CORPUS_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// How far a file is searched for a zero byte, which text does not have: what git looks at.
 const BINARY_PROBE_BYTES: usize = 8_000;
+
+/// The most folders that are added to a title: three still fit its line.
+const FOLDERS_MAX: usize = 3;
 
 /// Directories that hold what was made or fetched, not written.
 const NOT_WRITTEN: &[&str] = &["target", "node_modules", "__pycache__"];
@@ -273,20 +277,44 @@ fn name_of(path: &str) -> String {
     path.rsplit('/').next().unwrap_or(path).to_owned()
 }
 
-/// Adds the folder to a title that several documents share: nobody can choose among ten "Changelog".
+/// Adds folders to a title that several documents share, as few as tell them apart: nobody can choose among
+/// ten "Changelog".
 fn tell_apart(documents: &mut [Document]) {
-    let mut shared = std::collections::HashMap::<String, usize>::new();
+    let mut shared = HashMap::<String, Vec<usize>>::new();
     for document in documents.iter() {
-        *shared.entry(document.title.clone()).or_default() += 1;
+        shared
+            .entry(document.title.clone())
+            .or_default()
+            .push(document.index);
     }
-    for document in documents
-        .iter_mut()
-        .filter(|document| shared[&document.title] > 1)
-    {
-        if let Some(folder) = document.path.rsplit('/').nth(1) {
-            document.title = format!("{} · {folder}", document.title);
+    for (_, group) in shared.into_iter().filter(|(_, group)| group.len() > 1) {
+        let depth = (1..FOLDERS_MAX)
+            .find(|depth| are_distinct(&group, documents, *depth))
+            .unwrap_or(FOLDERS_MAX);
+        for index in group {
+            let document = &mut documents[index];
+            if let Some(folders) = folders(&document.path, depth) {
+                document.title = format!("{} · {folders}", document.title);
+            }
         }
     }
+}
+
+fn are_distinct(group: &[usize], documents: &[Document], depth: usize) -> bool {
+    let mut seen = HashSet::new();
+    group
+        .iter()
+        .all(|index| seen.insert(folders(&documents[*index].path, depth)))
+}
+
+/// The last `depth` folders above a file, if it is in one.
+fn folders(path: &str, depth: usize) -> Option<&str> {
+    let (above, _) = path.rsplit_once('/')?;
+    let from = above
+        .rmatch_indices('/')
+        .nth(depth - 1)
+        .map_or(0, |(at, _)| at + 1);
+    Some(&above[from..])
 }
 
 #[cfg(test)]
@@ -375,10 +403,16 @@ mod tests {
     #[test]
     fn shared_titles_are_told_apart_and_the_fingerprint_follows_the_text() {
         // Property: two "Changelog" are distinguishable; a changed byte changes the corpus fingerprint.
-        let root = tree(&[("x/a.md", b"# Changelog\n"), ("y/a.md", b"# Changelog\n")]);
+        let root = tree(&[
+            ("x/a.md", b"# Changelog\n"),
+            ("y/a.md", b"# Changelog\n"),
+            ("x/s/z.rs", b"z"),
+            ("y/s/z.rs", b"z"),
+        ]);
         let before = read(root.path()).unwrap();
         assert_eq!(before.documents[0].title, "Changelog · x");
-        assert_eq!(before.documents[1].title, "Changelog · y");
+        assert_eq!(before.documents[1].title, "z.rs · x/s");
+        assert_eq!(before.documents[2].title, "Changelog · y");
         fs::write(root.path().join("x/a.md"), "# Changelog.\n").unwrap();
         assert_ne!(read(root.path()).unwrap().fingerprint(), before.fingerprint());
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::idf::{self, Vocabulary};
+use crate::idf::Vocabulary;
 use crate::terms::{Tallied, Tally};
 
 /// How many keywords a document has: what an eye takes in at once.
@@ -10,6 +10,9 @@ pub const KEYWORDS_MAX: usize = 8;
 
 /// A word this often within one phrase, in parts of its count, is told by the phrase.
 const TOLD_BY_PHRASE: f32 = 0.5;
+
+/// How much rarer than its words a phrase may count.
+const PHRASE_RARITY_MAX: f32 = 1.3;
 
 /// In how many keywords the same word may occur: variety tells more than `index size`, `index build`, `index x`.
 const SAME_WORD_MAX: usize = 2;
@@ -24,10 +27,19 @@ pub fn keywords(tally: &Tally<'_>, vocabulary: &Vocabulary) -> Vec<(String, f32)
             told.get(it.term.as_str())
                 .is_none_or(|phrase| (*phrase as f32) < it.count as f32 * TOLD_BY_PHRASE)
         })
-        .map(|it| (it, idf::weight(it.count, vocabulary.idf(&it.term))))
+        .map(|it| (it, (it.count as f32).sqrt() * rarity(&it.term, vocabulary)))
         .collect();
     weighed.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.term.cmp(&b.0.term)));
     choose(&weighed)
+}
+
+/// How rare a term is. A phrase is always rarer than its words, so theirs bound it.
+fn rarity(term: &str, vocabulary: &Vocabulary) -> f32 {
+    let Some((first, second)) = term.split_once(' ') else {
+        return vocabulary.idf(term);
+    };
+    let of_words = (vocabulary.idf(first) + vocabulary.idf(second)) / 2.0;
+    vocabulary.idf(term).min(of_words * PHRASE_RARITY_MAX)
 }
 
 /// For each word, the count of the most frequent phrase that holds it.
@@ -76,9 +88,11 @@ mod tests {
     fn keywords_of(texts: &[&str]) -> Vec<Vec<String>> {
         let documents = corpus(texts);
         let mut gathering = Gathering::default();
-        documents
-            .iter()
-            .for_each(|document| drop(gathering.add(document.index, count(document))));
+        assert!(
+            documents
+                .iter()
+                .all(|document| gathering.add(document.index, count(document)))
+        );
         let (vocabulary, _) = gathering.finish();
         let names = |document| {
             let blocks = blocks::blocks(document);

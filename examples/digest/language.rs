@@ -20,7 +20,6 @@ pub enum Kind {
 
 /// A programming language whose comments we can find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each variant is the language it names")]
 pub enum Language {
     Rust,
     C,

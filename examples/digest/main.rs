@@ -22,6 +22,7 @@ mod terms;
 #[cfg(test)]
 mod testing;
 mod words;
+mod worth;
 
 use std::process::ExitCode;
 use std::time::Instant;

@@ -11,10 +11,8 @@ const OPTIONS: Options = Options::ENABLE_TABLES
     .union(Options::ENABLE_FOOTNOTES)
     .union(Options::ENABLE_STRIKETHROUGH)
     .union(Options::ENABLE_TASKLISTS)
+    .union(Options::ENABLE_GFM)
     .union(Options::ENABLE_YAML_STYLE_METADATA_BLOCKS);
-
-/// How many headings are looked at for a title: it stands at the top or not at all.
-const TITLE_HEADINGS_MAX: usize = 3;
 
 /// The prose of a Markdown text.
 pub fn blocks(text: &str) -> Vec<Block> {
@@ -26,29 +24,28 @@ pub fn blocks(text: &str) -> Vec<Block> {
     reader.blocks
 }
 
-/// The first heading of the first or second level near the top.
+/// The first heading of the first level that has words. Deeper ones name parts, not the whole.
 pub fn title(text: &str) -> Option<String> {
     let mut reader = Reader::default();
-    let mut top_level = false;
-    let mut headings = 0;
+    let mut at_top_level = false;
     for event in Parser::new_ext(text, OPTIONS) {
-        if let Event::Start(Tag::Heading { level, .. }) = &event {
-            top_level = *level <= HeadingLevel::H2;
+        let ended = matches!(event, Event::End(TagEnd::Heading(HeadingLevel::H1)));
+        at_top_level |= matches!(
+            event,
+            Event::Start(Tag::Heading {
+                level: HeadingLevel::H1,
+                ..
+            })
+        );
+        if at_top_level {
+            reader.read(event);
         }
-        let ended = matches!(event, Event::End(TagEnd::Heading(_)));
-        reader.read(event);
-        if ended
-            && top_level
-            && reader
-                .blocks
-                .last()
-                .is_some_and(|block| block.role == Role::Heading)
-        {
-            return reader.blocks.pop().map(|block| block.text);
-        }
-        headings += usize::from(ended);
-        if headings == TITLE_HEADINGS_MAX {
-            return None;
+        if ended {
+            at_top_level = false;
+            let title = reader.blocks.pop().filter(|block| block.role == Role::Heading);
+            if title.is_some() {
+                return title.map(|block| block.text);
+            }
         }
     }
     None
@@ -193,10 +190,13 @@ mod tests {
     }
 
     #[test]
-    fn the_title_is_near_the_top() {
-        // Property: a logo before the title does not hide it; a deep heading is no title.
-        assert_eq!(title("# ![logo](x)\n\n## Name\n\ntext").as_deref(), Some("Name"));
-        assert_eq!(title("text\n\n### Deep\n"), None);
+    fn the_title_is_the_first_heading_of_the_first_level() {
+        // Property: a logo or a preface before the title does not hide it; a deeper heading is no title.
+        assert_eq!(
+            title("# ![logo](x)\n\npreface\n\n# The `Name`\n\ntext").as_deref(),
+            Some("The Name")
+        );
+        assert_eq!(title("text\n\n## Part\n"), None);
     }
 
     proptest! {

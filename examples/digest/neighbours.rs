@@ -13,8 +13,8 @@ use crate::idf::{Rank, TermNumber};
 /// How many neighbours a document has: a line of links.
 pub const NEIGHBOURS_MAX: usize = 5;
 
-/// The terms that stand for a document: beyond some sixty its weights are too small to matter.
-pub const VECTOR_TERMS_MAX: usize = 64;
+/// The terms that stand for a document: the rest weigh too little to change who is near.
+pub const VECTOR_TERMS_MAX: usize = 128;
 
 /// How many documents a term leads to: those it weighs most in. A term that more documents share says
 /// little, and following it would make the work quadratic.
@@ -24,29 +24,27 @@ pub const POSTINGS_MAX: usize = 1_000;
 const CANDIDATES_MAX: usize = 10 * NEIGHBOURS_MAX;
 
 /// Below this cosine two documents have a word in common, not a subject.
-const COSINE_MIN: f32 = 0.05;
+const COSINE_MIN: f32 = 0.03;
 
 /// The weightiest terms of a document, of length one, by number. Unlisted terms count for the length only.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Vector(Vec<(TermNumber, f32)>);
 
 impl Vector {
-    /// The vector of a document whose terms weigh `weights`.
+    /// The vector of a document whose terms weigh `weights`. All of them make its length, so that two
+    /// documents are near when they share much of what they say; the weightiest shared ones are kept.
     pub fn new(mut weights: Vec<(Rank, f32)>) -> Self {
         weights.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        weights.truncate(VECTOR_TERMS_MAX);
         let length = weights
             .iter()
             .map(|(_, weight)| weight * weight)
             .sum::<f32>()
             .sqrt();
-        let mut terms: Vec<_> = weights
-            .into_iter()
-            .filter_map(|(rank, weight)| match rank {
-                Rank::Listed(number) => Some((number, weight / length)),
-                Rank::Unlisted => None,
-            })
-            .collect();
+        let listed = weights.into_iter().filter_map(|(rank, weight)| match rank {
+            Rank::Listed(number) => Some((number, weight / length)),
+            Rank::Unlisted => None,
+        });
+        let mut terms: Vec<_> = listed.take(VECTOR_TERMS_MAX).collect();
         terms.sort_unstable_by_key(|(number, _)| *number);
         Self(terms)
     }

@@ -14,7 +14,7 @@ pub fn sentences(text: &str) -> Vec<String> {
     let mut open = false;
     for piece in text.split_sentence_bounds() {
         match found.last_mut() {
-            Some(sentence) if open => sentence.push_str(piece),
+            Some(sentence) if open || !begins(piece) => sentence.push_str(piece),
             _ => found.push(piece.to_owned()),
         }
         open = found.last().is_some_and(|sentence| ends_open(sentence));
@@ -24,6 +24,14 @@ pub fn sentences(text: &str) -> Vec<String> {
         .map(|sentence| sentence.trim().to_owned())
         .filter(|sentence| !sentence.is_empty())
         .collect()
+}
+
+/// A sentence begins with a capital, a digit, a quotation, or in a script without case. `is_ready!` ends none.
+fn begins(piece: &str) -> bool {
+    let first = piece.trim_start().chars().next();
+    first.is_some_and(|it| {
+        it.is_numeric() || (it.is_alphabetic() && !it.is_lowercase()) || "\"'“‘(`".contains(it)
+    })
 }
 
 fn ends_open(sentence: &str) -> bool {
@@ -61,6 +69,15 @@ mod tests {
                 "Is it?",
                 "Yes."
             ]
+        );
+    }
+
+    #[test]
+    fn the_name_of_a_macro_does_not_end_a_sentence() {
+        // Property: what follows a sentence begins like one.
+        assert_eq!(
+            sentences("Use cfg_select! where you can. Or #![no_std] there."),
+            ["Use cfg_select! where you can.", "Or #![no_std] there."]
         );
     }
 

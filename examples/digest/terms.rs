@@ -238,7 +238,7 @@ mod tests {
             .iter()
             .map(|it| (it.term.as_str(), it.written))
             .collect();
-        assert_eq!((written["jet stream"], written["agent"]), ("JetStream", "Agents"));
+        assert_eq!((written["jetstream"], written["agent"]), ("JetStream", "Agents"));
     }
 
     #[test]

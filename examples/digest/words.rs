@@ -1,4 +1,4 @@
-//! Splits text into words that can be counted: `MessageHandler` is two, `agents` and `agent` are one.
+//! Splits text into words that can be counted: `message_handler` is two, `agents` and `agent` are one.
 //!
 //! Words are Unicode's, cut further at case and underscores, lower-cased, plurals folded. Grammar, numbers
 //! and noise are passed over. Counting is in `terms`.
@@ -37,21 +37,34 @@ pub struct Word<'t> {
 /// The countable words of `text`, in order. In source code the languages' reserved words are passed over too.
 pub fn words(text: &str, is_source: bool) -> impl Iterator<Item = Word<'_>> {
     let mut previous_end = None;
-    text.unicode_word_indices()
-        .flat_map(|(at, run)| pieces(run).map(move |(from, piece)| (at + from, piece)))
-        .filter_map(move |(start, written)| {
-            let term = term_of(written, is_source)?;
-            let end = start + written.len();
-            let joined = previous_end.is_some_and(|before: usize| JOINTS.contains(&&text[before..start]));
-            previous_end = Some(end);
-            Some(Word {
-                term,
-                start,
-                end,
-                joined,
-                written,
-            })
+    let runs = chunks(text).flat_map(|(at, chunk)| {
+        chunk
+            .unicode_word_indices()
+            .map(move |(from, run)| (at + from, run))
+    });
+    let pieces =
+        runs.flat_map(move |(at, run)| pieces(run, is_source).map(move |(from, piece)| (at + from, piece)));
+    pieces.filter_map(move |(start, written)| {
+        let term = term_of(written, is_source)?;
+        let end = start + written.len();
+        let joined = previous_end.is_some_and(|before: usize| JOINTS.contains(&&text[before..start]));
+        previous_end = Some(end);
+        Some(Word {
+            term,
+            start,
+            end,
+            joined,
+            written,
         })
+    })
+}
+
+/// What stands between white space, without addresses of pages and people: they are not words.
+fn chunks(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let offset = |chunk: &str| chunk.as_ptr() as usize - text.as_ptr() as usize;
+    let chunks = text.split_whitespace().map(move |chunk| (offset(chunk), chunk));
+    chunks
+        .filter(|(_, chunk)| !chunk.contains("://") && !chunk.trim_start_matches(['(', '[']).starts_with('@'))
 }
 
 /// How many words a person would count.
@@ -59,26 +72,27 @@ pub fn length(text: &str) -> usize {
     text.unicode_words().count()
 }
 
-/// The parts of one Unicode word: cut at what is neither letter, digit nor apostrophe, and where case rises.
-fn pieces(run: &str) -> impl Iterator<Item = (usize, &str)> {
+/// The parts of one Unicode word, cut at what is neither letter, digit nor apostrophe; in source also where case
+/// rises. Prose writes `GitHub` and means one thing.
+fn pieces(run: &str, at_case: bool) -> impl Iterator<Item = (usize, &str)> {
     let mut rest = run;
     std::iter::from_fn(move || {
         let trimmed = rest.trim_start_matches(is_separator);
-        let end = piece_end(trimmed)?;
+        let end = piece_end(trimmed, at_case)?;
         let at = run.len() - trimmed.len();
         rest = &trimmed[end..];
         Some((at, &trimmed[..end]))
     })
 }
 
-fn piece_end(text: &str) -> Option<usize> {
+fn piece_end(text: &str, at_case: bool) -> Option<usize> {
     let mut before = text.chars().next()?;
     let mut letters = text.char_indices().skip(1).peekable();
     while let Some((at, letter)) = letters.next() {
         let next_is_lower = letters.peek().is_some_and(|(_, next)| next.is_lowercase());
         let case_rises =
             letter.is_uppercase() && (before.is_lowercase() || (before.is_uppercase() && next_is_lower));
-        if is_separator(letter) || case_rises {
+        if is_separator(letter) || (at_case && case_rises) {
             return Some(at);
         }
         before = letter;
@@ -143,8 +157,8 @@ mod tests {
     fn identifiers_are_split_and_plurals_folded() {
         // Property: one idea is one term, however it is written.
         assert_eq!(
-            terms("MessageHandlers message_handler HTTPServer", false).join(" "),
-            "message handler message handler http server"
+            terms("MessageHandlers message_handler TCPServer", true).join(" "),
+            "message handler message handler tcp server"
         );
         assert_eq!(
             terms("queries boxes status class node's", false).join(" "),
@@ -161,12 +175,16 @@ mod tests {
         );
         assert_eq!(terms("fn send(&mut self)", true), ["send"]);
         assert_eq!(terms("a string theory", false), ["string", "theory"]);
+        assert_eq!(
+            terms("read (https://example.com/page) by @someone", false),
+            ["read"]
+        );
     }
 
     #[test]
     fn phrases_need_words_that_touch() {
         // Property: punctuation between two words keeps them apart; joints do not.
-        let joined: Vec<bool> = words("work queue. work_queue tokio::spawn f(x1) JetStream", false)
+        let joined: Vec<bool> = words("work queue. work_queue tokio::spawn f(x1) JetStream", true)
             .map(|it| it.joined)
             .collect();
         assert_eq!(joined, [false, true, false, true, true, true, false, false, true]);
