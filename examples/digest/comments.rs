@@ -1,15 +1,18 @@
 //! The prose of a program: its comments, read as Markdown, in their order.
 //!
-//! Only comments that have their own lines count; a word at the end of a line of code explains that line,
+//! Only comments that have their own lines count, and no licences; a word at the end of a line of code explains that line,
 //! not the file. It looks at lines alone and knows nothing of strings, which is enough for a summary.
 
 use crate::blocks::Block;
 use crate::language::Marks;
 use crate::markdown;
+use crate::worth::is_boilerplate;
 
 /// The prose of a program whose comments are marked by `marks`.
 pub fn blocks(text: &str, marks: &Marks) -> Vec<Block> {
-    markdown::blocks(&comments(text, marks))
+    let mut blocks = markdown::blocks(&comments(text, marks));
+    blocks.retain(|block| !is_boilerplate(&block.text.to_lowercase()));
+    blocks
 }
 
 /// All comment lines without their marks; separate comments are separated by a blank line.

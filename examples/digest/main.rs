@@ -14,6 +14,7 @@ mod keywords;
 mod language;
 mod markdown;
 mod neighbours;
+mod numbers;
 mod rank;
 mod sentences;
 mod stop_words;

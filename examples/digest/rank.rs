@@ -3,9 +3,8 @@
 //! Sentences vote for each other by the cosine of their words' weights, and votes of those with many votes
 //! count more (a PageRank over sentences). It knows nothing of language or position; `summary` adds that.
 
-use std::collections::HashMap;
-
 use crate::idf::Vocabulary;
+use crate::numbers::Numbers;
 use crate::words;
 
 /// The share of a sentence's rank that comes from votes; the rest it has by itself. PageRank's own number.
@@ -34,21 +33,22 @@ impl Weighed {
 }
 
 /// Weighs sentences by the rarity of their terms; a term has the same number in each of them.
-pub fn weigh<'s>(sentences: impl Iterator<Item = &'s str>, vocabulary: &Vocabulary) -> Vec<Weighed> {
-    let mut numbers = HashMap::<String, (usize, f32)>::new();
-    let mut number = |term: String| {
-        let next = numbers.len();
-        if let Some(known) = numbers.get(&term) {
-            return *known;
-        }
-        let idf = vocabulary.idf(&term);
-        *numbers.entry(term).or_insert((next, idf))
+pub fn weigh(sentences: &[&str], vocabulary: &Vocabulary) -> Vec<Weighed> {
+    let mut numbers = Numbers::new(false);
+    let mut number_all = |text| {
+        words::words(text, false)
+            .filter_map(|(_, word)| numbers.number(word))
+            .collect()
     };
-    sentences
-        .map(|sentence| {
+    let numbered: Vec<Vec<usize>> = sentences.iter().map(|text| number_all(text)).collect();
+    let rarities: Vec<f32> = numbers.terms().iter().map(|term| vocabulary.idf(term)).collect();
+    numbered
+        .into_iter()
+        .map(|terms| {
             unit(
-                words::words(sentence, false)
-                    .map(|word| number(word.term))
+                terms
+                    .into_iter()
+                    .map(|number| (number, rarities[number]))
                     .collect(),
             )
         })
@@ -152,7 +152,7 @@ mod tests {
     use crate::idf::Gathering;
 
     fn weighed(sentences: &[&str]) -> Vec<Weighed> {
-        weigh(sentences.iter().copied(), &Gathering::default().finish().0)
+        weigh(sentences, &Gathering::default().finish().0)
     }
 
     #[test]

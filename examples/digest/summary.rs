@@ -34,7 +34,8 @@ const COSINE_SAME: f32 = 0.55;
 /// The sentences that sum up `blocks`, at most [`SUMMARY_MAX`]; none when there is no prose.
 pub fn summary(blocks: &[Block], vocabulary: &Vocabulary) -> Vec<String> {
     let mut candidates = candidates(blocks);
-    let mut weighed = rank::weigh(candidates.iter().map(|it| it.text.as_str()), vocabulary);
+    let texts: Vec<&str> = candidates.iter().map(|it| it.text.as_str()).collect();
+    let mut weighed = rank::weigh(&texts, vocabulary);
     thin(&mut candidates, &mut weighed);
     let scores: Vec<f32> = rank::rank(&weighed)
         .iter()

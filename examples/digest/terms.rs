@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::blocks::{self, Block};
 use crate::corpus::Document;
 use crate::language::Kind;
-use crate::words::{self, Word};
+use crate::numbers::Numbers;
+use crate::words;
 
 /// The most terms that speak for one document. Its rarer ones would change no keyword and no neighbour, and
 /// this keeps the counts of 10,000 documents within some 50 MB.
@@ -57,8 +58,12 @@ pub struct Tallied<'t> {
 impl<'t> Tally<'t> {
     /// Tallies a document whose prose is `blocks`. A program is tallied whole: its names are its words.
     pub fn of(document: &'t Document, blocks: &'t [Block]) -> Self {
-        let mut counting = Counting::default();
-        if matches!(document.kind, Kind::Source(_)) {
+        let is_source = matches!(document.kind, Kind::Source(_));
+        let mut counting = Counting {
+            numbers: Numbers::new(is_source),
+            ..Counting::default()
+        };
+        if is_source {
             counting.read(&document.text, true);
         } else {
             blocks.iter().for_each(|block| counting.read(&block.text, false));
@@ -76,14 +81,21 @@ impl<'t> Tally<'t> {
     }
 }
 
-/// A tally that is being made; words are known by number.
+/// A tally that is being made; terms are known by number.
 #[derive(Default)]
 struct Counting<'t> {
     words: u64,
-    numbers: HashMap<String, usize>,
-    terms: Vec<Tallied<'t>>,
+    numbers: Numbers<'t>,
+    terms: Vec<Votes<'t>>,
     phrases: HashMap<(usize, usize), Votes<'t>>,
-    votes: Vec<Votes<'t>>,
+}
+
+/// A counted word and where it stands in the text.
+#[derive(Clone, Copy)]
+struct Placed {
+    number: usize,
+    start: usize,
+    end: usize,
 }
 
 /// A count, and the written form that leads by majority vote (Boyer and Moore): no form is kept but one.
@@ -96,55 +108,58 @@ struct Votes<'t> {
 
 impl<'t> Counting<'t> {
     fn read(&mut self, text: &'t str, is_source: bool) {
-        self.words += words::length(text) as u64;
-        let mut before: Option<(usize, usize)> = None;
-        for word in words::words(text, is_source) {
-            let number = self.count_word(&word);
-            if let Some((first, start)) = before
-                && word.joined
-                && first != number
-            {
-                Votes::cast(self.phrases.entry((first, number)), &text[start..word.end]);
+        let mut before: Option<Placed> = None;
+        for (start, written) in words::words(text, is_source) {
+            self.words += 1;
+            let Some(number) = self.numbers.number(written) else {
+                continue;
+            };
+            let word = Placed {
+                number,
+                start,
+                end: start + written.len(),
+            };
+            self.count_word(number, written);
+            if let Some(first) = before {
+                self.count_phrase(text, first, word);
             }
-            before = Some((number, word.start));
+            before = Some(word);
         }
     }
 
-    fn count_word(&mut self, word: &Word<'t>) -> usize {
-        if let Some(number) = self.numbers.get(&word.term) {
-            self.votes[*number].vote(word.written);
-            return *number;
+    fn count_word(&mut self, number: usize, written: &'t str) {
+        match self.terms.get_mut(number) {
+            Some(votes) => votes.vote(written),
+            None => self.terms.push(Votes::first(written)),
         }
-        let number = self.votes.len();
-        self.numbers.insert(word.term.clone(), number);
-        self.votes.push(Votes {
-            count: 1,
-            written: word.written,
-            lead: 1,
-        });
-        number
     }
 
-    fn finish(mut self) -> Tally<'t> {
-        let mut by_number = vec![""; self.votes.len()];
-        for (term, number) in &self.numbers {
-            by_number[*number] = term;
+    fn count_phrase(&mut self, text: &'t str, first: Placed, second: Placed) {
+        if first.number != second.number && words::joins(&text[first.end..second.start]) {
+            let written = &text[first.start..second.end];
+            let votes = self.phrases.entry((first.number, second.number));
+            votes
+                .and_modify(|votes| votes.vote(written))
+                .or_insert_with(|| Votes::first(written));
         }
+    }
+
+    fn finish(self) -> Tally<'t> {
+        let names = self.numbers.terms();
         let repeated = self
             .phrases
             .iter()
             .filter(|(_, votes)| votes.count >= PHRASE_COUNT_MIN);
-        let phrases =
-            repeated.map(|((a, b), votes)| votes.tallied(format!("{} {}", by_number[*a], by_number[*b])));
-        let single = by_number
+        let phrases = repeated.map(|((a, b), votes)| votes.tallied(format!("{} {}", names[*a], names[*b])));
+        let single = names
             .iter()
-            .zip(&self.votes)
-            .map(|(term, votes)| votes.tallied((*term).to_owned()));
-        self.terms = phrases.chain(single).collect();
-        keep_most_frequent(&mut self.terms);
+            .zip(&self.terms)
+            .map(|(term, votes)| votes.tallied(term.clone()));
+        let mut terms = phrases.chain(single).collect();
+        keep_most_frequent(&mut terms);
         Tally {
             words: self.words,
-            terms: self.terms,
+            terms,
         }
     }
 }
@@ -156,12 +171,12 @@ fn keep_most_frequent(terms: &mut Vec<Tallied<'_>>) {
 }
 
 impl<'t> Votes<'t> {
-    fn cast<K>(entry: std::collections::hash_map::Entry<'_, K, Self>, written: &'t str) {
-        entry.and_modify(|votes| votes.vote(written)).or_insert(Self {
+    fn first(written: &'t str) -> Self {
+        Self {
             count: 1,
             written,
             lead: 1,
-        });
+        }
     }
 
     fn vote(&mut self, written: &'t str) {

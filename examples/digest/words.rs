@@ -1,7 +1,7 @@
 //! Splits text into words that can be counted: `message_handler` is two, `agents` and `agent` are one.
 //!
 //! Words are Unicode's, cut further at case and underscores, lower-cased, plurals folded. Grammar, numbers
-//! and noise are passed over. Counting is in `terms`.
+//! and noise are passed over. Counting is in `terms`, with the help of `numbers`.
 
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -19,44 +19,19 @@ const HASH_BYTES_MIN: usize = 6;
 /// What stands between two words that still belong together: `work queue`, `work_queue`, `work::queue`.
 const JOINTS: &[&str] = &["", " ", "_", "-", "::"];
 
-/// One countable word.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Word<'t> {
-    /// What it is counted as.
-    pub term: String,
-    /// Where it stands in the text, in bytes.
-    pub start: usize,
-    /// Where it ends.
-    pub end: usize,
-    /// Whether it follows the word before it directly, so that both may form a phrase.
-    pub joined: bool,
-    /// How it is written there.
-    pub written: &'t str,
+/// Whether `gap`, the text between two words, leaves them one phrase.
+pub fn joins(gap: &str) -> bool {
+    JOINTS.contains(&gap)
 }
 
-/// The countable words of `text`, in order. In source code the languages' reserved words are passed over too.
-pub fn words(text: &str, is_source: bool) -> impl Iterator<Item = Word<'_>> {
-    let mut previous_end = None;
+/// The words of `text` as they are written, each with its place in bytes, in order.
+pub fn words(text: &str, is_source: bool) -> impl Iterator<Item = (usize, &str)> {
     let runs = chunks(text).flat_map(|(at, chunk)| {
         chunk
             .unicode_word_indices()
             .map(move |(from, run)| (at + from, run))
     });
-    let pieces =
-        runs.flat_map(move |(at, run)| pieces(run, is_source).map(move |(from, piece)| (at + from, piece)));
-    pieces.filter_map(move |(start, written)| {
-        let term = term_of(written, is_source)?;
-        let end = start + written.len();
-        let joined = previous_end.is_some_and(|before: usize| JOINTS.contains(&&text[before..start]));
-        previous_end = Some(end);
-        Some(Word {
-            term,
-            start,
-            end,
-            joined,
-            written,
-        })
-    })
+    runs.flat_map(move |(at, run)| pieces(run, is_source).map(move |(from, piece)| (at + from, piece)))
 }
 
 /// What stands between white space, without addresses of pages and people: they are not words.
@@ -65,11 +40,6 @@ fn chunks(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let chunks = text.split_whitespace().map(move |chunk| (offset(chunk), chunk));
     chunks
         .filter(|(_, chunk)| !chunk.contains("://") && !chunk.trim_start_matches(['(', '[']).starts_with('@'))
-}
-
-/// How many words a person would count.
-pub fn length(text: &str) -> usize {
-    text.unicode_words().count()
 }
 
 /// The parts of one Unicode word, cut at what is neither letter, digit nor apostrophe; in source also where case
@@ -104,8 +74,9 @@ fn is_separator(letter: char) -> bool {
     !letter.is_alphanumeric() && letter != '\'' && letter != '’'
 }
 
-/// What a written word is counted as, or `None` when it says nothing.
-fn term_of(written: &str, is_source: bool) -> Option<String> {
+/// What a written word is counted as, or `None` when it says nothing. In source code the languages' reserved
+/// words say nothing either.
+pub fn term_of(written: &str, is_source: bool) -> Option<String> {
     if written.len() > WORD_BYTES_MAX || !written.contains(char::is_alphabetic) {
         return None;
     }
@@ -150,7 +121,9 @@ mod tests {
     use super::*;
 
     fn terms(text: &str, is_source: bool) -> Vec<String> {
-        words(text, is_source).map(|word| word.term).collect()
+        words(text, is_source)
+            .filter_map(|(_, word)| term_of(word, is_source))
+            .collect()
     }
 
     #[test]
@@ -182,20 +155,16 @@ mod tests {
     }
 
     #[test]
-    fn phrases_need_words_that_touch() {
-        // Property: punctuation between two words keeps them apart; joints do not.
-        let joined: Vec<bool> = words("work queue. work_queue tokio::spawn f(x1) JetStream", true)
-            .map(|it| it.joined)
-            .collect();
-        assert_eq!(joined, [false, true, false, true, true, true, false, false, true]);
-    }
-
-    #[test]
     fn scripts_without_spaces_have_words_too() {
         // Property: an ideograph is a word, and neighbours may form a phrase.
-        let found: Vec<_> = words("消息队列", false).map(|it| (it.term, it.joined)).collect();
+        let found: Vec<_> = words("消息队列", false).collect();
         assert_eq!(found.len(), 4);
-        assert!(found[1..].iter().all(|(_, joined)| *joined));
+        assert!(
+            found
+                .windows(2)
+                .all(|pair| pair[0].0 + pair[0].1.len() == pair[1].0)
+                && joins("")
+        );
     }
 
     proptest! {
@@ -203,10 +172,11 @@ mod tests {
         fn any_text_can_be_split(text in any::<String>(), is_source in any::<bool>()) {
             // Property: words lie in the text, in order, and none is empty.
             let mut before = 0;
-            for word in words(&text, is_source) {
-                prop_assert!(word.start >= before && word.end > word.start && !word.term.is_empty());
-                prop_assert_eq!(&text[word.start..word.end], word.written);
-                before = word.end;
+            for (start, word) in words(&text, is_source) {
+                prop_assert!(start >= before && !word.is_empty());
+                prop_assert!(term_of(word, is_source).is_none_or(|term| !term.is_empty()));
+                before = start + word.len();
+                prop_assert_eq!(&text[start..before], word);
             }
         }
     }
