@@ -136,9 +136,14 @@ impl Index {
     }
 }
 
+/// Keeps the `max` nearest, nearest first. Selecting before sorting spares the long tail.
 fn keep_best(found: &mut Vec<(usize, f32)>, max: usize) {
-    found.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    found.truncate(max);
+    let nearest_first = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0));
+    if found.len() > max {
+        found.select_nth_unstable_by(max, nearest_first);
+        found.truncate(max);
+    }
+    found.sort_unstable_by(nearest_first);
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Small documents for the tests of this example.
 
+use crate::analysis::DocumentDigest;
 use crate::corpus::Document;
 use crate::language::{Kind, Language};
 
@@ -29,5 +30,20 @@ fn document(index: usize, kind: Kind, text: &str) -> Document {
         kind,
         title: format!("Document {index}"),
         text: text.to_owned(),
+    }
+}
+
+/// A digest with these keywords, of falling weight, and neighbours.
+pub fn digest(index: usize, keywords: &[&str], neighbours: &[(usize, f32)]) -> DocumentDigest {
+    let weights = (1..=keywords.len()).rev().map(|rank| rank as f32);
+    DocumentDigest {
+        index,
+        path: format!("folder/{index}.md"),
+        kind: Kind::Markdown,
+        title: format!("Document {index}"),
+        words: 1_000,
+        keywords: keywords.iter().map(|it| (*it).to_owned()).zip(weights).collect(),
+        summary: vec!["It says this.".into()],
+        neighbours: neighbours.to_vec(),
     }
 }
