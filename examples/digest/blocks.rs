@@ -7,9 +7,6 @@ use crate::corpus::Document;
 use crate::language::Kind;
 use crate::{comments, markdown};
 
-/// The longest title that is shown, in characters: about one line of a page.
-const TITLE_CHARS_MAX: usize = 90;
-
 /// The longest single line of plain text that is taken for a heading, in characters.
 const HEADING_CHARS_MAX: usize = 80;
 
@@ -79,29 +76,6 @@ fn without_licence(blocks: Vec<Block>) -> Vec<Block> {
         .collect()
 }
 
-/// What a document calls itself, if it does. A program does not: its file's name is the better title.
-pub fn title(kind: Kind, text: &str) -> Option<String> {
-    let title = match kind {
-        Kind::Prose => plain_title(text),
-        Kind::Markdown => markdown::title(text),
-        Kind::Source(_) => None,
-    }?;
-    names_something(&title).then(|| shorten(&title, TITLE_CHARS_MAX))
-}
-
-/// A change log that begins with its latest version has no title.
-fn names_something(title: &str) -> bool {
-    let first = title
-        .split(' ')
-        .next()
-        .unwrap_or_default()
-        .trim_matches(|letter: char| letter.is_ascii_punctuation());
-    let is_number = first
-        .trim_start_matches(['v', 'V'])
-        .starts_with(|letter: char| letter.is_ascii_digit());
-    !is_number && !["unreleased", "version"].contains(&first.to_lowercase().as_str())
-}
-
 /// `text` within `chars_max` characters, cut between words and marked where it is cut.
 pub fn shorten(text: &str, chars_max: usize) -> String {
     let Some((end, _)) = text.char_indices().nth(chars_max) else {
@@ -112,20 +86,12 @@ pub fn shorten(text: &str, chars_max: usize) -> String {
     format!("{}…", whole_words.trim_end_matches([',', ';', ':', '.', ' ']))
 }
 
-fn plain_title(text: &str) -> Option<String> {
-    let opening = text
-        .split("\n\n")
-        .find(|paragraph| !paragraph.trim().is_empty())?;
-    let heading = paragraph_blocks(opening).into_iter().next()?;
-    (heading.role == Role::Heading).then_some(heading.text)
-}
-
 fn plain(text: &str) -> Vec<Block> {
     text.split("\n\n").flat_map(paragraph_blocks).collect()
 }
 
 /// One paragraph of plain text: a heading (with or without an underline), the points of a list, or prose.
-fn paragraph_blocks(paragraph: &str) -> Vec<Block> {
+pub fn paragraph_blocks(paragraph: &str) -> Vec<Block> {
     let lines: Vec<&str> = paragraph.lines().filter(|line| !is_rule(line)).collect();
     if let [line] = lines[..]
         && is_heading(line)
@@ -188,18 +154,6 @@ mod tests {
                 (Role::Item, "second".into()),
             ]
         );
-    }
-
-    #[test]
-    fn a_title_is_a_heading_or_nothing() {
-        // Property: an opening sentence is not a title.
-        assert_eq!(
-            title(Kind::Prose, "\n\nMIT License\n\nCopyright").as_deref(),
-            Some("MIT License")
-        );
-        assert_eq!(title(Kind::Prose, "It begins with a sentence."), None);
-        assert_eq!(title(Kind::Markdown, "# v1.2.3 (today)"), None);
-        assert_eq!(title(Kind::Markdown, "# [Unreleased]"), None);
     }
 
     #[test]

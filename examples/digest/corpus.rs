@@ -2,18 +2,17 @@
 //!
 //! A tree is walked as git sees it (`.gitignore` holds, hidden files are left out). A file that cannot be
 //! read is reported and skipped; only a path that yields nothing at all is an error. What a document says
-//! is the business of `blocks`.
+//! is the business of `blocks`, what it is called of `titles`.
 
-use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use ignore::{DirEntry, WalkBuilder};
 use serde::{Deserialize, Serialize};
 
-use crate::blocks;
 use crate::fingerprint::Fingerprint;
 use crate::language::{KNOWN, Kind};
+use crate::titles;
 
 /// The largest file that is read, in bytes. A document travels in one message, and a broker's usual limit
 /// for one is 1 MiB: half of it leaves room for sealing. Larger files are logs or generated.
@@ -27,9 +26,6 @@ pub const CORPUS_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// How far a file is searched for a zero byte, which text does not have: what git looks at.
 const BINARY_PROBE_BYTES: usize = 8_000;
-
-/// The most folders that are added to a title: three still fit its line.
-const FOLDERS_MAX: usize = 3;
 
 /// Directories that hold what was made or fetched, not written.
 const NOT_WRITTEN: &[&str] = &["target", "node_modules", "__pycache__"];
@@ -161,7 +157,7 @@ pub fn read(path: &Path) -> Result<Corpus, CorpusError> {
             skipped: corpus.skipped.len(),
         });
     }
-    tell_apart(&mut corpus.documents);
+    titles::tell_apart(&mut corpus.documents);
     Ok(corpus)
 }
 
@@ -235,7 +231,7 @@ fn read_file(corpus: &Corpus, bytes: usize, file: &Path, kind: Kind) -> Result<D
         return Err(Reason::CorpusFull);
     }
     let path = relative(file, &corpus.root);
-    let title = blocks::title(kind, &text).unwrap_or_else(|| name_of(&path));
+    let title = titles::title(kind, &path, &text);
     Ok(Document {
         index: corpus.documents.len(),
         path,
@@ -271,50 +267,6 @@ fn relative(file: &Path, root: &Path) -> String {
         .map(|part| part.as_os_str().to_string_lossy())
         .collect();
     parts.join("/")
-}
-
-fn name_of(path: &str) -> String {
-    path.rsplit('/').next().unwrap_or(path).to_owned()
-}
-
-/// Adds folders to a title that several documents share, as few as tell them apart: nobody can choose among
-/// ten "Changelog".
-fn tell_apart(documents: &mut [Document]) {
-    let mut shared = HashMap::<String, Vec<usize>>::new();
-    for document in documents.iter() {
-        shared
-            .entry(document.title.clone())
-            .or_default()
-            .push(document.index);
-    }
-    for (_, group) in shared.into_iter().filter(|(_, group)| group.len() > 1) {
-        let depth = (1..FOLDERS_MAX)
-            .find(|depth| are_distinct(&group, documents, *depth))
-            .unwrap_or(FOLDERS_MAX);
-        for index in group {
-            let document = &mut documents[index];
-            if let Some(folders) = folders(&document.path, depth) {
-                document.title = format!("{} · {folders}", document.title);
-            }
-        }
-    }
-}
-
-fn are_distinct(group: &[usize], documents: &[Document], depth: usize) -> bool {
-    let mut seen = HashSet::new();
-    group
-        .iter()
-        .all(|index| seen.insert(folders(&documents[*index].path, depth)))
-}
-
-/// The last `depth` folders above a file, if it is in one.
-fn folders(path: &str, depth: usize) -> Option<&str> {
-    let (above, _) = path.rsplit_once('/')?;
-    let from = above
-        .rmatch_indices('/')
-        .nth(depth - 1)
-        .map_or(0, |(at, _)| at + 1);
-    Some(&above[from..])
 }
 
 #[cfg(test)]

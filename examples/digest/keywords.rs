@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use crate::idf::Vocabulary;
 use crate::terms::{Tallied, Tally};
 
-/// How many keywords a document has: what an eye takes in at once.
-pub const KEYWORDS_MAX: usize = 8;
+/// How many keywords a document has: two lines of a page.
+pub const KEYWORDS_MAX: usize = 10;
 
 /// A word this often within one phrase, in parts of its count, is told by the phrase.
 const TOLD_BY_PHRASE: f32 = 0.5;

@@ -24,6 +24,7 @@ mod terms;
 #[cfg(test)]
 mod testing;
 mod themes;
+mod titles;
 mod words;
 mod worth;
 

@@ -3,6 +3,7 @@
 //! What both tell is decided here: which documents are told in full, which in a line, the themes and the
 //! terms. The forms only write it down. Both stay readable, and of a bounded size, with 10,000 documents.
 
+mod address;
 mod figures;
 mod html;
 mod markdown;

@@ -7,13 +7,14 @@ use std::collections::HashMap;
 
 use crate::analysis::DocumentDigest;
 
-/// Two documents less near than this are not on one theme.
-const COSINE_MIN: f32 = 0.12;
+/// Two documents are on one theme when they are at least this share as near as neighbours usually are: in a
+/// few long texts all cosines are low, in many files of one program high.
+const USUAL_SHARE_MIN: f32 = 0.6;
 
 /// The most documents of a theme, as a share of the corpus and within two bounds: a theme of everything says
-/// nothing, a theme of hundreds is not read.
+/// nothing, a theme of dozens is two themes.
 const SHARE_MAX: usize = 4;
-const MEMBERS_MAX: (usize, usize) = (4, 30);
+const MEMBERS_MAX: (usize, usize) = (4, 12);
 
 /// The keywords that name a theme.
 const NAME_WORDS: usize = 3;
@@ -53,7 +54,7 @@ pub fn themes(digests: &[DocumentDigest]) -> Vec<Theme> {
 pub struct Shared {
     /// As it is mostly written.
     pub written: String,
-    /// The sum of its weights, each as a share of its document's weightiest.
+    /// The sum of its weights.
     pub weight: f32,
     /// How many documents have it among their keywords.
     pub documents: usize,
@@ -63,11 +64,6 @@ pub struct Shared {
 pub fn shared_keywords<'d>(digests: impl Iterator<Item = &'d DocumentDigest>) -> Vec<Shared> {
     let mut found = HashMap::<String, Shared>::new();
     for digest in digests {
-        let heaviest = digest
-            .keywords
-            .first()
-            .map_or(1.0, |(_, weight)| *weight)
-            .max(f32::MIN_POSITIVE);
         for (written, weight) in &digest.keywords {
             let blank = Shared {
                 written: written.clone(),
@@ -75,7 +71,7 @@ pub fn shared_keywords<'d>(digests: impl Iterator<Item = &'d DocumentDigest>) ->
                 documents: 0,
             };
             let shared = found.entry(folded(written)).or_insert(blank);
-            shared.weight += weight / heaviest;
+            shared.weight += weight;
             shared.documents += 1;
         }
     }
@@ -104,14 +100,26 @@ fn links(digests: &[DocumentDigest]) -> Vec<(usize, usize, f32)> {
             .get(a)
             .is_some_and(|it| it.neighbours.iter().any(|(other, _)| *other == b))
     };
+    let cosine_min = usual_cosine(digests) * USUAL_SHARE_MIN;
     let mut links: Vec<_> = digests
         .iter()
         .enumerate()
         .flat_map(|(a, digest)| digest.neighbours.iter().map(move |(b, cosine)| (a, *b, *cosine)))
-        .filter(|(a, b, cosine)| a < b && *cosine >= COSINE_MIN && knows(*b, *a))
+        .filter(|(a, b, cosine)| a < b && *cosine >= cosine_min && knows(*b, *a))
         .collect();
     links.sort_by(|a, b| b.2.total_cmp(&a.2).then_with(|| (a.0, a.1).cmp(&(b.0, b.1))));
     links
+}
+
+/// The median, over all documents that have a neighbour, of how near the nearest is.
+fn usual_cosine(digests: &[DocumentDigest]) -> f32 {
+    let mut nearest: Vec<f32> = digests
+        .iter()
+        .filter_map(|it| it.neighbours.first())
+        .map(|(_, cosine)| *cosine)
+        .collect();
+    nearest.sort_by(f32::total_cmp);
+    nearest.get(nearest.len() / 2).copied().unwrap_or_default()
 }
 
 fn theme(mut members: Vec<usize>, digests: &[DocumentDigest]) -> Theme {
@@ -127,11 +135,11 @@ fn theme(mut members: Vec<usize>, digests: &[DocumentDigest]) -> Theme {
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     members = ranked.into_iter().map(|(member, _)| member).collect();
     let keywords = shared_keywords(members.iter().map(|member| &digests[*member]));
-    let name = keywords
-        .into_iter()
-        .take(NAME_WORDS)
-        .map(|it| it.written)
-        .collect();
+    let shared = keywords.iter().take_while(|it| it.documents > 1).take(NAME_WORDS);
+    let mut name: Vec<String> = shared.map(|it| it.written.clone()).collect();
+    if name.is_empty() {
+        name.extend(keywords.into_iter().take(1).map(|it| it.written));
+    }
     Theme { name, members }
 }
 
@@ -215,7 +223,7 @@ mod tests {
             members.sort_unstable();
             members.dedup();
             prop_assert_eq!(members.len(), all);
-            prop_assert!(found.iter().all(|it| (2..=60 / SHARE_MAX).contains(&it.members.len())));
+            prop_assert!(found.iter().all(|it| (2..=MEMBERS_MAX.1).contains(&it.members.len())));
             prop_assert_eq!(themes(&digests), found);
         }
     }

@@ -15,6 +15,8 @@ const LEADING: f32 = 1.2;
 const ITEM: f32 = 0.45;
 /// A point without a full stop is a fragment.
 const OPEN_END: f32 = 0.6;
+/// It begins with a small letter: its beginning is elsewhere.
+const OPEN_START: f32 = 0.6;
 /// It begins with a word that points back.
 const POINTING_BACK: f32 = 0.5;
 /// It tells the reader what to do, or asks.
@@ -89,6 +91,7 @@ pub fn worth(sentence: &str, place: Place) -> f32 {
         (place.in_block == 0, LEADING),
         (place.role == Role::Item, ITEM),
         (!ends(sentence), OPEN_END),
+        (sentence.starts_with(char::is_lowercase), OPEN_START),
         (POINTS_BACK.contains(&first), POINTING_BACK),
         (INSTRUCTS.contains(&first) || sentence.ends_with('?'), INSTRUCTING),
         (is_notation(&words) || lower.contains("://"), NOTATION),
@@ -157,6 +160,7 @@ mod tests {
             "The agent {id: 12, x_y: 3} <- f(9) of a_b.",
             "An agent is licensed under the MIT license.",
             "An agent is a name and not",
+            "an agent is a name and not a process.",
         ] {
             assert!(worth(worse, PLACE) < plain, "{worse}");
         }

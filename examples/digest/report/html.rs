@@ -1,13 +1,17 @@
 //! `digest.html`: the report as one page that needs no network, no server and, but for its filter, no script.
 //!
-//! Each part of the page is a type that writes itself; whatever comes from a document passes [`Text`]. A
+//! Each part of the page is a type that writes itself; whatever comes from a document passes `text`. A
 //! content security policy in the page keeps it from asking for anything. Looks are in `page.css`, the filter in
 //! `page.js`; this file knows neither.
 
+mod documents;
+mod text;
+
 use std::fmt::{self, Display, Formatter};
 
+use self::documents::documents;
+use self::text::{Folder, Link, Text};
 use super::figures::{Count, Of, Reading};
-use super::markdown::Address;
 use super::{Report, Theme};
 use crate::analysis::DocumentDigest;
 use crate::blocks::shorten;
@@ -23,15 +27,6 @@ const CONTENTS_DOCUMENTS_MAX: usize = 24;
 
 /// The longest title in the table of contents, in characters.
 const CONTENTS_TITLE_CHARS_MAX: usize = 36;
-
-/// The keywords in the line of a document that is not told in full.
-const LINE_KEYWORDS_MAX: usize = 4;
-
-/// The sentence in such a line, in characters.
-const LINE_SENTENCE_CHARS_MAX: usize = 130;
-
-/// From this cosine on two documents have the same words.
-const COSINE_SAME: f32 = 0.995;
 
 /// The sizes in which a term of the corpus may be written.
 const TERM_SIZES: f32 = 5.0;
@@ -215,132 +210,6 @@ fn one_theme(f: &mut Formatter<'_>, theme: &Theme, digests: &[DocumentDigest]) -
     writeln!(f, "</article>")
 }
 
-fn documents(f: &mut Formatter<'_>, report: &Report<'_>) -> fmt::Result {
-    writeln!(f, "<section id=\"documents\">\n<h2>Documents</h2>")?;
-    writeln!(
-        f,
-        "<form class=\"filter\" role=\"search\" hidden><input type=\"search\" id=\"filter\" autocomplete=\"off\" spellcheck=\"false\""
-    )?;
-    writeln!(
-        f,
-        " aria-label=\"Filter the documents\" placeholder=\"Filter by word, title or path\"><kbd>/</kbd><output for=\"filter\"></output></form>"
-    )?;
-    let told = report.told_in_full();
-    if told < report.digests.len() {
-        writeln!(
-            f,
-            "<p class=\"note\">{told} documents, those that most others resemble, are told in full; each of the others has a line. The filter finds all.</p>"
-        )?;
-    }
-    for (at, (folder, documents)) in report.folders().into_iter().enumerate() {
-        writeln!(
-            f,
-            "<section class=\"folder\" id=\"f{at}\">\n<h3 class=\"folder-name\">{} <small>{}</small></h3>",
-            Folder(folder),
-            Of(documents.len(), "document")
-        )?;
-        let (full, lines): (Vec<_>, Vec<_>) = documents.into_iter().partition(|it| report.is_full(it));
-        full.into_iter().try_for_each(|it| card(f, it, report))?;
-        if !lines.is_empty() {
-            writeln!(f, "<ul class=\"lines\">")?;
-            lines.into_iter().try_for_each(|it| line(f, it))?;
-            writeln!(f, "</ul>")?;
-        }
-        writeln!(f, "</section>")?;
-    }
-    writeln!(
-        f,
-        "<p class=\"nothing\" hidden>No document has all of these words.</p>\n</section>"
-    )
-}
-
-fn card(f: &mut Formatter<'_>, digest: &DocumentDigest, report: &Report<'_>) -> fmt::Result {
-    writeln!(
-        f,
-        "<article class=\"card\" id=\"d{0}\">\n<h4><a href=\"#d{0}\">{1}</a></h4>",
-        digest.index,
-        Text(&digest.title)
-    )?;
-    writeln!(
-        f,
-        "<p class=\"meta\">{}<span class=\"kind\">{}</span><span>{} words</span><span>{}</span></p>",
-        Path(digest, report),
-        digest.kind.name(),
-        Count(digest.words),
-        Reading(digest.words)
-    )?;
-    if digest.summary.is_empty() {
-        writeln!(f, "<p class=\"summary none\">No prose to sum up.</p>")?;
-    }
-    digest
-        .summary
-        .iter()
-        .try_for_each(|sentence| writeln!(f, "<p class=\"summary\">{}</p>", Text(sentence)))?;
-    if !digest.keywords.is_empty() {
-        writeln!(f, "<p class=\"chips\">")?;
-        digest
-            .keywords
-            .iter()
-            .try_for_each(|(word, _)| writeln!(f, "<button data-word=\"{0}\">{0}</button>", Text(word)))?;
-        writeln!(f, "</p>")?;
-    }
-    near(f, digest, report)?;
-    writeln!(f, "</article>")
-}
-
-fn near(f: &mut Formatter<'_>, digest: &DocumentDigest, report: &Report<'_>) -> fmt::Result {
-    let near: Vec<_> = digest
-        .neighbours
-        .iter()
-        .filter_map(|(it, cosine)| Some((report.digests.get(*it)?, *cosine)))
-        .collect();
-    if near.is_empty() {
-        return Ok(());
-    }
-    writeln!(f, "<ol class=\"near\" aria-label=\"Nearest documents\">")?;
-    for (other, cosine) in near {
-        let percent = (cosine * 100.0).round();
-        let same = if cosine >= COSINE_SAME {
-            " <em>same words</em>"
-        } else {
-            ""
-        };
-        writeln!(
-            f,
-            "<li><meter min=\"0\" max=\"100\" value=\"{percent}\" title=\"{percent} % alike\"></meter>{}{same}</li>",
-            Link(other)
-        )?;
-    }
-    writeln!(f, "</ol>")
-}
-
-fn line(f: &mut Formatter<'_>, digest: &DocumentDigest) -> fmt::Result {
-    let keywords: Vec<_> = digest
-        .keywords
-        .iter()
-        .take(LINE_KEYWORDS_MAX)
-        .map(|(word, _)| word.as_str())
-        .collect();
-    let sentence = digest
-        .summary
-        .first()
-        .map(|it| shorten(it, LINE_SENTENCE_CHARS_MAX))
-        .unwrap_or_default();
-    write!(
-        f,
-        "<li class=\"line\" id=\"d{}\"><b>{}</b> <code>{}</code>",
-        digest.index,
-        Text(&digest.title),
-        Text(&digest.path)
-    )?;
-    writeln!(
-        f,
-        "<span>{}</span><i>{}</i></li>",
-        Text(&sentence),
-        Text(&keywords.join(", "))
-    )
-}
-
 fn making(f: &mut Formatter<'_>, report: &Report<'_>) -> fmt::Result {
     writeln!(f, "<footer id=\"making\">\n<h2>How it was made</h2>")?;
     writeln!(
@@ -372,72 +241,6 @@ fn making(f: &mut Formatter<'_>, report: &Report<'_>) -> fmt::Result {
         writeln!(f, "</ul></details>")?;
     }
     writeln!(f, "</footer>")
-}
-
-/// A link to the place of a document on this page.
-struct Link<'d>(&'d DocumentDigest);
-
-impl Display for Link<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "<a href=\"#d{}\" title=\"{}\">{}</a>",
-            self.0.index,
-            Text(&self.0.path),
-            Text(&self.0.title)
-        )
-    }
-}
-
-/// A document's path, and a link to it when we know where it lies.
-struct Path<'d>(&'d DocumentDigest, &'d Report<'d>);
-
-impl Display for Path<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let path = Text(&self.0.path);
-        match &self.1.base {
-            Some(base) => write!(
-                f,
-                "<a class=\"path\" href=\"{}\">{path}</a>",
-                Address(base, &self.0.path)
-            ),
-            None => write!(f, "<span class=\"path\">{path}</span>"),
-        }
-    }
-}
-
-/// The name of a folder; the root has none of its own.
-struct Folder<'d>(&'d str);
-
-impl Display for Folder<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            f.write_str("Top level")
-        } else {
-            Text(self.0).fmt(f)
-        }
-    }
-}
-
-/// Text that HTML takes as it stands, between tags and in quoted attributes.
-struct Text<'t>(&'t str);
-
-impl Display for Text<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let mut rest = self.0;
-        while let Some(at) = rest.find(['&', '<', '>', '"', '\'']) {
-            f.write_str(&rest[..at])?;
-            f.write_str(match rest.as_bytes()[at] {
-                b'&' => "&amp;",
-                b'<' => "&lt;",
-                b'>' => "&gt;",
-                b'"' => "&quot;",
-                _ => "&#39;",
-            })?;
-            rest = &rest[at + 1..];
-        }
-        f.write_str(rest)
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use super::address::Address;
 use super::figures::{Count, Of, Reading};
 use super::{Report, Shared, Theme};
 use crate::analysis::DocumentDigest;
@@ -200,27 +201,6 @@ impl Display for Path<'_> {
             Some(base) => write!(f, "[{path}](<{}>)", Address(base, &self.0.path)),
             None => write!(f, "{path}"),
         }
-    }
-}
-
-/// The address of a file below a base, with what addresses do not hold in percent signs.
-pub(super) struct Address<'d>(pub(super) &'d str, pub(super) &'d str);
-
-impl Display for Address<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let separator = if self.0.is_empty() || self.0.ends_with('/') {
-            ""
-        } else {
-            "/"
-        };
-        for byte in self.0.bytes().chain(separator.bytes()).chain(self.1.bytes()) {
-            if byte.is_ascii_alphanumeric() || b"/._-~:".contains(&byte) {
-                write!(f, "{}", char::from(byte))?;
-            } else {
-                write!(f, "%{byte:02X}")?;
-            }
-        }
-        Ok(())
     }
 }
 
