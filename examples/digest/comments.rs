@@ -1,7 +1,8 @@
 //! The prose of a program: its comments, read as Markdown, in their order.
 //!
-//! Only comments that have their own lines count, and no licences; a word at the end of a line of code explains that line,
-//! not the file. It looks at lines alone and knows nothing of strings, which is enough for a summary.
+//! Only comments that have their own lines count, and no licences; a word at the end of a line of code
+//! explains that line, not the file. It looks at lines alone and knows nothing of strings, which is enough
+//! for a summary.
 
 use crate::blocks::Block;
 use crate::language::Marks;

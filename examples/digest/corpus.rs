@@ -121,13 +121,21 @@ pub enum CorpusError {
         source: io::Error,
     },
     /// It was read, and nothing in it is a document.
-    #[error("no documents below {} ({skipped} of a known kind were skipped); looked for {KNOWN}", path.display())]
+    #[error("no documents below {}{}; looked for {KNOWN}", path.display(), left_out(*skipped))]
     NoDocuments {
         /// Where we looked.
         path: PathBuf,
         /// How many files had a kind we read, and were left out.
         skipped: usize,
     },
+}
+
+fn left_out(skipped: usize) -> String {
+    if skipped == 0 {
+        String::new()
+    } else {
+        format!(" ({skipped} of a known kind could not be used)")
+    }
 }
 
 /// Reads every document at or below `path`.

@@ -38,8 +38,8 @@ impl Vocabulary {
         TermNumber::try_from(place).ok()
     }
 
-    /// Inverse document frequency: `ln(1 + documents / documents that hold it)`. Above zero for every term, so
-    /// that a corpus of one document has keywords too.
+    /// Inverse document frequency: `ln(1 + documents / documents that hold it)`. Above zero for every term,
+    /// so that a corpus of one document has keywords too.
     pub fn idf(&self, term: &str) -> f32 {
         let frequency = self
             .number(term)
@@ -86,11 +86,6 @@ impl Gathering {
             counts: numbered.collect(),
         };
         self.documents.insert(index, gathered).is_none()
-    }
-
-    /// How many documents have been added.
-    pub fn len(&self) -> usize {
-        self.documents.len()
     }
 
     /// The vocabulary, and one vector for each of the documents `0..`, empty where none was added.
@@ -207,7 +202,6 @@ mod tests {
         let mut gathering = Gathering::default();
         assert!(gathering.add(0, counts(&[("a", 1)])));
         assert!(!gathering.add(0, counts(&[("b", 9)])));
-        assert_eq!(gathering.len(), 1);
         assert_eq!(gathering.finish().0.words, 1);
     }
 

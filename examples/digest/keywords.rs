@@ -14,7 +14,8 @@ const TOLD_BY_PHRASE: f32 = 0.5;
 /// How much rarer than its words a phrase may count.
 const PHRASE_RARITY_MAX: f32 = 1.3;
 
-/// In how many keywords the same word may occur: variety tells more than `index size`, `index build`, `index x`.
+/// In how many keywords the same word may occur: variety tells more than `index size`, `index build`, `index
+/// x`.
 const SAME_WORD_MAX: usize = 2;
 
 /// A document's keywords as they are written in it, weightiest first; equals by term.

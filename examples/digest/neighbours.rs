@@ -113,6 +113,7 @@ impl Index {
         }
         candidates.retain(|(_, cosine)| *cosine >= COSINE_MIN);
         keep_best(&mut candidates, NEIGHBOURS_MAX);
+        candidates.shrink_to_fit();
         candidates
     }
 

@@ -8,6 +8,7 @@ mod figures;
 mod html;
 mod markdown;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -122,7 +123,7 @@ impl<'d> Report<'d> {
             *counts.entry(digest.kind.name()).or_insert(0) += 1;
         }
         let mut kinds: Vec<_> = counts.into_iter().collect();
-        kinds.sort_by(|a, b| b.1.cmp(&a.1));
+        kinds.sort_by_key(|(_, count)| Reverse(*count));
         kinds
     }
 
@@ -147,13 +148,7 @@ fn told_in_full(digests: &[DocumentDigest]) -> Vec<bool> {
     }
     let has_summary = |document: usize| !digests[document].summary.is_empty();
     let mut order: Vec<usize> = (0..digests.len()).collect();
-    order.sort_by_key(|it| {
-        (
-            std::cmp::Reverse(has_summary(*it)),
-            std::cmp::Reverse(named[*it]),
-            *it,
-        )
-    });
+    order.sort_by_key(|it| (Reverse(has_summary(*it)), Reverse(named[*it]), *it));
     let mut full = vec![false; digests.len()];
     order
         .into_iter()

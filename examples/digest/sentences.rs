@@ -26,7 +26,8 @@ pub fn sentences(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// A sentence begins with a capital, a digit, a quotation, or in a script without case. `is_ready!` ends none.
+/// A sentence begins with a capital, a digit, a quotation, or in a script without case. `is_ready!` ends
+/// none.
 fn begins(piece: &str) -> bool {
     let first = piece.trim_start().chars().next();
     first.is_some_and(|it| {

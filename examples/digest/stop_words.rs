@@ -2,7 +2,8 @@
 //!
 //! Both lists are sorted, so that a look-up is a binary search without set-up; a test keeps them so.
 
-/// Whether a lower-case word is one of English's function words, or of those that every change log says.
+/// Whether a lower-case word is one of English's function words, or of those that every change log and path
+/// has.
 pub fn is_english(word: &str) -> bool {
     ENGLISH.binary_search(&word).is_ok()
 }
@@ -19,34 +20,35 @@ const ENGLISH: &[&str] = &[
     "an", "and", "another", "any", "anyone", "anything", "applied", "apply", "are", "aren't", "around",
     "as", "at", "away", "be", "became", "because", "become", "becomes", "been", "before", "being", "below",
     "between", "both", "bump", "bumped", "but", "by", "came", "can", "can't", "cannot", "certain", "com",
-    "come", "comes", "could", "couldn't", "currently", "did", "didn't", "different", "do", "does",
-    "doesn't", "doing", "don't", "done", "down", "during", "each", "eg", "either", "else", "enough", "etc",
-    "even", "ever", "every", "everything", "example", "examples", "far", "few", "first", "fix", "fixed",
-    "fixes", "following", "for", "found", "from", "further", "gave", "get", "gets", "getting", "give",
-    "given", "gives", "go", "goes", "going", "gone", "got", "had", "hadn't", "has", "hasn't", "have",
-    "haven't", "having", "he", "hence", "her", "here", "here's", "hers", "herself", "him", "himself", "his",
-    "how", "however", "http", "https", "i", "i'd", "i'll", "i'm", "i've", "ie", "if", "implement",
-    "implemented", "implements", "in", "include", "included", "includes", "including", "indeed", "instead",
-    "into", "io", "is", "isn't", "it", "it's", "its", "itself", "just", "keep", "kept", "know", "known",
-    "last", "least", "less", "let", "let's", "like", "likely", "made", "make", "makes", "making", "many",
-    "may", "maybe", "me", "might", "mine", "more", "moreover", "most", "much", "must", "mustn't", "my",
-    "myself", "namely", "need", "needed", "needs", "neither", "never", "new", "next", "no", "nobody", "non",
-    "none", "nor", "not", "note", "nothing", "now", "of", "off", "often", "on", "once", "one", "one's",
-    "ones", "only", "onto", "or", "org", "other", "others", "otherwise", "ought", "our", "ours",
-    "ourselves", "out", "over", "own", "per", "perhaps", "please", "possible", "provide", "provided",
-    "provides", "providing", "put", "quite", "rather", "really", "remove", "removed", "removes", "removing",
-    "require", "required", "requires", "same", "second", "see", "seem", "seems", "seen", "several", "shall",
-    "she", "should", "shouldn't", "simply", "since", "so", "some", "somehow", "someone", "something",
-    "sometimes", "soon", "still", "such", "take", "taken", "than", "that", "that's", "the", "their",
-    "theirs", "them", "themselves", "then", "there", "there's", "thereby", "therefore", "these", "they",
-    "they're", "thing", "things", "think", "this", "those", "though", "three", "through", "thus", "to",
-    "together", "too", "took", "toward", "towards", "two", "under", "unless", "until", "up", "update",
-    "updated", "updates", "updating", "upon", "us", "use", "used", "useful", "user's", "uses", "using",
-    "usually", "various", "very", "via", "vs", "want", "wants", "was", "wasn't", "way", "ways", "we",
-    "we'd", "we'll", "we're", "we've", "well", "went", "were", "weren't", "what", "what's", "whatever",
-    "when", "where", "whereas", "whether", "which", "while", "who", "who's", "whole", "whom", "whose",
-    "why", "will", "with", "within", "without", "won't", "would", "wouldn't", "www", "yes", "yet", "you",
-    "you'd", "you'll", "you're", "you've", "your", "yours", "yourself",
+    "come", "comes", "could", "couldn't", "current", "currently", "did", "didn't", "different", "do",
+    "does", "doesn't", "doing", "don't", "done", "down", "during", "each", "earlier", "eg", "either",
+    "else", "enough", "etc", "even", "ever", "every", "everything", "example", "examples", "existing",
+    "far", "few", "first", "fix", "fixed", "fixes", "following", "for", "found", "from", "further", "gave",
+    "get", "gets", "getting", "give", "given", "gives", "go", "goes", "going", "gone", "got", "had",
+    "hadn't", "has", "hasn't", "have", "haven't", "having", "he", "hence", "her", "here", "here's", "hers",
+    "herself", "him", "himself", "his", "how", "however", "http", "https", "i", "i'd", "i'll", "i'm",
+    "i've", "ie", "if", "implement", "implemented", "implements", "in", "include", "included", "includes",
+    "including", "indeed", "instead", "into", "io", "is", "isn't", "it", "it's", "its", "itself", "just",
+    "keep", "kept", "know", "known", "last", "later", "least", "less", "let", "let's", "lib", "like",
+    "likely", "made", "make", "makes", "making", "many", "may", "maybe", "md", "me", "might", "mine",
+    "more", "moreover", "most", "much", "must", "mustn't", "my", "myself", "namely", "need", "needed",
+    "needs", "neither", "never", "new", "next", "no", "nobody", "non", "none", "nor", "not", "note",
+    "nothing", "now", "of", "off", "often", "on", "once", "one", "one's", "ones", "only", "onto", "or",
+    "org", "other", "others", "otherwise", "ought", "our", "ours", "ourselves", "out", "over", "own", "per",
+    "perhaps", "please", "possible", "provide", "provided", "provides", "providing", "put", "quite",
+    "rather", "really", "remove", "removed", "removes", "removing", "require", "required", "requires", "rs",
+    "same", "second", "see", "seem", "seems", "seen", "several", "shall", "she", "should", "shouldn't",
+    "simply", "since", "so", "some", "somehow", "someone", "something", "sometimes", "soon", "src", "still",
+    "such", "take", "taken", "than", "that", "that's", "the", "their", "theirs", "them", "themselves",
+    "then", "there", "there's", "thereby", "therefore", "these", "they", "they're", "thing", "things",
+    "think", "this", "those", "though", "three", "through", "thus", "to", "together", "too", "took",
+    "toward", "towards", "two", "under", "unless", "until", "up", "update", "updated", "updates",
+    "updating", "upon", "us", "use", "used", "useful", "user's", "uses", "using", "usually", "various",
+    "very", "via", "vs", "want", "wants", "was", "wasn't", "way", "ways", "we", "we'd", "we'll", "we're",
+    "we've", "well", "went", "were", "weren't", "what", "what's", "whatever", "when", "where", "whereas",
+    "whether", "which", "while", "who", "who's", "whole", "whom", "whose", "why", "will", "with", "within",
+    "without", "won't", "would", "wouldn't", "www", "yes", "yet", "you", "you'd", "you'll", "you're",
+    "you've", "your", "yours", "yourself",
 ];
 
 #[rustfmt::skip]

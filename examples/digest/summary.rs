@@ -96,7 +96,8 @@ fn can_stand_alone(text: &str) -> bool {
             .count()
             > WORDS_MIN;
     let is_prose = letters as f32 >= text.chars().count() as f32 * LETTERS_MIN;
-    (words >= WORDS_MIN || is_unspaced_script) && is_prose && !text.ends_with(':')
+    let begins = text.starts_with(|letter: char| letter.is_alphanumeric() || "\"'“‘(`[".contains(letter));
+    (words >= WORDS_MIN || is_unspaced_script) && is_prose && begins && !text.ends_with(':')
 }
 
 /// Leaves the [`RANKED_MAX`] sentences that are most central and best placed, in their order.

@@ -11,10 +11,10 @@ use crate::analysis::DocumentDigest;
 /// few long texts all cosines are low, in many files of one program high.
 const USUAL_SHARE_MIN: f32 = 0.6;
 
-/// The most documents of a theme, as a share of the corpus and within two bounds: a theme of everything says
-/// nothing, a theme of dozens is two themes.
-const SHARE_MAX: usize = 4;
-const MEMBERS_MAX: (usize, usize) = (4, 12);
+/// The most documents of a theme, in tenths of the square root of the corpus and within two bounds: the
+/// themes of 300 documents have a dozen, and a theme of more than 40 is two.
+const ROOT_TENTHS_MAX: usize = 7;
+const MEMBERS_MAX: (usize, usize) = (4, 40);
 
 /// The keywords that name a theme.
 const NAME_WORDS: usize = 3;
@@ -24,14 +24,17 @@ const NAME_WORDS: usize = 3;
 pub struct Theme {
     /// What they have in common: a few keywords, the most shared first.
     pub name: Vec<String>,
+    /// How much they have in common: what the keywords of its name weigh in all of them.
+    pub weight: f32,
     /// The documents by index, the most typical first; at least two.
     pub members: Vec<usize>,
 }
 
-/// The themes of a corpus, the largest first.
+/// The themes of a corpus, those with most in common first. A group without a keyword in common has no name,
+/// and is none.
 pub fn themes(digests: &[DocumentDigest]) -> Vec<Theme> {
     let mut groups = Groups::new(digests.len());
-    let members_max = (digests.len() / SHARE_MAX).clamp(MEMBERS_MAX.0, MEMBERS_MAX.1);
+    let members_max = (digests.len().isqrt() * ROOT_TENTHS_MAX / 10).clamp(MEMBERS_MAX.0, MEMBERS_MAX.1);
     for (a, b, _) in links(digests) {
         groups.join(a, b, members_max);
     }
@@ -40,10 +43,10 @@ pub fn themes(digests: &[DocumentDigest]) -> Vec<Theme> {
         .into_iter()
         .map(|members| theme(members, digests))
         .collect();
+    themes.retain(|theme| !theme.name.is_empty());
     themes.sort_by(|a, b| {
-        b.members
-            .len()
-            .cmp(&a.members.len())
+        b.weight
+            .total_cmp(&a.weight)
             .then_with(|| a.members[0].cmp(&b.members[0]))
     });
     themes
@@ -54,33 +57,45 @@ pub fn themes(digests: &[DocumentDigest]) -> Vec<Theme> {
 pub struct Shared {
     /// As it is mostly written.
     pub written: String,
-    /// The sum of its weights.
+    /// The sum of its weights, each as a share of the weightiest of its document: a long document has one
+    /// voice.
     pub weight: f32,
+    /// The greatest of its weights.
+    pub heaviest: f32,
     /// How many documents have it among their keywords.
     pub documents: usize,
 }
 
-/// The keywords of `digests` together: those that more than one has first, then by weight.
+/// The keywords of `digests` together: those that several have by their sum, then the others by themselves.
 pub fn shared_keywords<'d>(digests: impl Iterator<Item = &'d DocumentDigest>) -> Vec<Shared> {
     let mut found = HashMap::<String, Shared>::new();
     for digest in digests {
+        let first = digest
+            .keywords
+            .first()
+            .map_or(1.0, |(_, weight)| weight.max(f32::MIN_POSITIVE));
         for (written, weight) in &digest.keywords {
             let blank = Shared {
                 written: written.clone(),
                 weight: 0.0,
+                heaviest: 0.0,
                 documents: 0,
             };
             let shared = found.entry(folded(written)).or_insert(blank);
-            shared.weight += weight;
+            shared.weight += weight / first;
+            shared.heaviest = shared.heaviest.max(*weight);
             shared.documents += 1;
         }
     }
     let mut all: Vec<Shared> = found.into_values().collect();
     all.sort_by(|a, b| {
         let by_sharing = (b.documents > 1).cmp(&(a.documents > 1));
-        by_sharing
-            .then(b.weight.total_cmp(&a.weight))
-            .then_with(|| a.written.cmp(&b.written))
+        let by_weight = if a.documents > 1 {
+            b.weight.total_cmp(&a.weight)
+        } else {
+            b.heaviest.total_cmp(&a.heaviest)
+        };
+        by_sharing.then(by_weight).then_with(|| a.written.cmp(&b.written))
     });
     all
 }
@@ -135,12 +150,18 @@ fn theme(mut members: Vec<usize>, digests: &[DocumentDigest]) -> Theme {
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     members = ranked.into_iter().map(|(member, _)| member).collect();
     let keywords = shared_keywords(members.iter().map(|member| &digests[*member]));
-    let shared = keywords.iter().take_while(|it| it.documents > 1).take(NAME_WORDS);
-    let mut name: Vec<String> = shared.map(|it| it.written.clone()).collect();
-    if name.is_empty() {
-        name.extend(keywords.into_iter().take(1).map(|it| it.written));
+    let shared: Vec<_> = keywords
+        .into_iter()
+        .take_while(|it| it.documents > 1)
+        .take(NAME_WORDS)
+        .collect();
+    let weight = shared.iter().map(|it| it.weight).sum();
+    let name = shared.into_iter().map(|it| it.written).collect();
+    Theme {
+        name,
+        weight,
+        members,
     }
-    Theme { name, members }
 }
 
 /// Disjoint groups of documents that can be joined.

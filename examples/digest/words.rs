@@ -42,8 +42,8 @@ fn chunks(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .filter(|(_, chunk)| !chunk.contains("://") && !chunk.trim_start_matches(['(', '[']).starts_with('@'))
 }
 
-/// The parts of one Unicode word, cut at what is neither letter, digit nor apostrophe; in source also where case
-/// rises. Prose writes `GitHub` and means one thing.
+/// The parts of one Unicode word, cut at what is neither letter, digit nor apostrophe; in source also where
+/// case rises. Prose writes `GitHub` and means one thing.
 fn pieces(run: &str, at_case: bool) -> impl Iterator<Item = (usize, &str)> {
     let mut rest = run;
     std::iter::from_fn(move || {
@@ -87,15 +87,17 @@ pub fn term_of(written: &str, is_source: bool) -> Option<String> {
     Some(singular(word))
 }
 
-/// Single letters, hashes, and words that are mostly digits.
+/// Single letters, hashes, versions, and words that are mostly digits.
 fn is_noise(word: &str) -> bool {
     let digits = word.bytes().filter(u8::is_ascii_digit).count();
     let is_hash =
         digits > 0 && word.len() >= HASH_BYTES_MIN && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    word.len() == 1 || is_hash || digits * 2 > word.len()
+    let is_version = word.starts_with('v') && digits + 1 == word.len();
+    word.len() == 1 || is_hash || is_version || digits * 2 > word.len()
 }
 
-/// Folds English plurals and possessives. It may leave what is no word (`boxe`): readers see the written form.
+/// Folds English plurals and possessives. It may leave what is no word (`boxe`): readers see the written
+/// form.
 fn singular(mut word: String) -> String {
     if let Some(owner) = word.strip_suffix("'s") {
         word.truncate(owner.len());
@@ -143,7 +145,7 @@ mod tests {
     fn grammar_numbers_and_noise_are_passed_over() {
         // Property: what is left says something; reserved words count in prose and not in source.
         assert_eq!(
-            terms("the 3.14 of a 9f8e7d6c x 1234ab", false),
+            terms("the 3.14 of a 9f8e7d6c x 1234ab v0", false),
             Vec::<String>::new()
         );
         assert_eq!(terms("fn send(&mut self)", true), ["send"]);

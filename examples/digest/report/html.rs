@@ -1,8 +1,8 @@
 //! `digest.html`: the report as one page that needs no network, no server and, but for its filter, no script.
 //!
 //! Each part of the page is a type that writes itself; whatever comes from a document passes `text`. A
-//! content security policy in the page keeps it from asking for anything. Looks are in `page.css`, the filter in
-//! `page.js`; this file knows neither.
+//! content security policy in the page keeps it from asking for anything. Looks are in `page.css`, the filter
+//! in `page.js`; this file knows neither.
 
 mod documents;
 mod text;
@@ -145,7 +145,7 @@ fn contents_by_folder(f: &mut Formatter<'_>, report: &Report<'_>) -> fmt::Result
             f,
             "<li><a href=\"#f{at}\">{}</a> <small>{}</small></li>",
             Folder(folder),
-            documents.len()
+            Count(documents.len() as u64)
         )?;
     }
     match folders.len().saturating_sub(CONTENTS_MAX) {

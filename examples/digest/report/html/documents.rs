@@ -1,4 +1,5 @@
-//! The documents on the page: the filter above them, a card for each that is told in full, a line for the rest.
+//! The documents on the page: the filter above them, a card for each that is told in full, a line for the
+//! rest.
 
 use std::fmt::{self, Formatter};
 
@@ -13,6 +14,10 @@ const LINE_KEYWORDS_MAX: usize = 4;
 
 /// The sentence in such a line, in characters.
 const LINE_SENTENCE_CHARS_MAX: usize = 130;
+
+/// The lines of one list. A browser lays out and hides lists as wholes: 12,000 lines in lists of 100 are
+/// filtered in 50 ms, in a single list they take seconds.
+const LIST_LINES: usize = 100;
 
 /// From this cosine on two documents have the same words.
 const COSINE_SAME: f32 = 0.995;
@@ -43,9 +48,9 @@ pub(super) fn documents(f: &mut Formatter<'_>, report: &Report<'_>) -> fmt::Resu
         )?;
         let (full, lines): (Vec<_>, Vec<_>) = documents.into_iter().partition(|it| report.is_full(it));
         full.into_iter().try_for_each(|it| card(f, it, report))?;
-        if !lines.is_empty() {
+        for list in lines.chunks(LIST_LINES) {
             writeln!(f, "<ul class=\"lines\">")?;
-            lines.into_iter().try_for_each(|it| line(f, it))?;
+            list.iter().try_for_each(|it| line(f, it))?;
             writeln!(f, "</ul>")?;
         }
         writeln!(f, "</section>")?;
