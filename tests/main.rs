@@ -1,3 +1,4 @@
 //! What Connectome promises, tested through the door that users have: one binary, one module a concern.
 
 mod agents;
+mod durable;

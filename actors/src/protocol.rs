@@ -17,6 +17,7 @@
 //! Shared by them: [`Now`], [`Dice`] and [`Backoff`].
 
 mod backoff;
+pub mod delivery;
 mod dice;
 pub mod lease;
 pub mod membership;
