@@ -9,6 +9,7 @@
 //!             one `match` on Action
 //! ```
 //!
+//! * [`delivery`]: one agent's lane of durable messages.
 //! * [`lease`]: ownership that is taken, renewed, lost and fenced.
 //! * [`membership`]: who is in the cluster, and which agents live where.
 //! * [`restart`]: what a supervisor does when a child starts, fails or ends.
@@ -17,6 +18,7 @@
 //! Shared by them: [`Now`], [`Dice`] and [`Backoff`].
 
 mod backoff;
+pub mod delivery;
 mod dice;
 pub mod lease;
 pub mod membership;

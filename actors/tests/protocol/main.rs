@@ -1,5 +1,6 @@
 //! The promises of the protocols, tried on arbitrary inputs.
 
+mod delivery;
 mod membership;
 mod restart;
 mod task;
