@@ -106,12 +106,7 @@ impl Lane {
             saving: None,
             recent: Recent::new(kept.recent),
             hand: BTreeMap::new(),
-            careful_until: expected
-                .iter()
-                .take(IN_HAND_MAX)
-                .last()
-                .copied()
-                .unwrap_or_default(),
+            careful_until: expected.iter().take(IN_HAND_MAX).copied().max().unwrap_or_default(),
             expected,
             fetching: None,
             up: false,

@@ -37,7 +37,9 @@ impl Recent {
 
     /// Forgets what came after `cursor`: the state that held it is lost.
     pub(super) fn rewind(&mut self, cursor: Sequence) {
-        while let Some((_, id)) = self.order.pop_back_if(|(sequence, _)| *sequence > cursor) {
+        while self.order.back().is_some_and(|(sequence, _)| *sequence > cursor)
+            && let Some((_, id)) = self.order.pop_back()
+        {
             self.ids.remove(&id);
         }
     }
