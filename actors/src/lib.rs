@@ -1,4 +1,70 @@
 //! Who speaks, and what they decide.
+//!
+//! An [`Agent`] is a name with a durable mailbox; what runs is one incarnation of it after another, each a ractor actor
+//! below a supervisor. This crate has agents, mailboxes, supervision, the router, and the pure protocols they follow.
+//! It opens no socket and no file, asks no clock and rolls no dice: all that comes through the ports.
+//!
+//! # Where to look
+//!
+//! 1. [`Agent`], [`Handle`], [`Context`] and [`AgentRef`]: what a user writes and calls.
+//! 2. `mailbox.rs`, `cell.rs`, `incarnation.rs`: one agent, from the queue to the handler.
+//! 3. `supervisor.rs` over [`protocol::restart`]: who is started again, and when it is given up.
+//! 4. `router.rs`, then `remote.rs`, `mail.rs`, `task_queue.rs`, `event_dispatcher.rs`: the ways of a message.
+//! 5. [`port`]: what the outside must provide. [`protocol`]: every decision, without the world.
 
+#[cfg(test)]
+extern crate self as connectome;
+
+mod agent;
+mod agent_ref;
+mod cell;
+mod cluster;
+mod context;
+mod dead_letters;
+mod error;
+mod event_dispatcher;
+mod incarnation;
+mod mail;
+mod mailbox;
+mod message;
+mod message_handler;
+mod monitor;
+mod parcel;
 pub mod port;
 pub mod protocol;
+mod registry;
+mod remote;
+mod reply;
+mod router;
+mod scope;
+mod service;
+mod spec;
+mod streams;
+mod supervisor;
+mod table;
+mod task_queue;
+mod tree;
+
+pub use agent::{Agent, Handle, Table};
+pub use agent_ref::AgentRef;
+pub use connectome_derive::{Agent, Message};
+pub use context::{BACKGROUND_MAX, Context, Timer};
+pub use dead_letters::{Buried, DEAD_LETTERS_KEPT, DeadLetter, Reason};
+pub use error::{CallError, HandlerError};
+pub use event_dispatcher::{EventFilter, EventListener, Heard, SYSTEM_EVENTS};
+pub use incarnation::{POST_STOP_MAX, PRE_START_MAX};
+pub use mail::{AGENT_MESSAGES, SHARDS, SendError};
+pub use mailbox::{Accounts, MAILBOX_BYTES, MAILBOX_CAPACITY, MailboxConfig, Overflow};
+pub use message::{Message, Streaming};
+pub use monitor::{Down, DownReason, MonitorId};
+pub use protocol::restart::{AutoShutdown, Exit, Flags, Intensity, Restart, StopWithin, Strategy};
+pub use registry::{AGENTS_MAX, NodeState};
+pub use remote::CALLS_MAX;
+pub use reply::{ItemSink, ItemStream, STREAM_WINDOW};
+pub use router::{Ports, Router, RouterConfig};
+pub use service::Service;
+pub use spec::AgentSpec;
+pub use supervisor::{Supervisor, SupervisorError, SupervisorSpec};
+pub use streams::{AGENT_DISCOVERY, DEAD_LETTERS, StreamLimits};
+pub use task_queue::{ATTEMPTS_MAX, Submit, TASK_ROUTING, TASKS, TaskContext, TaskCounts, TaskError, TaskHandle};
+pub use tree::{Tree, TreeError};

@@ -24,6 +24,7 @@ pub mod lease;
 pub mod membership;
 mod now;
 pub mod restart;
+pub mod routing;
 pub mod task;
 
 pub use backoff::Backoff;

@@ -9,18 +9,22 @@ use connectome_codecs::NodeId;
 /// What an implementation promises, and the conformance suite checks:
 /// * a frame arrives at most once, whole and unchanged, with the true sender beside it;
 /// * frames from one node to another arrive in the order they were sent; some may be missing;
-/// * `send` returns at once or after a short wait for room; what it refuses certainly did not leave;
+/// * `send` never waits; what it refuses certainly did not leave;
 /// * queues are bounded both ways: a slow receiver makes `send` refuse, it does not make memory grow.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
     /// Hands one frame over for `to`. `Ok` means on its way, not arrived.
     ///
     /// # Errors
-    /// [`TransportError`]: the frame certainly did not leave this node.
-    async fn send(&self, to: NodeId, frame: Bytes) -> Result<(), TransportError>;
+    /// [`TransportError`]: the frame certainly did not leave this node. After [`TransportError::Full`], wait for
+    /// [`ready`](Transport::ready) and try again.
+    fn send(&self, to: NodeId, frame: Bytes) -> Result<(), TransportError>;
 
-    /// Hands one frame over for every node that can be reached now; those that can't are passed over.
-    async fn broadcast(&self, frame: Bytes);
+    /// Ends when `send` to this node has a chance again: its queue has room, or is gone.
+    async fn ready(&self, to: NodeId);
+
+    /// Hands one frame over for every node that can be reached now; those that can't, or are full, are passed over.
+    fn broadcast(&self, frame: Bytes);
 
     /// The next thing that happened; `None` once the transport is closed.
     ///

@@ -168,6 +168,12 @@ impl Supervision {
         self.roster.iter().map(|child| (&child.spec, child.state))
     }
 
+    /// What a child is doing; `None` when it is not known.
+    pub fn state(&self, child: &ChildId) -> Option<ChildState> {
+        let position = self.roster.find(child)?;
+        self.roster.get(position).map(|child| child.state)
+    }
+
     /// How many children there are.
     pub fn counts(&self) -> Counts {
         self.roster.iter().fold(Counts::default(), |counts, child| {

@@ -1,0 +1,188 @@
+//! The part of an agent that lives as long as its name does: mailbox, watchers, orders to stop.
+//!
+//! Incarnations come and go below it; whoever holds a cell never notices.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use connectome_codecs::{AgentName, Capability};
+use parking_lot::Mutex;
+use ractor::ActorRef;
+use tokio::sync::Notify;
+
+use crate::mailbox::{Mailbox, MailboxConfig, Pushed};
+use crate::monitor::{Signal, Watcher, Watchers};
+use crate::parcel::Parcel;
+use crate::protocol::restart::Exit;
+
+/// The one message of the ractor actor that runs an incarnation: look at the mailbox.
+///
+/// It has no size, so sending it allocates nothing; the work itself waits in the mailbox.
+pub(crate) struct Wake;
+
+pub(crate) struct AgentCell {
+    pub(crate) name: AgentName,
+    pub(crate) role: Option<String>,
+    pub(crate) version: String,
+    pub(crate) capabilities: Vec<Capability>,
+    pub(crate) mailbox: Mailbox,
+    runner: Mutex<Option<ActorRef<Wake>>>,
+    orders: Mutex<Orders>,
+    watchers: Mutex<Watchers>,
+    incarnation: AtomicU64,
+    killed: AtomicBool,
+    kill: Notify,
+    /// Rises with each [`Pulse::beats`]; `beaten` follows when the running handler was polled.
+    beat: AtomicU64,
+    beaten: AtomicU64,
+}
+
+/// What the agent is told beside its messages.
+#[derive(Default)]
+struct Orders {
+    stop: Option<Exit>,
+    signals: VecDeque<Signal>,
+}
+
+impl AgentCell {
+    pub(crate) fn new(
+        name: AgentName,
+        role: Option<String>,
+        version: String,
+        capabilities: Vec<Capability>,
+        mailbox: MailboxConfig,
+    ) -> AgentCell {
+        AgentCell {
+            name,
+            role,
+            version,
+            capabilities,
+            mailbox: Mailbox::new(mailbox),
+            runner: Mutex::default(),
+            orders: Mutex::default(),
+            watchers: Mutex::default(),
+            incarnation: AtomicU64::new(0),
+            killed: AtomicBool::new(false),
+            kill: Notify::new(),
+            beat: AtomicU64::new(0),
+            beaten: AtomicU64::new(0),
+        }
+    }
+
+    /// Puts a parcel into the mailbox and wakes the agent where nobody is at work.
+    pub(crate) fn push(&self, parcel: Box<dyn Parcel>) -> Pushed {
+        let pushed = self.mailbox.push(parcel);
+        if let Pushed::Queued { wake: true, .. } = &pushed {
+            self.wake();
+        }
+        pushed
+    }
+
+    /// Tells the incarnation that runs, if one does, to look at its mailbox and orders.
+    pub(crate) fn wake(&self) {
+        if let Some(runner) = &*self.runner.lock() {
+            // A runner that is just ending takes nothing more; its successor looks at the mailbox when it begins.
+            drop(runner.send_message(Wake));
+        }
+    }
+
+    /// A new incarnation takes over, and answers which one it is: 1 is the first.
+    pub(crate) fn begin(&self, runner: ActorRef<Wake>) -> u64 {
+        let mut orders = self.orders.lock();
+        orders.signals.clear();
+        orders.stop = None;
+        self.killed.store(false, Ordering::Release);
+        let number = self.incarnation.fetch_add(1, Ordering::AcqRel) + 1;
+        *self.runner.lock() = Some(runner);
+        number
+    }
+
+    /// The incarnation is over; whoever watched it is returned, to be told.
+    pub(crate) fn end(&self) -> Vec<Watcher> {
+        *self.runner.lock() = None;
+        self.watchers.lock().take_all()
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.runner.lock().is_some()
+    }
+
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.incarnation.load(Ordering::Acquire)
+    }
+
+    /// Adds a watcher of the incarnation that runs. Hands it back when none does.
+    pub(crate) fn watch(&self, watcher: Watcher) -> Result<u64, Watcher> {
+        let runner = self.runner.lock();
+        if runner.is_none() {
+            return Err(watcher);
+        }
+        Ok(self.watchers.lock().add(watcher))
+    }
+
+    pub(crate) fn unwatch(&self, remove: impl FnOnce(&mut Watchers)) {
+        remove(&mut self.watchers.lock());
+    }
+
+    /// Asks the incarnation to stop before its next message.
+    pub(crate) fn stop(&self, exit: Exit) {
+        self.orders.lock().stop.get_or_insert(exit);
+        self.wake();
+    }
+
+    pub(crate) fn stop_order(&self) -> Option<Exit> {
+        self.orders.lock().stop.clone()
+    }
+
+    /// Ends the handler that runs now, wherever it waits.
+    pub(crate) fn kill(&self) {
+        self.stop(Exit::Killed);
+        self.killed.store(true, Ordering::Release);
+        self.kill.notify_waiters();
+    }
+
+    /// Ends when the incarnation is killed.
+    pub(crate) async fn killed(&self) {
+        loop {
+            let notified = self.kill.notified();
+            self.beaten.store(self.beat.load(Ordering::Acquire), Ordering::Release);
+            if self.killed.load(Ordering::Acquire) {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// Feels whether the agent is alive, from one question to the next.
+    pub(crate) fn pulse(self: &Arc<Self>) -> Pulse {
+        Pulse { cell: self.clone(), asked: None }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.orders.lock().signals.push_back(signal);
+        self.wake();
+    }
+
+    pub(crate) fn next_signal(&self) -> Option<Signal> {
+        self.orders.lock().signals.pop_front()
+    }
+}
+
+/// Feels whether a handler hangs: a handler that waits is polled when it is asked, one that blocks its thread is not.
+pub(crate) struct Pulse {
+    cell: Arc<AgentCell>,
+    asked: Option<u64>,
+}
+
+impl Pulse {
+    /// Whether the agent has answered the question before this one; asks the next.
+    pub(crate) fn beats(&mut self) -> bool {
+        let cell = &self.cell;
+        let is_idle = cell.mailbox.in_hand() == 0;
+        let answered = self.asked.is_none_or(|asked| cell.beaten.load(Ordering::Acquire) >= asked);
+        self.asked = Some(cell.beat.fetch_add(1, Ordering::AcqRel) + 1);
+        cell.kill.notify_waiters();
+        is_idle || answered
+    }
+}

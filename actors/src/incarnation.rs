@@ -1,0 +1,338 @@
+//! One life of an agent: a ractor actor that empties the mailbox, one message at a time.
+//!
+//! It begins with the factory and ends in `post_stop`, whatever ends it. What outlives it (the mailbox, the watchers)
+//! is in `cell.rs`; what decides whether another one follows is in `supervisor.rs`.
+
+use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use connectome_codecs::MessageName;
+use futures_util::FutureExt;
+use ractor::{ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::time::{Instant, timeout};
+use tracing::Instrument;
+
+use crate::agent::{Agent, Table};
+use crate::cell::{AgentCell, Wake};
+use crate::context::{Context, Core};
+use crate::dead_letters::Reason;
+use crate::error::{CallError, panic_text};
+use crate::mailbox::Settled;
+use crate::monitor::Signal;
+use crate::parcel::{Encoded, Meta, Parcel};
+use crate::protocol::restart::Exit;
+use crate::router::Router;
+use crate::scope;
+use crate::supervisor::{ExitSlot, Orders, Running};
+use crate::table::Outcome;
+
+/// Messages handled in one turn before the actor looks at the rest of its world (its children's ends, a kill): enough
+/// that a turn's overhead vanishes, few enough that nobody waits for long.
+const TURN: usize = 64;
+
+/// How long `pre_start` may take: a start that hangs would hang its supervisor and all siblings.
+pub const PRE_START_MAX: Duration = Duration::from_secs(30);
+
+/// How long `post_stop` may take: it runs also where a supervisor waits to restart the agent.
+pub const POST_STOP_MAX: Duration = Duration::from_secs(5);
+
+/// What an incarnation is made from.
+pub(crate) struct Setup<A> {
+    pub(crate) router: Router,
+    pub(crate) cell: Arc<AgentCell>,
+    pub(crate) factory: Arc<dyn Fn() -> A + Send + Sync>,
+    pub(crate) table: Arc<Table<A>>,
+}
+
+/// Starts an incarnation below `parent`, and returns once `pre_start` has succeeded.
+pub(crate) async fn start<A: Agent>(setup: Setup<A>, parent: ActorCell) -> Result<Running, String> {
+    let exit = ExitSlot::default();
+    let orders = Arc::new(CellOrders(setup.cell.clone()));
+    let started = ractor::Actor::spawn_linked(None, Runner(PhantomData), (setup, exit.clone()), parent);
+    let (actor, _task) = started.await.map_err(|error| error.to_string())?;
+    Ok(Running { actor: actor.get_cell(), exit, orders })
+}
+
+struct CellOrders(Arc<AgentCell>);
+
+impl Orders for CellOrders {
+    fn stop(&self) {
+        self.0.stop(Exit::Shutdown);
+    }
+    fn kill(&self) {
+        self.0.kill();
+    }
+}
+
+/// The ractor side of an incarnation.
+struct Runner<A>(PhantomData<fn() -> A>);
+
+impl<A: Agent> ractor::Actor for Runner<A> {
+    type Msg = Wake;
+    type State = Incarnation<A>;
+    type Arguments = (Setup<A>, ExitSlot);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Wake>,
+        (setup, exit): Self::Arguments,
+    ) -> Result<Incarnation<A>, ActorProcessingErr> {
+        Ok(Incarnation::begin(setup, exit, myself).await?)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Wake>,
+        _: Wake,
+        state: &mut Incarnation<A>,
+    ) -> Result<(), ActorProcessingErr> {
+        if !state.is_over {
+            state.turn(&myself).await;
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Wake>,
+        event: SupervisionEvent,
+        state: &mut Incarnation<A>,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorTerminated(..) | SupervisionEvent::ActorFailed(..) if !state.is_over => {
+                state.finish(Exit::Crashed("the supervisor of its children gave up".to_owned()), &myself).await;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+struct Incarnation<A> {
+    agent: A,
+    table: Arc<Table<A>>,
+    core: Core,
+    exit: ExitSlot,
+    is_over: bool,
+}
+
+impl<A: Agent> Incarnation<A> {
+    async fn begin(setup: Setup<A>, exit: ExitSlot, myself: ActorRef<Wake>) -> Result<Self, String> {
+        let Setup { router, cell, factory, table } = setup;
+        let mut agent = factory();
+        if A::KEEPS_STATE
+            && let Some(state) = router.load_state(&cell.name).await?
+        {
+            agent.restore(&state).map_err(|error| format!("its kept state was refused: {error}"))?;
+        }
+        let number = cell.begin(myself.clone());
+        let core = Core::new(router, cell, number, myself.clone());
+        let mut life = Incarnation { agent, table, core, exit, is_over: false };
+        if let Err(problem) = life.pre_start().await {
+            life.core.wind_up().await;
+            life.end_of_watch(&Exit::Crashed(problem.clone()));
+            return Err(problem);
+        }
+        if life.core.cell.mailbox.begin() {
+            life.core.cell.wake();
+        }
+        Ok(life)
+    }
+
+    async fn pre_start(&mut self) -> Result<(), String> {
+        let place = self.core.place.clone();
+        let meta = Meta::default();
+        let mut ctx = Context::new(&mut self.core, &meta, &never);
+        let start = scope::at(place, self.agent.pre_start(&mut ctx));
+        match timeout(PRE_START_MAX, AssertUnwindSafe(start).catch_unwind()).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(error))) => Err(error.to_string()),
+            Ok(Err(panic)) => Err(panic_text(panic)),
+            Err(_) => Err(format!("pre_start took longer than {PRE_START_MAX:?}")),
+        }
+    }
+
+    /// Handles up to [`TURN`] messages, and whatever is more urgent before each.
+    async fn turn(&mut self, myself: &ActorRef<Wake>) {
+        let place = self.core.place.clone();
+        if let Some(exit) = scope::at(place, self.messages()).await {
+            self.finish(exit, myself).await;
+        }
+    }
+
+    async fn messages(&mut self) -> Option<Exit> {
+        let mut settled = None;
+        for _ in 0..TURN {
+            if let Some(exit) = self.urgent().await {
+                self.settle(settled);
+                return Some(exit);
+            }
+            let parcel = self.core.cell.mailbox.next(settled.take())?;
+            match self.handle(parcel).await {
+                Ok(ended) => settled = Some(ended),
+                Err(exit) => return Some(exit),
+            }
+        }
+        self.settle(settled);
+        // The mailbox still counts this agent as awake, so the next turn must be asked for here.
+        self.core.cell.wake();
+        None
+    }
+
+    fn settle(&self, settled: Option<Settled>) {
+        if let Some(settled) = settled {
+            self.core.cell.mailbox.settle(settled);
+        }
+    }
+
+    /// Orders and signals go before messages.
+    async fn urgent(&mut self) -> Option<Exit> {
+        if let Some(exit) = self.core.stop.take().or_else(|| self.core.cell.stop_order()) {
+            return Some(exit);
+        }
+        while let Some(signal) = self.core.cell.next_signal() {
+            if let Err(exit) = self.signal(signal).await {
+                return Some(exit);
+            }
+        }
+        None
+    }
+
+    async fn signal(&mut self, signal: Signal) -> Result<(), Exit> {
+        let down = match signal {
+            Signal::Down(down) => down,
+            Signal::LinkDown { agent, exit } if self.core.traps_exits => self.core.link_down(agent, exit),
+            Signal::LinkDown { agent, exit } if exit.is_abnormal() => {
+                return Err(Exit::Crashed(format!("linked to {agent}, which ended: {exit}")));
+            }
+            Signal::LinkDown { .. } => return Ok(()),
+        };
+        let cell = self.core.cell.clone();
+        let meta = Meta::default();
+        let mut ctx = Context::new(&mut self.core, &meta, &never);
+        let told = AssertUnwindSafe(self.agent.on_down(down, &mut ctx)).catch_unwind();
+        match unless_killed(&cell, told).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(panic)) => Err(Exit::Crashed(panic_text(panic))),
+            None => Err(Exit::Killed),
+        }
+    }
+
+    /// Handles one message. `Err`: this incarnation is over, and the message is settled.
+    async fn handle(&mut self, parcel: Box<dyn Parcel>) -> Result<Settled, Exit> {
+        if let Some(refused) = self.refuse_late(&*parcel) {
+            let (reason, error) = refused;
+            self.core.router.dead_letter(&self.core.cell.name, parcel, reason, error);
+            return Ok(Settled::Dead);
+        }
+        self.core.place.enter(parcel.meta());
+        let span = tracing::info_span!(
+            "handle",
+            agent = %self.core.cell.name,
+            message = %parcel.name(),
+            trace = parcel.meta().trace.as_ref().map(tracing::field::display),
+        );
+        let name = parcel.name();
+        let cell = self.core.cell.clone();
+        let outcome = unless_killed(&cell, self.dispatch(parcel).instrument(span)).await;
+        self.concluded(outcome, &name)
+    }
+
+    /// A message whose caller no longer waits is not started.
+    fn refuse_late(&self, parcel: &dyn Parcel) -> Option<(Reason, CallError)> {
+        if parcel.is_abandoned() {
+            return Some((Reason::Abandoned, CallError::NotStarted(Duration::ZERO)));
+        }
+        let late = parcel.meta().deadline.is_some_and(|deadline| deadline <= Instant::now());
+        late.then(|| (Reason::Expired, CallError::NotStarted(Duration::ZERO)))
+    }
+
+    async fn dispatch(&mut self, parcel: Box<dyn Parcel>) -> Outcome {
+        if let Some(entry) = self.table.typed(parcel.as_any().type_id()) {
+            return (entry.run_typed)(&mut self.agent, parcel.into_any(), &mut self.core).await;
+        }
+        let name = parcel.name();
+        match (self.table.named(name.as_str()), parcel.as_any().is::<Encoded>()) {
+            (Some(entry), true) => {
+                let encoded = parcel.into_any().downcast::<Encoded>().expect("its type was just looked at");
+                (entry.run_encoded)(&mut self.agent, *encoded, &mut self.core).await
+            }
+            (Some(_) | None, _) => {
+                let agent = self.core.cell.name.clone();
+                let error = CallError::NoHandler { agent: agent.clone(), message: name.to_string() };
+                self.core.router.dead_letter(&agent, parcel, Reason::NoHandler, error);
+                Outcome::Settled(Settled::Dead)
+            }
+        }
+    }
+
+    fn concluded(&mut self, outcome: Option<Outcome>, message: &MessageName) -> Result<Settled, Exit> {
+        match outcome {
+            Some(Outcome::Settled(settled)) => Ok(settled),
+            Some(Outcome::Crashed(cause)) => {
+                let returned = std::mem::take(&mut self.core.crashed_message_returns);
+                self.fatal(message, &cause, returned);
+                Err(Exit::Crashed(cause))
+            }
+            None => {
+                self.fatal(message, "killed", false);
+                Err(Exit::Killed)
+            }
+        }
+    }
+
+    /// The message that ended this incarnation: a dead letter, unless its lane takes it back.
+    fn fatal(&self, message: &MessageName, cause: &str, returned: bool) {
+        if returned {
+            self.core.cell.mailbox.settle(Settled::Returned);
+        } else {
+            self.core.router.crashed(&self.core.cell.name, message, cause);
+            self.core.cell.mailbox.settle(Settled::Dead);
+        }
+    }
+
+    /// Ends this incarnation: children, background work, `post_stop`, watchers, and then the actor itself.
+    async fn finish(&mut self, exit: Exit, myself: &ActorRef<Wake>) {
+        self.is_over = true;
+        self.core.wind_up().await;
+        self.post_stop(&exit).await;
+        self.end_of_watch(&exit);
+        self.exit.set(exit);
+        myself.stop(None);
+    }
+
+    async fn post_stop(&mut self, exit: &Exit) {
+        let place = self.core.place.clone();
+        let meta = Meta::default();
+        let agent = self.core.cell.name.clone();
+        let mut ctx = Context::new(&mut self.core, &meta, &never);
+        let stop = scope::at(place, self.agent.post_stop(exit, &mut ctx));
+        match timeout(POST_STOP_MAX, AssertUnwindSafe(stop).catch_unwind()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(panic)) => tracing::warn!(%agent, panic = panic_text(panic), "post_stop panicked"),
+            Err(_) => tracing::warn!(%agent, "post_stop took longer than {POST_STOP_MAX:?} and was left"),
+        }
+        // Whatever post_stop itself started ends here too.
+        self.core.wind_up().await;
+    }
+
+    fn end_of_watch(&self, exit: &Exit) {
+        let watchers = self.core.cell.end();
+        self.core.router.tell_watchers(&self.core.cell, self.core.incarnation, exit, watchers);
+    }
+}
+
+fn never() -> bool {
+    false
+}
+
+/// Runs a future unless the agent is killed meanwhile; then the future is dropped where it stands.
+async fn unless_killed<F: Future>(cell: &AgentCell, future: F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = cell.killed() => None,
+    }
+}

@@ -1,0 +1,111 @@
+//! Durable messages: `send`, and the lanes that bring them to their agents.
+//!
+//! ```text
+//!  sender                 AGENT_MESSAGES                lane of the agent            agent
+//!    │ ── publish(id) ───────► │                              │                        │
+//!    │ ◄─ stored ───────────── │ ── delivery, attempt ──────► │ ── one at a time ────► │
+//!    │                         │                              │ ◄─ handled, state ──── │
+//!    │                         │          state and cursor ◄─ │                        │
+//!    │                         │ ◄─ acknowledgement ───────── │                        │
+//! ```
+//!
+//! The cursor is saved with the agent's state, before the acknowledgement: a message that is delivered again after it
+//! was applied is acknowledged and not applied twice. What a lane decides is in `protocol/delivery`.
+
+
+
+use connectome_codecs::{Address, AgentName, Envelope, Kind, MessageId, MessageName, wire};
+
+use crate::message::Message;
+use crate::parcel::Named;
+use crate::port::{Publish, StreamError};
+use crate::router::Router;
+use crate::scope;
+
+/// The stream that keeps durable messages.
+pub const AGENT_MESSAGES: &str = "AGENT_MESSAGES";
+
+/// Subjects that the agents are spread over, so that a large cluster can share the stream's work by shard.
+pub const SHARDS: u32 = 16;
+
+/// Why a durable message was not, or may not have been, stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// It certainly was not stored. The text says who must act.
+    #[error("not sent: {0}")]
+    NotSent(String),
+    /// No answer came: it may have been stored. Send it again with [`AgentRef::send_as`](crate::AgentRef::send_as)
+    /// and the same id.
+    #[error("it may have been sent, no answer came: {0}")]
+    Unknown(String),
+}
+
+impl From<StreamError> for SendError {
+    fn from(error: StreamError) -> SendError {
+        match error {
+            StreamError::Unknown(why) => SendError::Unknown(why),
+            other => SendError::NotSent(other.to_string()),
+        }
+    }
+}
+
+impl Router {
+    pub(crate) async fn send_durably<M: Message>(
+        &self,
+        to: &Address,
+        id: MessageId,
+        message: M,
+    ) -> Result<MessageId, SendError> {
+        let agent = self.durable_name(to)?;
+        let body = wire::encode(&message).map_err(|error| SendError::NotSent(error.to_string()))?;
+        let meta = scope::outgoing(false);
+        let mut envelope = Envelope::new(id, Kind::Typed, Address::Agent(agent.clone()), self.now(), body)
+            .named(Named::<M>::NAME);
+        envelope.from = meta.from.clone();
+        envelope.trace = self.trace_of(&meta);
+        let body = envelope.encode().map_err(|error| SendError::NotSent(error.to_string()))?;
+        let message = Publish { subject: subject_of(&agent), id: Some(id), body };
+        self.streams().publish(AGENT_MESSAGES, message).await?;
+        Ok(id)
+    }
+
+    fn durable_name(&self, to: &Address) -> Result<AgentName, SendError> {
+        match to {
+            Address::Agent(name) => Ok(name.clone()),
+            Address::Id(id) => self.registry().name_of(id).ok_or_else(|| {
+                SendError::NotSent(format!("{to} is not known here yet: send to the agent's name"))
+            }),
+            Address::Capability(_) => {
+                Err(SendError::NotSent(format!("{to} names no single mailbox: submit a task, or send to a name")))
+            }
+        }
+    }
+}
+
+/// The subject of an agent's durable messages.
+pub(crate) fn subject_of(agent: &AgentName) -> String {
+    format!("message.{}.{agent}", shard_of(agent))
+}
+
+/// A stable hash (FNV-1a), the same on every node and in every version.
+fn shard_of(agent: &AgentName) -> u32 {
+    let hash = agent.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    (hash % u64::from(SHARDS)) as u32
+}
+
+/// Whose message a subject carries.
+fn agent_of(subject: &str) -> Option<AgentName> {
+    subject.splitn(3, '.').nth(2)?.parse().ok()
+}
+
+/// For letters about envelopes.
+fn name_of(envelope: &Envelope) -> MessageName {
+    crate::parcel::message_name(envelope)
+}
+
+impl Router { pub(crate) async fn kept_state(&self, _: &AgentName) -> Result<Option<bytes::Bytes>, StreamError> { Ok(None) } }
+pub(crate) struct MailKeeper { pub(crate) router: Router, pub(crate) lanes: crate::supervisor::SupervisorSlot }
+impl crate::service::Service for MailKeeper { async fn run(self, stop: tokio_util::sync::CancellationToken) -> Result<(), String> { stop.cancelled().await; Ok(()) } }

@@ -1,0 +1,327 @@
+//! An agent's mailbox: bounded, first in first out, and older than any incarnation of its agent.
+//!
+//! It belongs to the name, not to the process: when an agent crashes its queue stays, and the next incarnation goes
+//! on with it. It counts every message exactly once, so that
+//! `accepted = handled + dead-lettered + pending` can be checked from outside.
+//!
+//! It does not know types, supervision or nodes; see `incarnation.rs` for who empties it.
+
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::parcel::Parcel;
+
+/// Messages a mailbox holds unless it is told otherwise: a second's work for an agent that takes 1 ms each.
+pub const MAILBOX_CAPACITY: usize = 1_024;
+
+/// Bytes of encoded messages a mailbox holds: eight of the largest frames.
+pub const MAILBOX_BYTES: usize = 8 * connectome_codecs::limits::FRAME_MAX;
+
+/// What happens to a message that finds the mailbox full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Overflow {
+    /// The sender waits for room (a sender on another node is refused instead: its agent must not hold up others).
+    #[default]
+    Block,
+    /// The sender is told so at once.
+    Fail,
+    /// The oldest message in the queue becomes a dead letter. Control signals are never dropped.
+    DropOldest,
+}
+
+/// A mailbox's bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailboxConfig {
+    /// Messages in the queue at the most.
+    pub capacity: usize,
+    /// Bytes of messages that came encoded, at the most.
+    pub bytes: usize,
+    /// What a full mailbox does.
+    pub overflow: Overflow,
+}
+
+impl Default for MailboxConfig {
+    fn default() -> MailboxConfig {
+        MailboxConfig { capacity: MAILBOX_CAPACITY, bytes: MAILBOX_BYTES, overflow: Overflow::default() }
+    }
+}
+
+/// What became of every message that a mailbox, or a whole node, ever took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Accounts {
+    /// Taken into a mailbox.
+    pub accepted: u64,
+    /// Handled to the end, successfully or with an error of the handler.
+    pub handled: u64,
+    /// Accepted, but given up with a reason.
+    pub dead_lettered: u64,
+    /// In a queue, in a handler, or in a pipe, now.
+    pub pending: u64,
+}
+
+impl Accounts {
+    /// Whether nothing is missing: `accepted = handled + dead-lettered + pending`.
+    pub fn balance(&self) -> bool {
+        self.accepted == self.handled + self.dead_lettered + self.pending
+    }
+}
+
+impl std::ops::AddAssign for Accounts {
+    fn add_assign(&mut self, other: Accounts) {
+        self.accepted += other.accepted;
+        self.handled += other.handled;
+        self.dead_lettered += other.dead_lettered;
+        self.pending += other.pending;
+    }
+}
+
+/// How a message that was taken out ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// The handler ran to its end.
+    Handled,
+    /// It was given up.
+    Dead,
+    /// It moved into a pipe, where it is settled later.
+    Piped,
+    /// Its durable lane took it back, to deliver it again.
+    Returned,
+}
+
+/// What a push came to.
+pub(crate) enum Pushed {
+    /// It is in the queue under this ticket. `wake`: nobody is at work, so the agent must be woken.
+    Queued { ticket: u64, wake: bool, displaced: Option<Box<dyn Parcel>> },
+    /// There is no room; the parcel comes back.
+    Full(Box<dyn Parcel>),
+    /// The agent has stopped for good, for this reason; the parcel comes back.
+    Closed(Box<dyn Parcel>, String),
+}
+
+pub(crate) struct Mailbox {
+    config: MailboxConfig,
+    queue: Mutex<Queue>,
+    room: Notify,
+    idle: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    items: VecDeque<Item>,
+    bytes: usize,
+    tickets: u64,
+    /// An incarnation is awake, or about to be.
+    scheduled: bool,
+    waiting_senders: usize,
+    closed: Option<String>,
+    in_hand: u64,
+    piped: u64,
+    accepted: u64,
+    handled: u64,
+    dead: u64,
+}
+
+struct Item {
+    ticket: u64,
+    parcel: Box<dyn Parcel>,
+}
+
+impl Mailbox {
+    pub(crate) fn new(config: MailboxConfig) -> Mailbox {
+        Mailbox { config, queue: Mutex::default(), room: Notify::new(), idle: Notify::new() }
+    }
+
+    pub(crate) fn config(&self) -> MailboxConfig {
+        self.config
+    }
+
+    /// Takes a parcel in, or hands it back.
+    pub(crate) fn push(&self, parcel: Box<dyn Parcel>) -> Pushed {
+        let mut queue = self.queue.lock();
+        if let Some(why) = &queue.closed {
+            let why = why.clone();
+            return Pushed::Closed(parcel, why);
+        }
+        let mut displaced = None;
+        if !queue.has_room(&self.config, parcel.size()) {
+            match self.config.overflow {
+                Overflow::Block | Overflow::Fail => return Pushed::Full(parcel),
+                Overflow::DropOldest => displaced = queue.drop_oldest(),
+            }
+        }
+        let ticket = queue.append(parcel);
+        let wake = !std::mem::replace(&mut queue.scheduled, true);
+        Pushed::Queued { ticket, wake, displaced }
+    }
+
+    /// Waits until a push has a chance again; the caller tries in a loop.
+    pub(crate) async fn wait_for_room(&self, size: usize) {
+        let room = self.room.notified();
+        tokio::pin!(room);
+        room.as_mut().enable();
+        {
+            let mut queue = self.queue.lock();
+            if queue.closed.is_some() || queue.has_room(&self.config, size) {
+                return;
+            }
+            queue.waiting_senders += 1;
+        }
+        let _left = Leaving(self);
+        room.await;
+    }
+
+    /// Settles the message before, and takes the next. `None`: the queue is empty, and the next push wakes.
+    pub(crate) fn next(&self, settled: Option<Settled>) -> Option<Box<dyn Parcel>> {
+        let mut queue = self.queue.lock();
+        queue.settle(settled);
+        let Some(item) = queue.items.pop_front() else {
+            queue.scheduled = false;
+            drop(queue);
+            self.idle.notify_waiters();
+            return None;
+        };
+        queue.bytes -= item.parcel.size();
+        queue.in_hand += 1;
+        if queue.waiting_senders > 0 {
+            self.room.notify_one();
+        }
+        Some(item.parcel)
+    }
+
+    /// Settles a message without taking another.
+    pub(crate) fn settle(&self, settled: Settled) {
+        self.queue.lock().settle(Some(settled));
+        self.idle.notify_waiters();
+    }
+
+    /// The message in hand goes on in a pipe; it is settled there.
+    pub(crate) fn begin_pipe(&self) {
+        let mut queue = self.queue.lock();
+        queue.in_hand -= 1;
+        queue.piped += 1;
+    }
+
+    /// A piped message ended.
+    pub(crate) fn settle_pipe(&self, handled: bool) {
+        let mut queue = self.queue.lock();
+        queue.piped -= 1;
+        if handled { queue.handled += 1 } else { queue.dead += 1 }
+        drop(queue);
+        self.idle.notify_waiters();
+    }
+
+    /// Takes one message back out of the queue, if it is still there: then it certainly had no effect.
+    pub(crate) fn withdraw(&self, ticket: u64) -> Option<Box<dyn Parcel>> {
+        let mut queue = self.queue.lock();
+        let at = queue.items.binary_search_by_key(&ticket, |item| item.ticket).ok()?;
+        let item = queue.items.remove(at)?;
+        queue.bytes -= item.parcel.size();
+        queue.dead += 1;
+        if queue.waiting_senders > 0 {
+            self.room.notify_one();
+        }
+        Some(item.parcel)
+    }
+
+    /// A new incarnation begins: whatever is queued is its own. Says whether there is anything.
+    pub(crate) fn begin(&self) -> bool {
+        let mut queue = self.queue.lock();
+        queue.scheduled = !queue.items.is_empty();
+        queue.scheduled
+    }
+
+    /// The agent has stopped for good: nothing more comes in, and what was queued comes out.
+    pub(crate) fn close(&self, why: &str) -> Vec<Box<dyn Parcel>> {
+        let mut queue = self.queue.lock();
+        queue.closed.get_or_insert_with(|| why.to_owned());
+        let left: Vec<_> = queue.items.drain(..).map(|item| item.parcel).collect();
+        queue.bytes = 0;
+        queue.dead += left.len() as u64;
+        self.room.notify_waiters();
+        left
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.queue.lock().closed.is_some()
+    }
+
+    pub(crate) fn accounts(&self) -> Accounts {
+        let queue = self.queue.lock();
+        Accounts {
+            accepted: queue.accepted,
+            handled: queue.handled,
+            dead_lettered: queue.dead,
+            pending: queue.items.len() as u64 + queue.in_hand + queue.piped,
+        }
+    }
+
+    /// Messages in the queue, in a handler or in a pipe.
+    pub(crate) fn pending(&self) -> u64 {
+        self.accounts().pending
+    }
+
+    /// Messages in a handler now: at most one.
+    pub(crate) fn in_hand(&self) -> u64 {
+        self.queue.lock().in_hand
+    }
+
+    /// Ends when nothing is pending.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let idle = self.idle.notified();
+            tokio::pin!(idle);
+            idle.as_mut().enable();
+            if self.pending() == 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+}
+
+impl Queue {
+    fn has_room(&self, config: &MailboxConfig, size: usize) -> bool {
+        let fits = self.items.is_empty() || self.bytes + size <= config.bytes;
+        self.items.len() < config.capacity && fits
+    }
+
+    fn append(&mut self, parcel: Box<dyn Parcel>) -> u64 {
+        let ticket = self.tickets;
+        self.tickets += 1;
+        self.accepted += 1;
+        self.bytes += parcel.size();
+        self.items.push_back(Item { ticket, parcel });
+        ticket
+    }
+
+    fn drop_oldest(&mut self) -> Option<Box<dyn Parcel>> {
+        let item = self.items.pop_front()?;
+        self.bytes -= item.parcel.size();
+        self.dead += 1;
+        Some(item.parcel)
+    }
+
+    fn settle(&mut self, settled: Option<Settled>) {
+        let Some(settled) = settled else { return };
+        if settled != Settled::Piped {
+            self.in_hand -= 1;
+        }
+        match settled {
+            Settled::Handled => self.handled += 1,
+            Settled::Dead => self.dead += 1,
+            Settled::Piped => {}
+            Settled::Returned => self.accepted -= 1,
+        }
+    }
+}
+
+/// A sender stops waiting, whether it got room or gave up.
+struct Leaving<'a>(&'a Mailbox);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.queue.lock().waiting_senders -= 1;
+    }
+}

@@ -1,0 +1,193 @@
+//! Who is where: the agents of this node, and what other nodes have said of theirs.
+//!
+//! Everyone reads it without waiting; it is written by the supervisors (agents of this node) and by the membership
+//! keeper (agents of others). It decides nothing: `protocol/membership` says what to believe, `protocol/routing` whom
+//! to choose.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use connectome_codecs::message::AgentRecord;
+use connectome_codecs::{AgentId, AgentName, Capability, NodeId};
+use dashmap::DashMap;
+use parking_lot::RwLock;
+
+use crate::cell::AgentCell;
+
+/// Agents that one node may have: the design's largest node, with room; each costs some 8 KiB.
+pub const AGENTS_MAX: usize = 1_000_000;
+
+#[derive(Default)]
+pub(crate) struct Registry {
+    here: DashMap<AgentName, Arc<AgentCell>>,
+    /// An agent may be known on several nodes for a moment, while it moves; the lowest node id is used.
+    there: DashMap<AgentName, BTreeMap<NodeId, Arc<AgentRecord>>>,
+    able: RwLock<BTreeMap<Capability, BTreeMap<AgentName, Option<NodeId>>>>,
+    nodes: RwLock<BTreeMap<NodeId, NodeState>>,
+    ids: DashMap<AgentId, AgentName>,
+}
+
+/// What is known of another node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeState {
+    /// It is heard from.
+    Up,
+    /// It has been silent for longer than a live node is.
+    Suspected,
+}
+
+/// Where an agent is.
+pub(crate) enum Place {
+    Here(Arc<AgentCell>),
+    There(NodeId),
+}
+
+impl Registry {
+    /// Takes a name for an agent of this node.
+    pub(crate) fn claim(&self, cell: &Arc<AgentCell>) -> Result<(), String> {
+        if let Some(node) = self.node_of(&cell.name) {
+            return Err(format!("the name {} is taken: an agent of {node} has it", cell.name));
+        }
+        if self.here.len() >= AGENTS_MAX {
+            return Err(format!("this node has {AGENTS_MAX} agents, as many as it may"));
+        }
+        match self.here.entry(cell.name.clone()) {
+            dashmap::Entry::Occupied(_) => {
+                return Err(format!("the name {} is taken: an agent of this node has it", cell.name));
+            }
+            dashmap::Entry::Vacant(free) => free.insert(cell.clone()),
+        };
+        self.add_able(&cell.capabilities, &cell.name, None);
+        Ok(())
+    }
+
+    /// Gives a name back. Only the cell that holds it can.
+    pub(crate) fn release(&self, cell: &Arc<AgentCell>) -> bool {
+        let held = self.here.remove_if(&cell.name, |_, held| Arc::ptr_eq(held, cell)).is_some();
+        if held {
+            self.remove_able(&cell.capabilities, &cell.name, None);
+        }
+        held
+    }
+
+    pub(crate) fn local(&self, name: &AgentName) -> Option<Arc<AgentCell>> {
+        self.here.get(name).map(|cell| cell.clone())
+    }
+
+    pub(crate) fn find(&self, name: &AgentName) -> Option<Place> {
+        self.local(name).map(Place::Here).or_else(|| self.node_of(name).map(Place::There))
+    }
+
+    pub(crate) fn node_of(&self, name: &AgentName) -> Option<NodeId> {
+        self.there.get(name).and_then(|nodes| nodes.keys().next().copied())
+    }
+
+    /// Everyone who can do this, sorted by name: agents of this node have no node id beside them.
+    pub(crate) fn able(&self, capability: &Capability) -> Vec<(AgentName, Option<NodeId>)> {
+        let able = self.able.read();
+        able.get(capability).map(|agents| agents.iter().map(|(n, at)| (n.clone(), *at)).collect()).unwrap_or_default()
+    }
+
+    pub(crate) fn add_remote(&self, node: NodeId, record: AgentRecord) {
+        let name = record.name.clone();
+        if let Some(id) = record.id {
+            self.note_id(id, &name);
+        }
+        self.add_able(&record.capabilities, &name, Some(node));
+        self.there.entry(name).or_default().insert(node, Arc::new(record));
+    }
+
+    pub(crate) fn remove_remote(&self, node: NodeId, name: &AgentName) {
+        let Some(mut nodes) = self.there.get_mut(name) else { return };
+        let Some(record) = nodes.remove(&node) else { return };
+        drop(nodes);
+        self.there.remove_if(name, |_, nodes| nodes.is_empty());
+        self.remove_able(&record.capabilities, name, Some(node));
+    }
+
+    /// Notes which name an id belongs to.
+    pub(crate) fn note_id(&self, id: AgentId, name: &AgentName) {
+        self.ids.insert(id, name.clone());
+    }
+
+    pub(crate) fn name_of(&self, id: &AgentId) -> Option<AgentName> {
+        self.ids.get(id).map(|name| name.clone())
+    }
+
+    pub(crate) fn forget_id(&self, id: &AgentId) {
+        self.ids.remove(id);
+    }
+
+    /// Forgets what other nodes have said.
+    pub(crate) fn forget_remote(&self) {
+        for (node, record) in self.remote_records() {
+            self.remove_remote(node, &record.name);
+        }
+        self.nodes.write().clear();
+    }
+
+    pub(crate) fn set_node(&self, node: NodeId, state: Option<NodeState>) {
+        let mut nodes = self.nodes.write();
+        match state {
+            Some(state) => drop(nodes.insert(node, state)),
+            None => drop(nodes.remove(&node)),
+        }
+    }
+
+    pub(crate) fn nodes(&self) -> Vec<(NodeId, NodeState)> {
+        self.nodes.read().iter().map(|(node, state)| (*node, *state)).collect()
+    }
+
+    pub(crate) fn is_suspected(&self, node: NodeId) -> bool {
+        self.nodes.read().get(&node) == Some(&NodeState::Suspected)
+    }
+
+    /// Goes over the agents of this node, in no order.
+    pub(crate) fn fold_cells<T>(&self, start: T, fold: impl Fn(T, &AgentCell) -> T) -> T {
+        self.here.iter().fold(start, |so_far, entry| fold(so_far, entry.value()))
+    }
+
+    /// The agents of this node, sorted by name.
+    pub(crate) fn cells(&self) -> Vec<Arc<AgentCell>> {
+        let mut cells: Vec<_> = self.here.iter().map(|entry| entry.value().clone()).collect();
+        cells.sort_by(|a, b| a.name.cmp(&b.name));
+        cells
+    }
+
+    /// The agents of other nodes, sorted by name.
+    pub(crate) fn remote_records(&self) -> Vec<(NodeId, Arc<AgentRecord>)> {
+        let mut all: Vec<_> = Vec::new();
+        for entry in self.there.iter() {
+            all.extend(entry.value().iter().map(|(node, record)| (*node, record.clone())));
+        }
+        all.sort_by(|(a_node, a), (b_node, b)| (&a.name, a_node).cmp(&(&b.name, b_node)));
+        all
+    }
+
+    fn add_able(&self, capabilities: &[Capability], name: &AgentName, at: Option<NodeId>) {
+        if capabilities.is_empty() {
+            return;
+        }
+        let mut able = self.able.write();
+        for capability in capabilities {
+            able.entry(capability.clone()).or_default().insert(name.clone(), at);
+        }
+    }
+
+    fn remove_able(&self, capabilities: &[Capability], name: &AgentName, at: Option<NodeId>) {
+        if capabilities.is_empty() {
+            return;
+        }
+        let mut able = self.able.write();
+        for capability in capabilities {
+            let Some(agents) = able.get_mut(capability) else { continue };
+            // Another node may have taken the name over meanwhile.
+            if agents.get(name) == Some(&at) {
+                agents.remove(name);
+            }
+            if agents.is_empty() {
+                able.remove(capability);
+            }
+        }
+    }
+}

@@ -1,0 +1,430 @@
+//! The router: every message of a node passes here once, on its way to a mailbox, to another node, or to the store.
+//!
+//! It is a table that everyone reads and no one waits for, so it is shared, not an actor. What it does with other
+//! nodes is in `remote.rs`, with the store in `mail.rs`, `event_dispatcher.rs` and `task_queue.rs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use connectome_codecs::{
+    Address, AgentName, Encoding, EventId, Fact, MessageId, MessageName, NodeId, ParseError, TaskId, TraceContext, UnixMillis,
+};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
+
+use crate::agent::Agent;
+use crate::agent_ref::AgentRef;
+use crate::cell::AgentCell;
+use crate::dead_letters::{DeadLetter, DeadLetters, Reason, address_of};
+use crate::error::CallError;
+use crate::event_dispatcher::Events;
+use crate::mailbox::Accounts;
+use crate::monitor::{Down, DownReason, MonitorId, Signal, Watcher};
+use crate::parcel::{Meta, Parcel};
+use crate::port::{KeyStore, Streams, Transport, World};
+use crate::protocol::restart::Exit;
+use crate::protocol::routing::{self, Candidate};
+use crate::registry::{NodeState, Place, Registry};
+use crate::remote::Remote;
+use crate::spec::AgentSpec;
+use crate::supervisor::{Supervisor, SupervisorError, SupervisorSpec};
+use crate::task_queue::Tasks;
+
+/// Events that wait to be published at the most: a second's worth of a busy store. Then whoever emits waits.
+pub(crate) const EVENTS_WAITING_MAX: usize = 8_192;
+
+/// How a node routes, in numbers.
+#[derive(Debug, Clone)]
+pub struct RouterConfig {
+    /// How long a `call` waits unless it says otherwise.
+    pub call_timeout: Duration,
+    /// How long the whole of a streamed answer may take unless its reader says otherwise.
+    pub stream_timeout: Duration,
+    /// How long a worker owns a task between two extensions.
+    pub task_lease: Duration,
+    /// How long one attempt at a task may take altogether.
+    pub task_attempt_max: Duration,
+    /// Tasks of one capability that one worker agent is given at a time.
+    pub tasks_per_worker: usize,
+    /// Encodings of bodies that this node reads, and writes to nodes that read them too.
+    pub encodings: Vec<Encoding>,
+    /// Whether every durable message that is handled is followed by a `MESSAGE_RECEIVED` event.
+    pub message_events: bool,
+}
+
+impl Default for RouterConfig {
+    fn default() -> RouterConfig {
+        RouterConfig {
+            call_timeout: Duration::from_secs(5),
+            stream_timeout: Duration::from_secs(600),
+            task_lease: Duration::from_secs(10),
+            task_attempt_max: Duration::from_secs(3600),
+            tasks_per_worker: 1,
+            encodings: Encoding::KNOWN.to_vec(),
+            message_events: false,
+        }
+    }
+}
+
+/// What a router needs of the outside.
+#[derive(Clone)]
+pub struct Ports {
+    /// Time and chance.
+    pub world: Arc<dyn World>,
+    /// Who this node is.
+    pub keys: Arc<dyn KeyStore>,
+    /// The way to other nodes.
+    pub transport: Arc<dyn Transport>,
+    /// What remembers.
+    pub streams: Arc<dyn Streams>,
+}
+
+/// A node's routing table and its ports. Cheap to clone; all clones are the same router.
+#[derive(Clone)]
+pub struct Router(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) node: NodeId,
+    pub(crate) incarnation: u64,
+    pub(crate) ports: Ports,
+    pub(crate) config: RouterConfig,
+    pub(crate) registry: Registry,
+    pub(crate) letters: DeadLetters,
+    pub(crate) remote: Remote,
+    pub(crate) events: Events,
+    pub(crate) tasks: Tasks,
+    /// Agents that appeared or went: what the membership keeper must announce.
+    pub(crate) announce: Changes,
+    /// The same for the mail keeper, which attends to their durable messages.
+    pub(crate) mail: Changes,
+    /// What the agents that are gone have handled.
+    retired: Mutex<Accounts>,
+    draining: AtomicBool,
+}
+
+impl Router {
+    /// A router without agents. `events` receives what it wants published; see `Services`.
+    pub(crate) fn new(ports: Ports, config: RouterConfig) -> (Router, mpsc::Receiver<Fact>) {
+        let (events, outbox) = Events::new(EVENTS_WAITING_MAX);
+        let router = Router(Arc::new(Inner {
+            node: ports.keys.node_id(),
+            incarnation: ports.world.now().0,
+            ports,
+            config,
+            registry: Registry::default(),
+            letters: DeadLetters::default(),
+            remote: Remote::default(),
+            events,
+            tasks: Tasks::default(),
+            announce: Changes::default(),
+            mail: Changes::default(),
+            retired: Mutex::default(),
+            draining: AtomicBool::new(false),
+        }));
+        (router, outbox)
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    pub(crate) fn transport(&self) -> &dyn Transport {
+        &*self.0.ports.transport
+    }
+
+    pub(crate) fn streams(&self) -> &dyn Streams {
+        &*self.0.ports.streams
+    }
+
+    /// The public key that names this node.
+    pub fn node_id(&self) -> NodeId {
+        self.0.node
+    }
+
+    /// The time, as this node's world tells it.
+    pub fn now(&self) -> UnixMillis {
+        self.0.ports.world.now()
+    }
+
+    /// A fresh message id.
+    pub fn message_id(&self) -> MessageId {
+        MessageId::from_parts(self.now(), self.0.ports.world.random())
+    }
+
+    /// A fresh task id.
+    pub fn task_id(&self) -> TaskId {
+        TaskId::from_parts(self.now(), self.0.ports.world.random())
+    }
+
+    pub(crate) fn event_id(&self) -> EventId {
+        EventId::from_parts(self.now(), self.0.ports.world.random())
+    }
+
+    /// 64 random bits.
+    pub(crate) fn dice(&self) -> u64 {
+        self.0.ports.world.random() as u64
+    }
+
+    pub(crate) fn call_timeout(&self) -> Duration {
+        self.0.config.call_timeout
+    }
+
+    pub(crate) fn stream_timeout(&self) -> Duration {
+        self.0.config.stream_timeout
+    }
+
+    /// A reference to whoever has that address: `greeter`, `did:key:…` or `can:summarise`.
+    ///
+    /// # Errors
+    /// When the text is no address; nobody needs to be there yet.
+    pub fn agent(&self, address: &str) -> Result<AgentRef, ParseError> {
+        Ok(AgentRef::to(self.clone(), address.parse()?))
+    }
+
+    /// Starts an agent below a supervisor, and returns once it runs.
+    ///
+    /// # Errors
+    /// When the name is no name or is taken, the start failed, or this node is stopping.
+    pub async fn spawn_below<A: Agent>(
+        &self,
+        supervisor: &Supervisor,
+        spec: AgentSpec<A>,
+    ) -> Result<AgentRef, SupervisorError> {
+        supervisor.spawn(self, spec).await
+    }
+
+    /// Starts a supervisor with its children below nobody.
+    ///
+    /// # Errors
+    /// When the specification contradicts itself, or a child could not be started.
+    pub async fn start_supervisor(&self, spec: SupervisorSpec) -> Result<Supervisor, SupervisorError> {
+        Supervisor::start(spec, self, None).await
+    }
+
+    /// Where an address leads now.
+    pub(crate) fn find(&self, to: &Address) -> Result<Place, CallError> {
+        let found = match to {
+            Address::Agent(name) => self.0.registry.find(name),
+            Address::Id(id) => self.0.registry.name_of(id).and_then(|name| self.0.registry.find(&name)),
+            Address::Capability(capability) => self.choose(&self.0.registry.able(capability)),
+        };
+        found.ok_or_else(|| {
+            self.letter(to.clone(), None, MessageName::from_static("-"), Reason::NoAgent, "nobody answers to this address");
+            CallError::NoAgent(to.clone())
+        })
+    }
+
+    /// One of those who can do it: the less busy of two, this node's first.
+    fn choose(&self, able: &[(AgentName, Option<NodeId>)]) -> Option<Place> {
+        let candidates: Vec<_> = able.iter().map(|(name, node)| self.candidate(name, *node)).collect();
+        let chosen = routing::pick(&candidates, self.dice())?;
+        self.0.registry.find(&able.get(chosen)?.0)
+    }
+
+    fn candidate(&self, name: &AgentName, node: Option<NodeId>) -> Candidate {
+        match node {
+            None => {
+                let in_flight = self.0.registry.local(name).map_or(0, |cell| cell.mailbox.pending());
+                Candidate { local: true, suspected: false, in_flight, latency: Duration::ZERO }
+            }
+            Some(node) => Candidate {
+                local: false,
+                suspected: self.0.registry.is_suspected(node),
+                in_flight: self.0.remote.in_flight(node),
+                latency: self.0.remote.latency(node),
+            },
+        }
+    }
+
+    /// An agent's first incarnation runs, or another one does.
+    pub(crate) async fn registered(&self, cell: &Arc<AgentCell>) {
+        if cell.incarnation() == 1 {
+            self.0.announce.add(&cell.name);
+            self.0.tasks.workers_changed();
+            self.note_registered(cell).await;
+        }
+        self.0.mail.add(&cell.name);
+    }
+
+    /// An agent has stopped for good: its name is free, and what waited for it is given up.
+    pub(crate) async fn retire(&self, cell: &Arc<AgentCell>, exit: &Exit) {
+        let why = exit.to_string();
+        for parcel in cell.mailbox.close(&why) {
+            let error = CallError::Stopped(why.clone());
+            self.letter_for(&cell.name, &*parcel, Reason::Stopped, &why);
+            parcel.refuse(error);
+        }
+        if self.0.registry.release(cell) {
+            self.0.announce.add(&cell.name);
+            self.0.mail.add(&cell.name);
+            self.0.tasks.workers_changed();
+            *self.0.retired.lock() += cell.mailbox.accounts();
+            self.note_unregistered(cell, exit).await;
+        }
+    }
+
+    /// Gives a parcel up: answers its caller, counts it, keeps it to look at.
+    pub(crate) fn dead_letter(&self, agent: &AgentName, parcel: Box<dyn Parcel>, reason: Reason, error: CallError) {
+        self.letter_for(agent, &*parcel, reason, &error.to_string());
+        parcel.refuse(error);
+    }
+
+    /// The same for a parcel whose caller is answered elsewhere.
+    pub(crate) fn note_dead(&self, agent: &AgentName, parcel: &dyn Parcel, reason: Reason, cause: &str) {
+        self.letter_for(agent, parcel, reason, cause);
+    }
+
+    /// A message crashed the agent that handled it, and will not be delivered again.
+    pub(crate) fn crashed(&self, agent: &AgentName, message: &MessageName, cause: &str) {
+        self.letter(address_of(agent), None, message.clone(), Reason::Crashed, cause);
+    }
+
+    fn letter_for(&self, agent: &AgentName, parcel: &dyn Parcel, reason: Reason, cause: &str) {
+        self.letter(address_of(agent), parcel.meta().from.clone(), parcel.name(), reason, cause);
+    }
+
+    pub(crate) fn letter(&self, to: Address, from: Option<Address>, message: MessageName, reason: Reason, cause: &str) {
+        let at = self.now();
+        self.0.letters.add(DeadLetter { at, to, from, message: message.to_string(), reason, cause: cause.to_owned() });
+    }
+
+    /// The last messages that were given up, oldest first.
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.0.letters.last()
+    }
+
+    /// How many messages were given up since the node started, by reason.
+    pub fn dead_letter_counts(&self) -> BTreeMap<Reason, u64> {
+        self.0.letters.counts()
+    }
+
+    /// What became of every message that any agent of this node ever accepted.
+    pub fn accounts(&self) -> Accounts {
+        // Retired first: an agent that retires in between is missed once at the most, and never counted twice.
+        let retired = *self.0.retired.lock();
+        self.0.registry.fold_cells(retired, |mut sum, cell| {
+            sum += cell.mailbox.accounts();
+            sum
+        })
+    }
+
+    /// The names of this node's agents, sorted.
+    pub fn local_agents(&self) -> Vec<AgentName> {
+        self.0.registry.cells().into_iter().map(|cell| cell.name.clone()).collect()
+    }
+
+    /// The names of other nodes' agents and where they are, sorted.
+    pub fn remote_agents(&self) -> Vec<(AgentName, NodeId)> {
+        self.0.registry.remote_records().into_iter().map(|(node, record)| (record.name.clone(), node)).collect()
+    }
+
+    /// The other nodes of the cluster.
+    pub fn nodes(&self) -> Vec<(NodeId, NodeState)> {
+        self.0.registry.nodes()
+    }
+
+    /// Whether this node has begun to stop.
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
+    }
+
+    /// From now on no new work is fetched from the store; what is in hand goes on.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Release);
+        self.0.tasks.workers_changed();
+    }
+
+    /// Ends when no agent of this node has anything pending.
+    pub async fn quiet(&self) {
+        while self.accounts().pending > 0 {
+            for cell in self.0.registry.cells() {
+                cell.mailbox.idle().await;
+            }
+        }
+    }
+
+    /// Which life of this node this is: the time of its start, in milliseconds since 1970.
+    pub fn incarnation(&self) -> u64 {
+        self.0.incarnation
+    }
+
+    /// Tells everyone who watched an incarnation how it ended.
+    pub(crate) fn tell_watchers(&self, cell: &AgentCell, incarnation: u64, exit: &Exit, watchers: Vec<Watcher>) {
+        for watcher in watchers {
+            match watcher {
+                Watcher::Link { cell: linked } => {
+                    if let Some(linked) = linked.upgrade() {
+                        linked.signal(Signal::LinkDown { agent: cell.name.clone(), exit: exit.clone() });
+                    }
+                }
+                Watcher::Agent { .. } | Watcher::Future(_) | Watcher::Remote { .. } => {
+                    let reason = DownReason::Exit(exit.clone());
+                    let down = Down { agent: cell.name.clone(), incarnation, reason, monitor: MonitorId::default() };
+                    self.tell(watcher, &down);
+                }
+            }
+        }
+    }
+
+    /// Tells one watcher.
+    pub(crate) fn tell(&self, watcher: Watcher, down: &Down) {
+        match watcher {
+            Watcher::Agent { cell, monitor } => {
+                if let Some(cell) = cell.upgrade() {
+                    cell.signal(Signal::Down(Down { monitor, ..down.clone() }));
+                }
+            }
+            // Whoever waited may have gone away.
+            Watcher::Future(told) => drop(told.send(down.clone())),
+            Watcher::Remote { node, watcher } => self.tell_remote(node, watcher, down),
+            Watcher::Link { .. } => {}
+        }
+    }
+
+    /// The state that an agent saved last.
+    pub(crate) async fn load_state(&self, agent: &AgentName) -> Result<Option<Bytes>, String> {
+        self.kept_state(agent).await.map_err(|error| format!("its kept state could not be read: {error}"))
+    }
+
+    /// The trace of a message that leaves this node: its sender's, or a new one.
+    pub(crate) fn trace_of(&self, meta: &Meta) -> Option<TraceContext> {
+        meta.trace.clone().or_else(|| {
+            let trace = self.0.ports.world.random().to_be_bytes();
+            let mut parent = [0; 8];
+            parent.copy_from_slice(&trace[..8]);
+            TraceContext::new(trace, parent, TraceContext::SAMPLED).ok()
+        })
+    }
+}
+
+/// A set of names that changed, for one keeper to look at. Bounded by the number of agents: a name stands in it once.
+#[derive(Default)]
+pub(crate) struct Changes {
+    names: Mutex<BTreeSet<AgentName>>,
+    some: Notify,
+}
+
+impl Changes {
+    pub(crate) fn add(&self, name: &AgentName) {
+        self.names.lock().insert(name.clone());
+        self.some.notify_one();
+    }
+
+    /// Waits until something changed, and takes it.
+    pub(crate) async fn take(&self) -> BTreeSet<AgentName> {
+        loop {
+            let names = std::mem::take(&mut *self.names.lock());
+            if !names.is_empty() {
+                return names;
+            }
+            self.some.notified().await;
+        }
+    }
+}

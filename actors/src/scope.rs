@@ -1,0 +1,78 @@
+//! What the code that runs now may know of where it runs.
+//!
+//! Two task-locals, set for the length of one poll and never read by machinery that could be told directly:
+//! [`Place`] is the agent whose handler runs, so that a plain `agent_ref.call()` inside a handler carries the call
+//! chain, the trace and the deadline on; [`BINDING`] is the router that an `AgentRef` found while decoding is bound to.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use connectome_codecs::AgentName;
+use connectome_codecs::envelope::TraceContext;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::parcel::{Chain, Meta};
+use crate::router::Router;
+
+tokio::task_local! {
+    static PLACE: Arc<Place>;
+    static BINDING: Router;
+}
+
+/// The agent whose code runs, and what it is busy with.
+pub(crate) struct Place {
+    pub(crate) agent: AgentName,
+    during: Mutex<During>,
+}
+
+#[derive(Clone, Default)]
+struct During {
+    chain: Option<Arc<Chain>>,
+    deadline: Option<Instant>,
+    trace: Option<TraceContext>,
+}
+
+impl Place {
+    pub(crate) fn new(agent: AgentName) -> Place {
+        Place { agent, during: Mutex::default() }
+    }
+
+    /// Notes which message is being handled now.
+    pub(crate) fn enter(&self, meta: &Meta) {
+        *self.during.lock() =
+            During { chain: meta.chain.clone(), deadline: meta.deadline, trace: meta.trace.clone() };
+    }
+}
+
+/// Runs an agent's code at its place.
+pub(crate) async fn at<F: Future>(place: Arc<Place>, future: F) -> F::Output {
+    PLACE.scope(place, future).await
+}
+
+/// What a message sent from here carries: its sender, and for a call the chain of those who wait for it.
+pub(crate) fn outgoing(is_call: bool) -> Meta {
+    PLACE
+        .try_with(|place| {
+            let during = place.during.lock();
+            let chain = || Arc::new(Chain { agent: place.agent.clone(), before: during.chain.clone() });
+            Meta {
+                from: Some(connectome_codecs::Address::Agent(place.agent.clone())),
+                deadline: if is_call { during.deadline } else { None },
+                chain: is_call.then(chain),
+                trace: during.trace.clone(),
+                attempt: 1,
+            }
+        })
+        .unwrap_or(Meta { attempt: 1, ..Meta::default() })
+}
+
+/// Decodes with every `AgentRef` bound to `router`.
+pub(crate) fn binding<T>(router: &Router, decode: impl FnOnce() -> T) -> T {
+    BINDING.sync_scope(router.clone(), decode)
+}
+
+/// The router that an `AgentRef` being decoded belongs to.
+pub(crate) fn bound() -> Option<Router> {
+    BINDING.try_with(Router::clone).ok()
+}

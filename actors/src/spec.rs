@@ -1,0 +1,178 @@
+//! How an agent is to be started: [`AgentSpec`], and the starter that a supervisor keeps of it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use connectome_codecs::{AgentName, Capability, ParseError};
+use parking_lot::Mutex;
+use ractor::ActorCell;
+
+use crate::agent::{Agent, Table};
+use crate::cell::AgentCell;
+use crate::incarnation::{self, Setup};
+use crate::mailbox::MailboxConfig;
+use crate::protocol::restart::{ChildSpec, Exit, Restart, StopWithin};
+use crate::router::Router;
+use crate::supervisor::{Running, Start};
+
+/// Everything that can be said about an agent before it starts; only a name and a factory must be.
+///
+/// ```
+/// # use connectome_actors::{Agent, AgentSpec, Table};
+/// # #[derive(Default)] struct Summariser;
+/// # impl Agent for Summariser { fn handles(_: &mut Table<Self>) {} }
+/// use connectome_actors::{MailboxConfig, Overflow, Restart};
+///
+/// let spec = AgentSpec::new("summariser-1", Summariser::default)
+///     .capability("summarise")
+///     .restart(Restart::Transient)
+///     .mailbox(MailboxConfig { capacity: 64, overflow: Overflow::Fail, ..MailboxConfig::default() });
+/// ```
+pub struct AgentSpec<A> {
+    name: String,
+    factory: Arc<dyn Fn() -> A + Send + Sync>,
+    capabilities: Vec<String>,
+    role: Option<String>,
+    version: String,
+    restart: Restart,
+    stop_within: StopWithin,
+    mailbox: MailboxConfig,
+}
+
+impl<A: Agent> AgentSpec<A> {
+    /// An agent of this name, made by this factory: once now, and again after each crash.
+    pub fn new(name: &str, factory: impl Fn() -> A + Send + Sync + 'static) -> AgentSpec<A> {
+        AgentSpec {
+            name: name.to_owned(),
+            factory: Arc::new(factory),
+            capabilities: Vec::new(),
+            role: None,
+            version: String::new(),
+            restart: Restart::Permanent,
+            stop_within: StopWithin::Time(std::time::Duration::from_secs(5)),
+            mailbox: MailboxConfig::default(),
+        }
+    }
+
+    /// Adds something it can do: it is found, and given tasks, by that.
+    pub fn capability(mut self, capability: &str) -> Self {
+        self.capabilities.push(capability.to_owned());
+        self
+    }
+
+    /// Its role, for people who look at a cluster.
+    pub fn role(mut self, role: &str) -> Self {
+        self.role = Some(role.to_owned());
+        self
+    }
+
+    /// The version of its code, for people who look at a cluster.
+    pub fn version(mut self, version: &str) -> Self {
+        self.version = version.to_owned();
+        self
+    }
+
+    /// When it is restarted; permanent unless said.
+    pub fn restart(mut self, restart: Restart) -> Self {
+        self.restart = restart;
+        self
+    }
+
+    /// How long it may take to stop before it is killed; 5 s unless said.
+    pub fn stop_within(mut self, stop_within: StopWithin) -> Self {
+        self.stop_within = stop_within;
+        self
+    }
+
+    /// The bounds of its mailbox.
+    pub fn mailbox(mut self, mailbox: MailboxConfig) -> Self {
+        self.mailbox = mailbox;
+        self
+    }
+
+    /// The same agent as a child: `parent/name`.
+    pub(crate) fn below(mut self, parent: &AgentName) -> Result<Self, ParseError> {
+        let name: AgentName = self.name.parse()?;
+        self.name = format!("{parent}/{name}");
+        Ok(self)
+    }
+
+    /// Checks the words, and makes what a supervisor needs.
+    pub(crate) fn prepare(self, router: &Router) -> Result<(ChildSpec, Arc<AgentStart<A>>), ParseError> {
+        let name: AgentName = self.name.parse()?;
+        let capabilities = self.capabilities.iter().map(|c| c.parse()).collect::<Result<Vec<_>, _>>()?;
+        let child = ChildSpec::worker(name.as_str()).restart(self.restart).stop_within(self.stop_within);
+        let start = AgentStart {
+            router: router.clone(),
+            name,
+            capabilities,
+            role: self.role,
+            version: self.version,
+            mailbox: self.mailbox,
+            factory: self.factory,
+            table: Arc::new(Table::of()),
+            cell: Mutex::default(),
+        };
+        Ok((child, Arc::new(start)))
+    }
+}
+
+/// Starts one incarnation of an agent after the other, all behind one cell.
+pub(crate) struct AgentStart<A> {
+    router: Router,
+    name: AgentName,
+    capabilities: Vec<Capability>,
+    role: Option<String>,
+    version: String,
+    mailbox: MailboxConfig,
+    factory: Arc<dyn Fn() -> A + Send + Sync>,
+    table: Arc<Table<A>>,
+    cell: Mutex<Option<Arc<AgentCell>>>,
+}
+
+impl<A: Agent> AgentStart<A> {
+    /// The cell of the agent, while it has one.
+    pub(crate) fn cell(&self) -> Option<Arc<AgentCell>> {
+        self.cell.lock().clone()
+    }
+
+    /// Registers the name the first time.
+    fn claim(&self) -> Result<Arc<AgentCell>, String> {
+        let mut slot = self.cell.lock();
+        if let Some(cell) = &*slot {
+            return Ok(cell.clone());
+        }
+        let cell = Arc::new(AgentCell::new(
+            self.name.clone(),
+            self.role.clone(),
+            self.version.clone(),
+            self.capabilities.clone(),
+            self.mailbox,
+        ));
+        self.router.registry().claim(&cell)?;
+        Ok(slot.insert(cell).clone())
+    }
+}
+
+#[async_trait]
+impl<A: Agent> Start for AgentStart<A> {
+    async fn start(&self, parent: ActorCell) -> Result<Running, String> {
+        let cell = self.claim()?;
+        let setup = Setup {
+            router: self.router.clone(),
+            cell: cell.clone(),
+            factory: self.factory.clone(),
+            table: self.table.clone(),
+        };
+        let running = incarnation::start(setup, parent).await?;
+        self.router.registered(&cell).await;
+        Ok(running)
+    }
+
+    async fn forget(&self, exit: &Exit) {
+        let cell = self.cell.lock().take();
+        if let Some(cell) = cell {
+            self.router.retire(&cell, exit).await;
+        }
+    }
+}

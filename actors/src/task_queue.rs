@@ -1,0 +1,274 @@
+//! Tasks: work with a life of its own, handed to whoever can do it.
+//!
+//! ```text
+//!  requester          TASK_ROUTING (work queue)      a node with workers       worker agent     bucket `tasks`
+//!    │ ── submit ──────────► │                              │                       │                 │
+//!    │                       │ ── delivery ───────────────► │ ── claim: term + 1 ─────────────────────► │
+//!    │                       │                              │ ── the message ─────► │                 │
+//!    │                       │ ◄─ in progress ───────────── │ ── extend, each third of the lease ─────► │
+//!    │                       │                              │ ◄─ answer ─────────── │                 │
+//!    │                       │                              │ ── complete, under the term ────────────► │
+//!    │                       │ ◄─ acknowledgement ───────── │                       │                 │
+//!    │ ◄─ the record changed ─────────────────────────────────────────────────────────────────────────── │
+//! ```
+//!
+//! The record in the bucket is the place of effect: a worker that lost its lease is refused there by its term, however
+//! late it comes and whatever the queue still accepts. What a claim, an extension or a completion does to the record
+//! is in `protocol/task`.
+
+mod context;
+mod dispatcher;
+mod handle;
+mod keeper;
+mod record;
+mod worker;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use connectome_codecs::event::TaskCreated;
+use connectome_codecs::{
+    Address, Capability, ContentType, Envelope, Fact, IdempotencyKey, Kind, MessageId, ParseError, TaskId, TaskRecord,
+    UnixMillis,
+    message, wire,
+};
+use dashmap::DashMap;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+use crate::mail::SendError;
+use crate::message::Message;
+use crate::parcel::Named;
+use crate::port::Publish;
+use crate::router::Router;
+use crate::scope;
+
+pub use context::TaskContext;
+pub(crate) use dispatcher::TaskRouter;
+pub use handle::{TaskError, TaskHandle};
+pub(crate) use keeper::TaskKeeper;
+
+/// The work queue.
+pub const TASK_ROUTING: &str = "TASK_ROUTING";
+
+/// The bucket of task records.
+pub const TASKS: &str = "tasks";
+
+/// Attempts at a task before it is given up, unless the submission says otherwise: one more than the crashes a
+/// message may cause, so that a node's death does not use up the last one.
+pub const ATTEMPTS_MAX: u32 = 4;
+
+/// Work to hand over: a message, and a capability that whoever does it must have.
+///
+/// ```
+/// # use connectome_actors::{Message, Submit};
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Message, Serialize, Deserialize)]
+/// #[message(name = "summarise", reply = String, crate = connectome_actors)]
+/// struct Summarise { text: String }
+///
+/// let task = Submit::new("summarise", Summarise { text: "A long story.".into() }).attempts(2);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Submit<M> {
+    capability: String,
+    message: M,
+    id: Option<TaskId>,
+    attempts_max: u32,
+    deadline: Option<UnixMillis>,
+    key: Option<IdempotencyKey>,
+}
+
+impl<M: Message> Submit<M> {
+    /// This message, for anyone with this capability.
+    pub fn new(capability: &str, message: M) -> Submit<M> {
+        Submit {
+            capability: capability.to_owned(),
+            message,
+            id: None,
+            attempts_max: ATTEMPTS_MAX,
+            deadline: None,
+            key: None,
+        }
+    }
+
+    /// The task's id, where the caller has one: submitting the same id again does not run it again.
+    #[must_use]
+    pub fn id(mut self, id: TaskId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// Attempts at the most, the first one included.
+    #[must_use]
+    pub fn attempts(mut self, max: u32) -> Self {
+        self.attempts_max = max;
+        self
+    }
+
+    /// After this moment it is not begun any more.
+    #[must_use]
+    pub fn deadline(mut self, deadline: UnixMillis) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// A word of the caller's that goes with the task into its record and its events.
+    #[must_use]
+    pub fn key(mut self, key: IdempotencyKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+}
+
+/// What a node knows and counts of tasks.
+#[derive(Default)]
+pub(crate) struct Tasks {
+    /// Who waits for a task's end.
+    pub(crate) waiting: DashMap<TaskId, Arc<Notify>>,
+    /// Workers came or went, or a slot is free.
+    pub(crate) workers: Notify,
+    pub(crate) counts: Counts,
+}
+
+impl Tasks {
+    /// Hears of the changes of one task's record, for as long as the answer lives.
+    pub(crate) fn listen(&self, task: TaskId) -> Listening<'_> {
+        Listening { tasks: self, task, changed: self.waiting.entry(task).or_default().clone() }
+    }
+
+    pub(crate) fn workers_changed(&self) {
+        self.workers.notify_one();
+    }
+}
+
+/// Somebody who waits for a task's record to change.
+pub(crate) struct Listening<'a> {
+    tasks: &'a Tasks,
+    task: TaskId,
+    changed: Arc<Notify>,
+}
+
+impl Listening<'_> {
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        // The map's own and this one: nobody else listens.
+        self.tasks.waiting.remove_if(&self.task, |_, changed| Arc::strong_count(changed) <= 2);
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) submitted: AtomicU64,
+    pub(crate) started: AtomicU64,
+    pub(crate) completed: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) retried: AtomicU64,
+    pub(crate) redelivered: AtomicU64,
+    pub(crate) refused_stale: AtomicU64,
+}
+
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// What one node has done with tasks since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TaskCounts {
+    /// Handed over by this node.
+    pub submitted: u64,
+    /// Attempts begun by workers of this node.
+    pub started: u64,
+    /// Completed by workers of this node, each once.
+    pub completed: u64,
+    /// Given up for good on this node.
+    pub failed: u64,
+    /// Attempts that failed on this node and will be followed by another.
+    pub retried: u64,
+    /// Deliveries beyond a task's first that came to this node.
+    pub redelivered: u64,
+    /// Completions of this node's workers that were refused because their lease had been lost.
+    pub refused_stale: u64,
+}
+
+impl Router {
+    /// Hands over a task. `Ok` means that the queue has it: it will be done, or end in the dead letters.
+    ///
+    /// # Errors
+    /// [`SendError`]; where it says that it may have happened, submitting the same id again is safe.
+    pub async fn submit<M: Message>(&self, submit: Submit<M>) -> Result<TaskHandle<M>, SendError> {
+        let id = submit.id.unwrap_or_else(|| self.task_id());
+        let bad = |error: ParseError| SendError::NotSent(error.to_string());
+        let capability: Capability = submit.capability.parse().map_err(bad)?;
+        let input = wire::encode(&submit.message).map_err(|error| SendError::NotSent(error.to_string()))?;
+        let task = message::Task {
+            id,
+            capability: capability.clone(),
+            input,
+            content_type: ContentType::default(),
+            deadline: submit.deadline,
+            attempts_max: submit.attempts_max,
+            idempotency_key: submit.key.clone(),
+        };
+        self.enqueue::<M>(&task).await?;
+        // The queue has the task, and that is the promise. The record lets it be looked at and cancelled from now on;
+        // should it be missing, the first worker makes it.
+        if let Err(error) = record::create(self, &TaskRecord::submitted(&task, self.now())).await {
+            tracing::debug!(%error, task = %id, "the record of a task is left to its worker");
+        }
+        count(&self.inner().tasks.counts.submitted);
+        let created = TaskCreated { task: id, capability, deadline: submit.deadline, idempotency_key: submit.key };
+        self.say(Fact::TaskCreated(created)).await;
+        Ok(TaskHandle::new(self.clone(), id))
+    }
+
+    async fn enqueue<M: Message>(&self, task: &message::Task) -> Result<(), SendError> {
+        use connectome_codecs::message::Body;
+        let id = MessageId::from_bytes(task.id.to_bytes());
+        let body = task.encode().map_err(|error| SendError::NotSent(error.to_string()))?;
+        let meta = scope::outgoing(false);
+        let to = Address::Capability(task.capability.clone());
+        let mut envelope =
+            Envelope::new(id, Kind::Task, to, self.now(), body).named(Named::<M>::NAME).correlated(task.id);
+        envelope.from = meta.from.clone();
+        envelope.trace = self.trace_of(&meta);
+        let body = envelope.encode().map_err(|error| SendError::NotSent(error.to_string()))?;
+        let subject = format!("task.{}.{}", subject_token(&task.capability), shard_of(task.id));
+        self.streams().publish(TASK_ROUTING, Publish { subject, id: Some(id), body }).await?;
+        Ok(())
+    }
+
+    /// A handle to a task that was submitted earlier, by this process or another.
+    pub fn task<M: Message>(&self, id: TaskId) -> TaskHandle<M> {
+        TaskHandle::new(self.clone(), id)
+    }
+
+    /// What this node has done with tasks since it started.
+    pub fn task_counts(&self) -> TaskCounts {
+        let counts = &self.inner().tasks.counts;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        TaskCounts {
+            submitted: read(&counts.submitted),
+            started: read(&counts.started),
+            completed: read(&counts.completed),
+            failed: read(&counts.failed),
+            retried: read(&counts.retried),
+            redelivered: read(&counts.redelivered),
+            refused_stale: read(&counts.refused_stale),
+        }
+    }
+}
+
+/// A capability as one token of a subject: its dots would be token boundaries.
+pub(crate) fn subject_token(capability: &Capability) -> String {
+    capability.as_str().replace('.', "/")
+}
+
+fn shard_of(task: TaskId) -> u8 {
+    task.to_bytes()[15] % crate::mail::SHARDS as u8
+}

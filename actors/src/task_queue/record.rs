@@ -1,0 +1,78 @@
+//! Reading and changing task records: decide, compare, set, and decide again when somebody was faster.
+
+use std::time::Duration;
+
+use connectome_codecs::{Revision, TaskId, TaskRecord};
+
+use super::TASKS;
+use crate::port::{Bucket, BucketConfig, Expect, Storage, StreamError};
+use crate::protocol::task::{Outcome, Policy, Refusal, Step, apply};
+use crate::router::Router;
+
+/// Changes of one record that may lose against others before this one gives up: every loss is another's progress.
+const ROUNDS_MAX: usize = 64;
+
+/// How long a record is kept after its last change: as long as the work queue keeps the task itself.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+pub(super) async fn bucket(router: &Router) -> Result<Box<dyn Bucket>, StreamError> {
+    let config = BucketConfig { name: TASKS.to_owned(), ttl: Some(KEPT), storage: Storage::File };
+    router.streams().bucket(config).await
+}
+
+pub(super) fn policy(router: &Router) -> Policy {
+    let config = &router.inner().config;
+    Policy { lease: config.task_lease, attempt_max: Some(config.task_attempt_max), ..Policy::default() }
+}
+
+pub(super) fn decode(value: &[u8]) -> Result<TaskRecord, StreamError> {
+    TaskRecord::decode(value).map_err(|error| StreamError::Invalid(format!("a task record can't be read: {error}")))
+}
+
+pub(super) async fn load(router: &Router, id: TaskId) -> Result<Option<(TaskRecord, Revision)>, StreamError> {
+    let Some(entry) = bucket(router).await?.get(&id.to_string()).await? else { return Ok(None) };
+    let Some(value) = entry.value else { return Ok(None) };
+    Ok(Some((decode(&value)?, entry.revision)))
+}
+
+/// Writes a record where none is, and says whether there was none.
+pub(super) async fn create(router: &Router, record: &TaskRecord) -> Result<bool, StreamError> {
+    store(router, record, Expect::Absent).await
+}
+
+/// A step that was taken, or why it was not.
+pub(super) enum Stepped {
+    /// The record as it is now, and what came of the step.
+    Done(TaskRecord, Outcome),
+    /// The protocol said no.
+    Refused(Refusal),
+    /// There is no such record.
+    Unknown,
+}
+
+/// Takes a step on the record: reads, decides and writes, until the write is the first after the read.
+pub(super) async fn step(router: &Router, id: TaskId, step: &Step) -> Result<Stepped, StreamError> {
+    for _ in 0..ROUNDS_MAX {
+        let Some((mut record, revision)) = load(router, id).await? else { return Ok(Stepped::Unknown) };
+        let outcome = match apply(&mut record, router.now(), step.clone(), &policy(router)) {
+            Ok(outcome @ (Outcome::AlreadyCompleted | Outcome::Unchanged { .. })) => {
+                return Ok(Stepped::Done(record, outcome));
+            }
+            Ok(outcome) => outcome,
+            Err(refusal) => return Ok(Stepped::Refused(refusal)),
+        };
+        if store(router, &record, Expect::Revision(revision)).await? {
+            return Ok(Stepped::Done(record, outcome));
+        }
+    }
+    Err(StreamError::Unavailable(format!("the record of task {id} was changed by others {ROUNDS_MAX} times in a row")))
+}
+
+async fn store(router: &Router, record: &TaskRecord, expect: Expect) -> Result<bool, StreamError> {
+    let value = record.encode().map_err(|error| StreamError::Invalid(error.to_string()))?;
+    match bucket(router).await?.put(&record.id.to_string(), value, expect, None).await {
+        Ok(_) => Ok(true),
+        Err(StreamError::WrongRevision { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}

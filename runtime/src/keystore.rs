@@ -1,0 +1,113 @@
+//! Who this node and its agents are: one secret root, from which every key is derived.
+//!
+//! [`FileKeys`] keeps the root in a file that only its owner can read; [`MemoryKeys`] has it from its caller, for tests and
+//! simulations. Both derive alike, so nodes that share a root know the same agents by the same ids.
+//!
+//! No key leaves this module: it signs, and it tells public keys. It does not encrypt, rotate or share the root.
+//! The derivation is specified in `keystore/derive.rs`, the rules for the file in `keystore/file.rs`.
+
+use std::fmt;
+use std::io;
+
+use connectome_actors::port::{KeyStore, KeyStoreError};
+use connectome_codecs::{AgentId, AgentName, NodeId};
+use ed25519_dalek::{Signer, SigningKey};
+use rand::TryRng;
+use rand::rngs::SysRng;
+use zeroize::Zeroizing;
+
+mod derive;
+mod file;
+
+pub use derive::Root;
+pub use file::FileKeys;
+
+/// The root in memory only: gone with the process.
+///
+/// ```
+/// use connectome::keystore::MemoryKeys;
+/// use connectome_actors::port::KeyStore;
+///
+/// let (here, there) = (MemoryKeys::from_seed([7; 32], "here"), MemoryKeys::from_seed([7; 32], "there"));
+/// assert_ne!(here.node_id(), there.node_id());
+/// let greeter = "greeter".parse()?;
+/// assert_eq!(here.agent_id(&greeter)?, there.agent_id(&greeter)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct MemoryKeys {
+    root: Root,
+    node: SigningKey,
+}
+
+impl MemoryKeys {
+    /// Keys that are a function of the seed and the node's name. The seed is as secret as what it is used for: a
+    /// simulation's may be its number, any other must be random.
+    pub fn from_seed(seed: [u8; 32], node_name: &str) -> MemoryKeys {
+        MemoryKeys::from_root(Root::from_bytes(Zeroizing::new(seed)), node_name)
+    }
+
+    /// Keys that nobody has had before and nobody can have again.
+    ///
+    /// # Errors
+    /// When the operating system gives no randomness.
+    pub fn random(node_name: &str) -> Result<MemoryKeys, KeyStoreError> {
+        Ok(MemoryKeys::from_root(Root::random()?, node_name))
+    }
+
+    fn from_root(root: Root, node_name: &str) -> MemoryKeys {
+        let node = root.node_key(node_name);
+        MemoryKeys { root, node }
+    }
+}
+
+impl KeyStore for MemoryKeys {
+    fn node_id(&self) -> NodeId {
+        NodeId(self.node.verifying_key().to_bytes())
+    }
+
+    fn agent_id(&self, name: &AgentName) -> Result<AgentId, KeyStoreError> {
+        Ok(AgentId(self.root.agent_key(name).verifying_key().to_bytes()))
+    }
+
+    fn sign(&self, context: &str, message: &[u8]) -> [u8; 64] {
+        self.node.sign(&signed_bytes(context, message)).to_bytes()
+    }
+}
+
+impl fmt::Debug for MemoryKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryKeys")
+            .field("node", &self.node_id())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a signature is made over: `context ‖ 0x00 ‖ message`. Whoever verifies one builds the same bytes.
+///
+/// ```
+/// use connectome::keystore::signed_bytes;
+///
+/// assert_eq!(signed_bytes("record", b"body"), b"record\0body");
+/// ```
+pub fn signed_bytes(context: &str, message: &[u8]) -> Vec<u8> {
+    debug_assert!(
+        !context.contains('\0'),
+        "a context with a zero byte could be taken for another one"
+    );
+    [context.as_bytes(), &[0], message].concat()
+}
+
+/// 32 bytes from the operating system.
+fn system_randomness() -> Result<Zeroizing<[u8; 32]>, KeyStoreError> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    SysRng.try_fill_bytes(&mut *bytes).map_err(|error| {
+        let error = io::Error::from(error);
+        KeyStoreError(format!(
+            "the operating system gave no randomness ({error}): allow getrandom in its sandbox"
+        ))
+    })?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;

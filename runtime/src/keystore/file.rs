@@ -1,0 +1,253 @@
+//! The root in a file: 32 bytes, readable by their owner and by nobody else.
+//!
+//! It is made on first use, whole or not at all: written beside its place, brought to the disk, and then given its name
+//! if that is still free. Of two nodes that start at once, both use the root of the one that was first.
+//!
+//! A file that others can read, a symbolic link, or a file of another length is refused, never repaired: who put it there
+//! must say what it is.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use connectome_actors::port::{KeyStore, KeyStoreError};
+use connectome_codecs::{AgentId, AgentName, NodeId};
+use zeroize::Zeroizing;
+
+use super::derive::Root;
+use super::{MemoryKeys, system_randomness};
+
+/// The length of the file.
+const ROOT_BYTES: usize = 32;
+
+/// The keys of a node whose root is in a file. Nodes that share the file have different ids, and the same agents.
+///
+/// ```
+/// use connectome::keystore::FileKeys;
+/// use connectome_actors::port::KeyStore;
+///
+/// # let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("root.key");
+/// let first = FileKeys::open(&path, "node-1")?;
+/// let again = FileKeys::open(&path, "node-1")?;
+/// assert_eq!(first.node_id(), again.node_id());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct FileKeys {
+    path: PathBuf,
+    keys: MemoryKeys,
+}
+
+impl FileKeys {
+    /// Reads the root, or makes it when there is no such file. Missing directories are made, closed to others.
+    ///
+    /// # Errors
+    /// When the file can neither be read nor made, or is not what a root must be. The text names the path and the remedy.
+    pub fn open(path: &Path, node_name: &str) -> Result<FileKeys, KeyStoreError> {
+        let root = match read(path)? {
+            Some(root) => root,
+            None => make(path)?,
+        };
+        Ok(FileKeys {
+            path: path.to_owned(),
+            keys: MemoryKeys::from_root(root, node_name),
+        })
+    }
+
+    /// Where the root is kept.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl KeyStore for FileKeys {
+    fn node_id(&self) -> NodeId {
+        self.keys.node_id()
+    }
+
+    fn agent_id(&self, name: &AgentName) -> Result<AgentId, KeyStoreError> {
+        self.keys.agent_id(name)
+    }
+
+    fn sign(&self, context: &str, message: &[u8]) -> [u8; 64] {
+        self.keys.sign(context, message)
+    }
+}
+
+/// The root in the file; `None` when there is no file.
+fn read(path: &Path) -> Result<Option<Root>, KeyStoreError> {
+    let named = match fs::symlink_metadata(path) {
+        Ok(named) => named,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(path, "be looked at", &error)),
+    };
+    check_kind(path, &named)?;
+    let mut file = File::open(path).map_err(|error| failed(path, "be read", &error))?;
+    let opened = file
+        .metadata()
+        .map_err(|error| failed(path, "be looked at", &error))?;
+    check_same(path, &named, &opened)?;
+    check_private(path, &opened)?;
+    check_length(path, opened.len())?;
+    let mut root = Zeroizing::new([0; ROOT_BYTES]);
+    file.read_exact(&mut *root)
+        .map_err(|error| failed(path, "be read", &error))?;
+    Ok(Some(Root::from_bytes(root)))
+}
+
+fn check_kind(path: &Path, named: &fs::Metadata) -> Result<(), KeyStoreError> {
+    if named.is_symlink() {
+        return Err(refused(
+            path,
+            "is a symbolic link",
+            "name the file that it leads to",
+        ));
+    }
+    if !named.is_file() {
+        return Err(refused(
+            path,
+            "is not a file",
+            "name a file, or a path where there is nothing yet",
+        ));
+    }
+    Ok(())
+}
+
+/// What was opened is what was looked at: nobody has put a link in its place meanwhile.
+#[cfg(unix)]
+fn check_same(path: &Path, named: &fs::Metadata, opened: &fs::Metadata) -> Result<(), KeyStoreError> {
+    use std::os::unix::fs::MetadataExt;
+    if (named.dev(), named.ino()) != (opened.dev(), opened.ino()) {
+        return Err(refused(
+            path,
+            "was replaced while it was opened",
+            "find out by whom, then start again",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_same(_: &Path, _: &fs::Metadata, _: &fs::Metadata) -> Result<(), KeyStoreError> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn check_private(path: &Path, opened: &fs::Metadata) -> Result<(), KeyStoreError> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = opened.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let problem = format!("can be used by others than its owner (mode {mode:04o})");
+        let remedy = format!(
+            "run: chmod 600 '{}'; if others may have read it, replace it",
+            path.display()
+        );
+        return Err(refused(path, &problem, &remedy));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_private(_: &Path, _: &fs::Metadata) -> Result<(), KeyStoreError> {
+    Ok(())
+}
+
+fn check_length(path: &Path, length: u64) -> Result<(), KeyStoreError> {
+    if length != ROOT_BYTES as u64 {
+        let problem = format!("has {length} bytes, not {ROOT_BYTES}: it is no root, or a damaged one");
+        let remedy = "bring it back from a copy, or move it away to begin with new identities";
+        return Err(refused(path, &problem, remedy));
+    }
+    Ok(())
+}
+
+/// Makes a new root; when somebody else was faster, theirs.
+fn make(path: &Path) -> Result<Root, KeyStoreError> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) | None => Path::new("."),
+    };
+    make_directory(directory).map_err(|error| failed(directory, "be made", &error))?;
+    let beside = draft_path(path)?;
+    let root = Root::random()?;
+    let made = write_new(&beside, &root).and_then(|()| fs::hard_link(&beside, path));
+    // The draft has served, or is of no use: what remains of it in an error is 32 bytes that only the owner can read.
+    drop(fs::remove_file(&beside));
+    match made {
+        Ok(()) => sync_directory(directory)
+            .map(|()| root)
+            .map_err(|error| failed(directory, "be synced", &error)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => theirs(path),
+        Err(error) => Err(failed(path, "be made", &error)),
+    }
+}
+
+fn theirs(path: &Path) -> Result<Root, KeyStoreError> {
+    read(path)?.ok_or_else(|| {
+        refused(
+            path,
+            "was made and removed while this node started",
+            "start again",
+        )
+    })
+}
+
+/// A path that no other start uses.
+fn draft_path(path: &Path) -> Result<PathBuf, KeyStoreError> {
+    let Some(name) = path.file_name() else {
+        return Err(refused(
+            path,
+            "does not name a file",
+            "name one, such as root.key",
+        ));
+    };
+    let random = system_randomness()?;
+    let mut draft = name.to_owned();
+    draft.push(
+        random[..8]
+            .iter()
+            .fold(String::from(".new-"), |text, byte| format!("{text}{byte:02x}")),
+    );
+    Ok(path.with_file_name(draft))
+}
+
+fn write_new(path: &Path, root: &Root) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(root.as_bytes())?;
+    file.sync_all()
+}
+
+fn make_directory(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// A new name is on the disk when its directory is.
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn failed(path: &Path, what: &str, error: &io::Error) -> KeyStoreError {
+    let path = path.display();
+    KeyStoreError(format!(
+        "{path} can't {what}: {error}; give this user access to it, or set another key_file"
+    ))
+}
+
+fn refused(path: &Path, problem: &str, remedy: &str) -> KeyStoreError {
+    KeyStoreError(format!("{} {problem}: {remedy}", path.display()))
+}
