@@ -3,4 +3,5 @@
 mod delivery;
 mod membership;
 mod restart;
+mod routing;
 mod task;
