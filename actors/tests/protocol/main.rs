@@ -1,6 +1,7 @@
 //! The promises of the protocols, tried on arbitrary inputs.
 
 mod delivery;
+mod lease;
 mod membership;
 mod restart;
 mod routing;
