@@ -94,7 +94,7 @@ impl Lane {
         let trial = begun.map(|trial| {
             (
                 Trial {
-                    crashes: trial.crashes,
+                    crashes: trial.crashes + 1,
                     ..trial
                 },
                 Mark::Unsaved,
