@@ -3,6 +3,7 @@
 //! Incarnations come and go below it; whoever holds a cell never notices.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use connectome_codecs::{AgentName, Capability};
@@ -32,6 +33,9 @@ pub(crate) struct AgentCell {
     incarnation: AtomicU64,
     killed: AtomicBool,
     kill: Notify,
+    /// Rises with each [`Pulse::beats`]; `beaten` follows when the running handler was polled.
+    beat: AtomicU64,
+    beaten: AtomicU64,
 }
 
 /// What the agent is told beside its messages.
@@ -61,6 +65,8 @@ impl AgentCell {
             incarnation: AtomicU64::new(0),
             killed: AtomicBool::new(false),
             kill: Notify::new(),
+            beat: AtomicU64::new(0),
+            beaten: AtomicU64::new(0),
         }
     }
 
@@ -140,11 +146,17 @@ impl AgentCell {
     pub(crate) async fn killed(&self) {
         loop {
             let notified = self.kill.notified();
+            self.beaten.store(self.beat.load(Ordering::Acquire), Ordering::Release);
             if self.killed.load(Ordering::Acquire) {
                 return;
             }
             notified.await;
         }
+    }
+
+    /// Feels whether the agent is alive, from one question to the next.
+    pub(crate) fn pulse(self: &Arc<Self>) -> Pulse {
+        Pulse { cell: self.clone(), asked: None }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -154,5 +166,23 @@ impl AgentCell {
 
     pub(crate) fn next_signal(&self) -> Option<Signal> {
         self.orders.lock().signals.pop_front()
+    }
+}
+
+/// Feels whether a handler hangs: a handler that waits is polled when it is asked, one that blocks its thread is not.
+pub(crate) struct Pulse {
+    cell: Arc<AgentCell>,
+    asked: Option<u64>,
+}
+
+impl Pulse {
+    /// Whether the agent has answered the question before this one; asks the next.
+    pub(crate) fn beats(&mut self) -> bool {
+        let cell = &self.cell;
+        let is_idle = cell.mailbox.in_hand() == 0;
+        let answered = self.asked.is_none_or(|asked| cell.beaten.load(Ordering::Acquire) >= asked);
+        self.asked = Some(cell.beat.fetch_add(1, Ordering::AcqRel) + 1);
+        cell.kill.notify_waiters();
+        is_idle || answered
     }
 }

@@ -2,8 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use connectome_codecs::{Address, AgentName, UnixMillis};
+use bytes::Bytes;
+use connectome_codecs::{Address, AgentName, DecodeError, UnixMillis, wire};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::port::StreamError;
 
 /// Dead letters kept to look at: enough to see what goes wrong, little enough to forget about its memory.
 pub const DEAD_LETTERS_KEPT: usize = 1_024;
@@ -65,6 +69,43 @@ pub struct DeadLetter {
     pub reason: Reason,
     /// The same in words.
     pub cause: String,
+}
+
+/// A durable message or a task that was given up, as the `DEAD_LETTERS` stream keeps it: everything that is needed to
+/// understand it, and to send it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Buried {
+    /// Why.
+    pub cause: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// The stream it was in.
+    pub stream: String,
+    /// The subject it had there.
+    pub subject: String,
+    /// The envelope, byte for byte.
+    pub payload: Bytes,
+    /// The task's record with its history, encoded, where it was a task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Bytes>,
+}
+
+impl Buried {
+    /// Its bytes in the stream.
+    ///
+    /// # Errors
+    /// When it is too large for one frame; then the payload is the reason.
+    pub fn encode(&self) -> Result<Bytes, StreamError> {
+        wire::encode(self).map_err(|error| StreamError::Invalid(format!("a dead letter can't be written: {error}")))
+    }
+
+    /// Reads what the stream keeps.
+    ///
+    /// # Errors
+    /// When the bytes are no dead letter.
+    pub fn decode(bytes: &[u8]) -> Result<Buried, DecodeError> {
+        wire::decode(bytes)
+    }
 }
 
 /// The dead letters of one node.

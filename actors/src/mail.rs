@@ -107,3 +107,5 @@ fn name_of(envelope: &Envelope) -> MessageName {
 }
 
 impl Router { pub(crate) async fn kept_state(&self, _: &AgentName) -> Result<Option<bytes::Bytes>, StreamError> { Ok(None) } }
+pub(crate) struct MailKeeper { pub(crate) router: Router, pub(crate) lanes: crate::supervisor::SupervisorSlot }
+impl crate::service::Service for MailKeeper { async fn run(self, stop: tokio_util::sync::CancellationToken) -> Result<(), String> { stop.cancelled().await; Ok(()) } }

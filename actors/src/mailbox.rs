@@ -104,6 +104,7 @@ pub(crate) struct Mailbox {
     config: MailboxConfig,
     queue: Mutex<Queue>,
     room: Notify,
+    idle: Notify,
 }
 
 #[derive(Default)]
@@ -129,7 +130,7 @@ struct Item {
 
 impl Mailbox {
     pub(crate) fn new(config: MailboxConfig) -> Mailbox {
-        Mailbox { config, queue: Mutex::default(), room: Notify::new() }
+        Mailbox { config, queue: Mutex::default(), room: Notify::new(), idle: Notify::new() }
     }
 
     pub(crate) fn config(&self) -> MailboxConfig {
@@ -177,6 +178,8 @@ impl Mailbox {
         queue.settle(settled);
         let Some(item) = queue.items.pop_front() else {
             queue.scheduled = false;
+            drop(queue);
+            self.idle.notify_waiters();
             return None;
         };
         queue.bytes -= item.parcel.size();
@@ -190,6 +193,7 @@ impl Mailbox {
     /// Settles a message without taking another.
     pub(crate) fn settle(&self, settled: Settled) {
         self.queue.lock().settle(Some(settled));
+        self.idle.notify_waiters();
     }
 
     /// The message in hand goes on in a pipe; it is settled there.
@@ -204,6 +208,8 @@ impl Mailbox {
         let mut queue = self.queue.lock();
         queue.piped -= 1;
         if handled { queue.handled += 1 } else { queue.dead += 1 }
+        drop(queue);
+        self.idle.notify_waiters();
     }
 
     /// Takes one message back out of the queue, if it is still there: then it certainly had no effect.
@@ -256,9 +262,22 @@ impl Mailbox {
         self.accounts().pending
     }
 
-    /// Futures in pipes.
-    pub(crate) fn piped(&self) -> u64 {
-        self.queue.lock().piped
+    /// Messages in a handler now: at most one.
+    pub(crate) fn in_hand(&self) -> u64 {
+        self.queue.lock().in_hand
+    }
+
+    /// Ends when nothing is pending.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let idle = self.idle.notified();
+            tokio::pin!(idle);
+            idle.as_mut().enable();
+            if self.pending() == 0 {
+                return;
+            }
+            idle.await;
+        }
     }
 }
 

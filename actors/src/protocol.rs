@@ -16,6 +16,7 @@
 
 mod backoff;
 mod dice;
+pub mod lease;
 pub mod membership;
 mod now;
 pub mod restart;

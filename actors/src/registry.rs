@@ -118,6 +118,14 @@ impl Registry {
         self.ids.remove(id);
     }
 
+    /// Forgets what other nodes have said.
+    pub(crate) fn forget_remote(&self) {
+        for (node, record) in self.remote_records() {
+            self.remove_remote(node, &record.name);
+        }
+        self.nodes.write().clear();
+    }
+
     pub(crate) fn set_node(&self, node: NodeId, state: Option<NodeState>) {
         let mut nodes = self.nodes.write();
         match state {
@@ -132,6 +140,11 @@ impl Registry {
 
     pub(crate) fn is_suspected(&self, node: NodeId) -> bool {
         self.nodes.read().get(&node) == Some(&NodeState::Suspected)
+    }
+
+    /// Goes over the agents of this node, in no order.
+    pub(crate) fn fold_cells<T>(&self, start: T, fold: impl Fn(T, &AgentCell) -> T) -> T {
+        self.here.iter().fold(start, |so_far, entry| fold(so_far, entry.value()))
     }
 
     /// The agents of this node, sorted by name.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connectome_codecs::{
-    Address, AgentName, EventId, Fact, MessageId, MessageName, NodeId, ParseError, TaskId, TraceContext, UnixMillis,
+    Address, AgentName, Encoding, EventId, Fact, MessageId, MessageName, NodeId, ParseError, TaskId, TraceContext, UnixMillis,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
@@ -49,6 +49,8 @@ pub struct RouterConfig {
     pub task_attempt_max: Duration,
     /// Tasks of one capability that one worker agent is given at a time.
     pub tasks_per_worker: usize,
+    /// Encodings of bodies that this node reads, and writes to nodes that read them too.
+    pub encodings: Vec<Encoding>,
     /// Whether every durable message that is handled is followed by a `MESSAGE_RECEIVED` event.
     pub message_events: bool,
 }
@@ -61,6 +63,7 @@ impl Default for RouterConfig {
             task_lease: Duration::from_secs(10),
             task_attempt_max: Duration::from_secs(3600),
             tasks_per_worker: 1,
+            encodings: Encoding::KNOWN.to_vec(),
             message_events: false,
         }
     }
@@ -304,12 +307,12 @@ impl Router {
 
     /// What became of every message that any agent of this node ever accepted.
     pub fn accounts(&self) -> Accounts {
-        // Retired first: an agent that retires in between is counted once at the least, and never twice.
-        let mut sum = *self.0.retired.lock();
-        for cell in self.0.registry.cells() {
+        // Retired first: an agent that retires in between is missed once at the most, and never counted twice.
+        let retired = *self.0.retired.lock();
+        self.0.registry.fold_cells(retired, |mut sum, cell| {
             sum += cell.mailbox.accounts();
-        }
-        sum
+            sum
+        })
     }
 
     /// The names of this node's agents, sorted.
@@ -336,6 +339,20 @@ impl Router {
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Release);
         self.0.tasks.workers_changed();
+    }
+
+    /// Ends when no agent of this node has anything pending.
+    pub async fn quiet(&self) {
+        while self.accounts().pending > 0 {
+            for cell in self.0.registry.cells() {
+                cell.mailbox.idle().await;
+            }
+        }
+    }
+
+    /// Which life of this node this is: the time of its start, in milliseconds since 1970.
+    pub fn incarnation(&self) -> u64 {
+        self.0.incarnation
     }
 
     /// Tells everyone who watched an incarnation how it ended.

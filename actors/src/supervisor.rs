@@ -87,6 +87,17 @@ pub struct SupervisorSpec {
     name: String,
     pub(crate) flags: Flags,
     children: Vec<Unprepared>,
+    slot: SupervisorSlot,
+}
+
+/// Where the running incarnation of a supervisor can be found.
+#[derive(Clone, Default)]
+pub(crate) struct SupervisorSlot(Arc<Mutex<Option<Supervisor>>>);
+
+impl SupervisorSlot {
+    pub(crate) fn current(&self) -> Result<Supervisor, SupervisorError> {
+        self.0.lock().clone().ok_or_else(|| SupervisorError::Ended("the supervisor of the agents".to_owned()))
+    }
 }
 
 type Prepared = (ChildSpec, Arc<dyn Start>);
@@ -95,7 +106,18 @@ type Unprepared = Box<dyn Fn(&Router) -> Result<Prepared, String> + Send + Sync>
 impl SupervisorSpec {
     /// A one-for-one supervisor with OTP's meaning of everything and no children yet.
     pub fn new(name: &str) -> SupervisorSpec {
-        SupervisorSpec { name: name.to_owned(), flags: Flags::default(), children: Vec::new() }
+        SupervisorSpec {
+            name: name.to_owned(),
+            flags: Flags::default(),
+            children: Vec::new(),
+            slot: SupervisorSlot::default(),
+        }
+    }
+
+    /// Says where its running incarnation can be found.
+    pub(crate) fn published(mut self, slot: &SupervisorSlot) -> Self {
+        self.slot = slot.clone();
+        self
     }
 
     /// Which siblings are restarted with a child.
@@ -263,6 +285,19 @@ impl Supervisor {
         drop(self.actor.wait(None).await);
     }
 
+    /// Starts another supervisor below this one.
+    pub(crate) async fn add_supervisor(
+        &self,
+        router: &Router,
+        spec: SupervisorSpec,
+    ) -> Result<Supervisor, SupervisorError> {
+        let slot = spec.slot.clone();
+        let child = ChildSpec::supervisor(spec.name.as_str());
+        let start = SupervisorStart::prepare(spec, router).map_err(SupervisorError::Invalid)?;
+        self.add(child, Arc::new(start)).await?;
+        slot.current()
+    }
+
     pub(crate) async fn add(&self, child: ChildSpec, start: Arc<dyn Start>) -> Result<(), SupervisorError> {
         self.request(Request::Add(child), Some(start)).await
     }
@@ -300,6 +335,7 @@ pub(crate) struct SupervisorStart {
     flags: Flags,
     children: Vec<Prepared>,
     seed: u64,
+    slot: SupervisorSlot,
 }
 
 impl SupervisorStart {
@@ -308,7 +344,8 @@ impl SupervisorStart {
         // A contradiction is better told now than by a supervisor that can't start.
         Supervision::new(spec.flags, children.iter().map(|(child, _)| child.clone()), 0)
             .map_err(|error| error.to_string())?;
-        Ok(SupervisorStart { name: spec.name.into(), flags: spec.flags, children, seed: router.dice() })
+        let (name, slot) = (spec.name.into(), spec.slot);
+        Ok(SupervisorStart { name, flags: spec.flags, children, seed: router.dice(), slot })
     }
 
     async fn launch(&self, parent: Option<ActorCell>) -> Result<(Supervisor, ExitSlot), String> {
@@ -322,7 +359,11 @@ impl SupervisorStart {
         let (actor, _task) = spawned.map_err(|error| error.to_string())?;
         drop(actor.send_message(Ask::Begin));
         match started.await {
-            Ok(()) => Ok((Supervisor { name: self.name.clone(), actor }, exit)),
+            Ok(()) => {
+                let supervisor = Supervisor { name: self.name.clone(), actor };
+                *self.slot.0.lock() = Some(supervisor.clone());
+                Ok((supervisor, exit))
+            }
             Err(_) => {
                 // Its own supervisor must not hear of an end of what never started.
                 drop(actor.wait(None).await);

@@ -16,19 +16,25 @@
 //! late it comes and whatever the queue still accepts. What a claim, an extension or a completion does to the record
 //! is in `protocol/task`.
 
+mod context;
+mod dispatcher;
 mod handle;
+mod keeper;
 mod record;
+mod worker;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use connectome_codecs::event::TaskCreated;
 use connectome_codecs::{
-    Address, Capability, ContentType, Envelope, Fact, IdempotencyKey, Kind, MessageId, ParseError, TaskId, UnixMillis,
+    Address, Capability, ContentType, Envelope, Fact, IdempotencyKey, Kind, MessageId, ParseError, TaskId, TaskRecord,
+    UnixMillis,
     message, wire,
 };
 use dashmap::DashMap;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::mail::SendError;
 use crate::message::Message;
@@ -37,9 +43,10 @@ use crate::port::Publish;
 use crate::router::Router;
 use crate::scope;
 
-#[derive(Clone)]
-pub struct TaskContext;
+pub use context::TaskContext;
+pub(crate) use dispatcher::TaskRouter;
 pub use handle::{TaskError, TaskHandle};
+pub(crate) use keeper::TaskKeeper;
 
 /// The work queue.
 pub const TASK_ROUTING: &str = "TASK_ROUTING";
@@ -125,8 +132,33 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
+    /// Hears of the changes of one task's record, for as long as the answer lives.
+    pub(crate) fn listen(&self, task: TaskId) -> Listening<'_> {
+        Listening { tasks: self, task, changed: self.waiting.entry(task).or_default().clone() }
+    }
+
     pub(crate) fn workers_changed(&self) {
         self.workers.notify_one();
+    }
+}
+
+/// Somebody who waits for a task's record to change.
+pub(crate) struct Listening<'a> {
+    tasks: &'a Tasks,
+    task: TaskId,
+    changed: Arc<Notify>,
+}
+
+impl Listening<'_> {
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        // The map's own and this one: nobody else listens.
+        self.tasks.waiting.remove_if(&self.task, |_, changed| Arc::strong_count(changed) <= 2);
     }
 }
 
@@ -184,6 +216,11 @@ impl Router {
             idempotency_key: submit.key.clone(),
         };
         self.enqueue::<M>(&task).await?;
+        // The queue has the task, and that is the promise. The record lets it be looked at and cancelled from now on;
+        // should it be missing, the first worker makes it.
+        if let Err(error) = record::create(self, &TaskRecord::submitted(&task, self.now())).await {
+            tracing::debug!(%error, task = %id, "the record of a task is left to its worker");
+        }
         count(&self.inner().tasks.counts.submitted);
         let created = TaskCreated { task: id, capability, deadline: submit.deadline, idempotency_key: submit.key };
         self.say(Fact::TaskCreated(created)).await;

@@ -17,11 +17,13 @@
 use std::fmt;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::wire::DecodeError;
 
 /// How a body is compressed. On the wire it is its [`code`](Encoding::code).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(from = "u8", into = "u8")]
 pub enum Encoding {
     /// As it is.
     #[default]
@@ -46,6 +48,12 @@ impl Encoding {
             Self::Zstd => 2,
             Self::Unknown(code) => code,
         }
+    }
+}
+
+impl From<Encoding> for u8 {
+    fn from(encoding: Encoding) -> Self {
+        encoding.code()
     }
 }
 
@@ -162,8 +170,12 @@ fn unpack_lz4(body: &[u8], limit: usize) -> Result<Bytes, DecodeError> {
     )
 }
 
+/// RFC 8878, section 3.1.1: what a frame begins with. Skippable frames begin otherwise, and hold nothing.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
 fn unpack_zstd(body: &[u8], limit: usize) -> Result<Bytes, DecodeError> {
-    let size = zstd::zstd_safe::get_frame_content_size(body).ok().flatten();
+    let size = Some(body).filter(|body| body.starts_with(&ZSTD_MAGIC));
+    let size = size.and_then(|body| zstd::zstd_safe::get_frame_content_size(body).ok().flatten());
     let Some(size) = size.and_then(|size| usize::try_from(size).ok()) else {
         return Err(damaged(
             Encoding::Zstd,

@@ -27,9 +27,13 @@ pub const VALUES_MAX: usize = 32 * 1024;
 /// The most fields in a header: twice what this version knows, so that later versions can double it.
 pub const HEADER_FIELDS_MAX: usize = 32;
 
-/// What decoding an envelope or an event may allocate beyond four times its size: 32 agent names of one letter, which
-/// cost more in memory than as bytes, and the text of an error.
-pub const DECODE_FIXED: usize = 4 * 1024;
+/// What decoding may allocate beyond four times the size of the bytes: the check keeps 40 bytes for each of 32 open
+/// levels, 32 names of one letter cost more in memory than on the wire, and an error has a text.
+pub const DECODE_FIXED: usize = 2 * 1024;
+
+/// What decoding a discovery message may allocate beyond four times its size: 256 records of 32 capabilities of one
+/// letter each. Only peers that have proved who they are send any.
+pub const DISCOVERY_DECODE_FIXED: usize = 384 * 1024;
 
 /// The longest agent name: it must fit a NATS subject, a file name and a line of a log.
 pub const AGENT_NAME_MAX: usize = 128;

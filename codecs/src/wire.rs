@@ -6,18 +6,21 @@
 //!
 //! # What this holds for, and what it leaves to the type
 //!
-//! The check costs time linear in the bytes (keys that come unsorted are sorted once: `n log n`, and `n` is bounded), and
-//! at most two bytes of memory per byte. What the *value* costs is up to its type, because a small value on the wire can
-//! be a large one in memory: an empty string is one byte there and 24 here, so a `Vec<String>` of empty strings grows
-//! 24 times, up to 24 x `VALUES_MAX` = 768 KiB. Texts, [`Bytes`](bytes::Bytes) and byte vectors stay at their size. The
-//! types of this crate bound every list by count.
+//! The check takes time linear in the bytes (and `n log n` in the keys of a map, whoever chose them): under a
+//! millisecond for the largest value. It takes at most four bytes of memory for each byte, and keeps none. What the
+//! *value* takes is up to its type, because a small value on the wire can be a large one in memory: an empty string is
+//! one byte there and 24 here, so a `Vec<String>` of empty strings grows 24 times, up to 24 x `VALUES_MAX` = 768 KiB.
+//! Texts, [`Bytes`](bytes::Bytes) and byte vectors stay at their size. The lists in the types of this crate are bounded
+//! by count, and grow as items come, not as they are promised.
 //!
 //! A type for the wire must not use serde's `untagged`, `flatten` or internally tagged forms (they buffer everything:
 //! 500 times the memory), must not rely on `Some(None)`, and its maps have scalar keys.
 //!
-//! The tokens of the envelope's header are in `wire/token`, the check is in `wire/scan`.
+//! The check is in `wire/scan`, the reading in `wire/decode`; `wire/canonical` is for the envelope's header.
 
 mod bounded;
+mod canonical;
+mod decode;
 mod error;
 mod scan;
 mod token;
@@ -31,12 +34,12 @@ pub use error::{DecodeError, EncodeError};
 pub use scan::{Shape, scan};
 
 pub(crate) use bounded::vec as bounded_vec;
+pub(crate) use canonical::{Reader, Writer};
 pub(crate) use scan::skip_value;
-pub(crate) use token::{Reader, Writer};
 
+use crate::limits::FRAME_MAX;
 #[cfg(doc)]
-use crate::limits::VALUES_MAX;
-use crate::limits::{DEPTH_MAX, FRAME_MAX};
+use crate::limits::{DEPTH_MAX, VALUES_MAX};
 
 /// Writes a value as MessagePack.
 ///
@@ -76,29 +79,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
 /// Like [`decode`], for types that keep slices of the bytes.
 pub(crate) fn decode_borrowed<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, DecodeError> {
     scan(bytes)?;
-    T::deserialize(&mut deserializer(bytes)).map_err(|_| locate::<T>(bytes))
-}
-
-/// The depth is counted by the scan; this one is only kept from being the stricter.
-fn deserializer(bytes: &[u8]) -> rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'_, [u8]>> {
-    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
-    deserializer.set_max_depth(DEPTH_MAX + 2);
-    deserializer
-}
-
-/// Reads once more, slower, to learn which field is wrong.
-#[cold]
-fn locate<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> DecodeError {
-    match serde_path_to_error::deserialize::<_, T>(&mut deserializer(bytes)) {
-        Ok(_) => DecodeError::Value {
-            path: ".".into(),
-            problem: "it reads differently the second time".into(),
-        },
-        Err(e) => DecodeError::Value {
-            path: e.path().to_string(),
-            problem: e.inner().to_string(),
-        },
-    }
+    decode::value(bytes)
 }
 
 /// Refuses a frame that is longer than any may be.

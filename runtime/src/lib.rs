@@ -1,5 +1,35 @@
-//! The only part that performs IO.
+//! Connectome: the decentralised nervous system of an ecosystem of AI agents.
+//!
+//! Write an agent as an actor; it then simply *is* somewhere in a cluster. It is found by name or by what it can do, given
+//! messages and work that survive crashes, and supervised without anyone writing recovery code.
+//!
+//! This crate is the outside of it: the [`Node`], its configuration, its transports and its stores. What agents are and
+//! what they decide is in `connectome-actors`; what is said, in `connectome-codecs`.
+//!
+//! # Where to look
+//!
+//! 1. [`Node`] and [`Config`]: starting one. [`prelude`]: everything an agent needs.
+//! 2. [`LocalCluster`]: several in one process. [`sim`]: a cluster on virtual time, from a seed.
+//! 3. `transport/` and `streams/`: the ports, made real.
 
+mod cluster;
+pub mod config;
 pub mod keystore;
+mod node;
+pub mod prelude;
+pub mod streams;
+pub mod telemetry;
 pub mod transport;
 pub mod world;
+
+pub use cluster::{ClusterError, LocalCluster};
+pub use config::Config;
+pub use connectome_actors::{
+    Accounts, Agent, AgentRef, AgentSpec, AutoShutdown, CallError, Context, DeadLetter, Down, DownReason,
+    EventFilter, EventListener, Exit, Flags, Handle, HandlerError, Heard, Intensity, ItemSink, ItemStream,
+    MailboxConfig, Message, MonitorId, NodeState, Overflow, Ports, Reason, Restart, Router, RouterConfig,
+    SendError, StopWithin, Strategy, StreamLimits, Streaming, Submit, Supervisor, SupervisorError,
+    SupervisorSpec, Table, TaskContext, TaskCounts, TaskError, TaskHandle, Timer, port, protocol,
+};
+pub use connectome_codecs as codecs;
+pub use node::{Drain, Node, NodeError, NodeOptions};

@@ -1,12 +1,13 @@
-//! `#[derive(Message)]`: the wire name and the reply type of a message, checked at compile time.
+//! `#[derive(Message)]` and `#[derive(Agent)]`: what can be said about a type in one line.
 //!
-//! It writes the `Message` implementation, and `Streaming` where an item type is given. It does not look at the
-//! fields: how they travel is serde's business.
+//! A message has a wire name and a reply type, checked at compile time; an agent has a list of the messages it handles.
+//! Neither derive looks at the fields: how they travel is serde's business.
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
 use quote::quote;
-use syn::{DeriveInput, LitStr, Path, Type, parse_macro_input, parse_quote};
+use syn::punctuated::Punctuated;
+use syn::{DeriveInput, LitStr, Path, Token, Type, parse_macro_input, parse_quote};
 
 /// Implements `Message`: `#[message(name = "greet", reply = String)]`.
 ///
@@ -18,6 +19,44 @@ use syn::{DeriveInput, LitStr, Path, Type, parse_macro_input, parse_quote};
 pub fn derive_message(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     expand(&input).unwrap_or_else(|error| error.to_compile_error()).into()
+}
+
+/// Implements `Agent` with nothing but its table: `#[agent(handles(Greet, Forget))]`.
+///
+/// For an agent that also has something to do when it starts, stops or is restarted, write the `impl` by hand.
+/// `crate = path` says where `Agent` lives, for those who renamed the crate.
+#[proc_macro_derive(Agent, attributes(agent))]
+pub fn derive_agent(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    expand_agent(&input).unwrap_or_else(|error| error.to_compile_error()).into()
+}
+
+fn expand_agent(input: &DeriveInput) -> syn::Result<Tokens> {
+    let mut handles: Vec<Type> = Vec::new();
+    let mut root: Path = parse_quote!(::connectome);
+    for attribute in input.attrs.iter().filter(|attribute| attribute.path().is_ident("agent")) {
+        attribute.parse_nested_meta(|meta| {
+            if meta.path.is_ident("handles") {
+                let list;
+                syn::parenthesized!(list in meta.input);
+                handles.extend(Punctuated::<Type, Token![,]>::parse_terminated(&list)?);
+            } else if meta.path.is_ident("crate") {
+                root = meta.value()?.parse()?;
+            } else {
+                return Err(meta.error("expected `handles(...)` or `crate`"));
+            }
+            Ok(())
+        })?;
+    }
+    let target = &input.ident;
+    let (generics, arguments, bounds) = input.generics.split_for_impl();
+    Ok(quote! {
+        impl #generics #root::Agent for #target #arguments #bounds {
+            fn handles(table: &mut #root::Table<Self>) {
+                #(table.on::<#handles>();)*
+            }
+        }
+    })
 }
 
 fn expand(input: &DeriveInput) -> syn::Result<Tokens> {

@@ -14,7 +14,8 @@ use connectome_codecs::{MessageId, Revision, Sequence, UnixMillis};
 /// A store of streams and buckets. Cheap to share; every method may be called from many tasks at once.
 #[async_trait]
 pub trait Streams: Send + Sync + 'static {
-    /// Makes a stream, or brings an existing one to this configuration.
+    /// Makes a stream, or brings an existing one to this configuration. A subject belongs to one stream: subjects that
+    /// overlap those of another stream are refused.
     ///
     /// # Errors
     /// [`StreamError::Conflict`] when the existing stream can't be changed in place (its retention, say).
@@ -26,7 +27,12 @@ pub trait Streams: Send + Sync + 'static {
     /// `duplicate: true`, and stored once.
     async fn publish(&self, stream: &str, message: Publish) -> Result<Published, StreamError>;
 
-    /// Opens a durable consumer, making it if it is new. Everyone who opens the same name shares its work.
+    /// Opens a durable consumer, making it if it is new. Everyone who opens the same name shares its work; opened
+    /// with other waits and bounds, it takes them from now on.
+    ///
+    /// # Errors
+    /// [`StreamError::Conflict`] when it exists with another filter; [`StreamError::Invalid`] when, on a work queue, its
+    /// filter overlaps another consumer's or it does not start at [`Start::First`].
     async fn consumer(&self, stream: &str, config: ConsumerConfig) -> Result<Box<dyn Consumer>, StreamError>;
 
     /// Removes a consumer and what it remembers.
@@ -64,13 +70,15 @@ pub trait Streams: Send + Sync + 'static {
 #[async_trait]
 pub trait Consumer: Send + Sync {
     /// Waits up to `wait` for messages, and takes between none and `max` of them. Each is this caller's until
-    /// its acknowledgement, or until `ack_wait` has passed since it was taken or last extended.
+    /// its acknowledgement, or until `ack_wait` has passed since it was taken or last extended. Those that are due
+    /// again come first; dropping the future loses nothing. May come back early with none, when one of its messages
+    /// ran out of deliveries: see [`Consumer::exhausted`].
     async fn fetch(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, StreamError>;
 
     /// Done with it: never delivered again by this consumer; removed from a work queue.
     async fn ack(&self, tag: DeliveryTag) -> Result<(), StreamError>;
 
-    /// Not done: deliver it again, after `delay`.
+    /// Not done: deliver it again, after `delay`. The last allowed delivery, refused, is exhausted at once.
     async fn nak(&self, tag: DeliveryTag, delay: Duration) -> Result<(), StreamError>;
 
     /// Still at work: `ack_wait` begins anew.
@@ -93,7 +101,8 @@ pub trait Tail: Send {
     /// The next message; waits for it. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// [`StreamError::Gap`] once, when messages were removed before this reader came to them; reading may go on.
+    /// [`StreamError::Gap`] once, when messages were removed before this reader came to them; reading may go on. A
+    /// reader that starts [`Start::At`] a sequence which is gone is told so, whatever its filter.
     async fn next(&mut self) -> Result<Stored, StreamError>;
 }
 
@@ -121,14 +130,19 @@ pub trait Bucket: Send + Sync {
     /// All keys that begin with `prefix`, sorted.
     async fn keys(&self, prefix: &str) -> Result<Vec<String>, StreamError>;
 
-    /// First the present entries whose keys begin with `prefix`, in order of revision, then every change.
+    /// First the present entries whose keys begin with `prefix`, in order of revision, then the changes. A watch that
+    /// is behind may find several changes of one key as the newest of them.
     async fn watch(&self, prefix: &str) -> Result<Box<dyn Watch>, StreamError>;
 }
 
 /// Follows the changes of a bucket.
 #[async_trait]
 pub trait Watch: Send {
-    /// The next change; waits for it. A removed or expired key comes as an entry without a value.
+    /// The next change; waits for it. A removed or expired key comes as an entry without a value. Dropping the future
+    /// loses nothing.
+    ///
+    /// # Errors
+    /// [`StreamError::Gap`] once, when so many keys were removed meanwhile that some removals were forgotten.
     async fn next(&mut self) -> Result<Entry, StreamError>;
 }
 
@@ -261,9 +275,11 @@ pub struct ConsumerConfig {
     pub ack_wait: Duration,
     /// Deliveries of one message at the most; then it is exhausted. `None`: no bound.
     pub max_deliver: Option<u32>,
-    /// Deliveries in hand at the most, over everyone who shares the consumer.
+    /// Messages at the most that were delivered and neither acknowledged nor exhausted, over everyone who shares the
+    /// consumer; those that wait to be delivered again count. With 1, the order of the stream is kept.
     pub max_ack_pending: usize,
-    /// Waits before the second, third, … delivery after a time-out; the last one repeats. Empty: at once.
+    /// In place of `ack_wait`, for the first, second, … delivery; the last one repeats. Fewer steps than
+    /// `max_deliver`. Empty: `ack_wait` each time. A refused message comes back after the delay it was refused with.
     pub backoff: Vec<Duration>,
 }
 
@@ -291,7 +307,7 @@ pub struct ConsumerInfo {
     pub name: String,
     /// Messages that match and were never delivered.
     pub waiting: u64,
-    /// Deliveries in hand.
+    /// Messages delivered and neither acknowledged nor exhausted: in hand, or to be delivered again.
     pub in_flight: u64,
     /// Deliveries beyond the first, since the consumer was made or the store was opened.
     pub redelivered: u64,

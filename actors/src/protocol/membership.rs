@@ -77,7 +77,7 @@ impl Default for Timing {
 ///
 /// let (here, there) = (NodeId([1; 32]), NodeId([2; 32]));
 /// let mut membership = Membership::new(here, 1_000, Timing::default(), Now::ZERO);
-/// let body = Heartbeat { node: there, incarnation: 900, registry_version: 0, agents: 0, in_flight: 0 };
+/// let body = Heartbeat { node: there, incarnation: 900, registry_version: 0, agents: 0, in_flight: 0, accepts: vec![] };
 /// let actions: Vec<_> = membership.handle(Now::ZERO, Input::Heartbeat { from: there, body }).collect();
 /// assert_eq!(actions, [Action::NodeUp { node: there, incarnation: 900 }]);
 /// ```

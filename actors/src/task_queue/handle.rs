@@ -4,10 +4,10 @@ use std::marker::PhantomData;
 
 use connectome_codecs::{TaskId, TaskRecord, TaskState, wire};
 
-use super::record;
+use super::record::{self, Stepped};
 use crate::message::Message;
 use crate::port::StreamError;
-use crate::protocol::task;
+use crate::protocol::task::Step;
 use crate::router::Router;
 use crate::scope;
 
@@ -74,18 +74,16 @@ impl<M: Message> TaskHandle<M> {
     /// # Errors
     /// The store's.
     pub async fn ended(&self) -> Result<TaskRecord, StreamError> {
-        let tasks = &self.router.inner().tasks;
+        let listening = self.router.inner().tasks.listen(self.id);
         loop {
             // Listened to before the record is read, so that no change falls in between.
-            let changed = tasks.waiting.entry(self.id).or_default().clone();
-            let notified = changed.notified();
-            tokio::pin!(notified);
-            notified.as_mut().enable();
+            let changed = listening.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
             if let Some(record) = self.record().await?.filter(|record| record.state.is_terminal()) {
-                tasks.waiting.remove(&self.id);
                 return Ok(record);
             }
-            notified.await;
+            changed.await;
         }
     }
 
@@ -103,9 +101,9 @@ impl<M: Message> TaskHandle<M> {
     /// # Errors
     /// The store's.
     pub async fn cancel(&self) -> Result<bool, StreamError> {
-        let now = self.router.now();
-        let cancelled = record::change(&self.router, self.id, |known| task::cancel(known, now)).await?;
-        Ok(cancelled.is_ok())
+        let cancel = Step::Cancel { note: "cancelled by its requester".to_owned() };
+        let cancelled = record::step(&self.router, self.id, &cancel).await?;
+        Ok(matches!(cancelled, Stepped::Done(..)))
     }
 }
 

@@ -1,23 +1,28 @@
-//! Reading and changing task records: compare, set, and try again when somebody was faster.
+//! Reading and changing task records: decide, compare, set, and decide again when somebody was faster.
+
+use std::time::Duration;
 
 use connectome_codecs::{Revision, TaskId, TaskRecord};
 
 use super::TASKS;
 use crate::port::{Bucket, BucketConfig, Expect, Storage, StreamError};
+use crate::protocol::task::{Outcome, Policy, Refusal, Step, apply};
 use crate::router::Router;
 
 /// Changes of one record that may lose against others before this one gives up: every loss is another's progress.
 const ROUNDS_MAX: usize = 64;
 
-/// How long a record is kept after its last change.
-const KEPT: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3600);
-
-pub(super) fn config() -> BucketConfig {
-    BucketConfig { name: TASKS.to_owned(), ttl: Some(KEPT), storage: Storage::File }
-}
+/// How long a record is kept after its last change: as long as the work queue keeps the task itself.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 pub(super) async fn bucket(router: &Router) -> Result<Box<dyn Bucket>, StreamError> {
-    router.streams().bucket(config()).await
+    let config = BucketConfig { name: TASKS.to_owned(), ttl: Some(KEPT), storage: Storage::File };
+    router.streams().bucket(config).await
+}
+
+pub(super) fn policy(router: &Router) -> Policy {
+    let config = &router.inner().config;
+    Policy { lease: config.task_lease, attempt_max: Some(config.task_attempt_max), ..Policy::default() }
 }
 
 pub(super) fn decode(value: &[u8]) -> Result<TaskRecord, StreamError> {
@@ -35,32 +40,32 @@ pub(super) async fn create(router: &Router, record: &TaskRecord) -> Result<bool,
     store(router, record, Expect::Absent).await
 }
 
-/// Applies a decision to the record until it is stored, or the decision is no.
-pub(super) async fn change<E>(
-    router: &Router,
-    id: TaskId,
-    mut decide: impl FnMut(TaskRecord) -> Result<TaskRecord, E>,
-) -> Result<Result<TaskRecord, Refused<E>>, StreamError> {
+/// A step that was taken, or why it was not.
+pub(super) enum Stepped {
+    /// The record as it is now, and what came of the step.
+    Done(TaskRecord, Outcome),
+    /// The protocol said no.
+    Refused(Refusal),
+    /// There is no such record.
+    Unknown,
+}
+
+/// Takes a step on the record: reads, decides and writes, until the write is the first after the read.
+pub(super) async fn step(router: &Router, id: TaskId, step: &Step) -> Result<Stepped, StreamError> {
     for _ in 0..ROUNDS_MAX {
-        let Some((record, revision)) = load(router, id).await? else { return Ok(Err(Refused::Unknown)) };
-        let changed = match decide(record) {
-            Ok(changed) => changed,
-            Err(refusal) => return Ok(Err(Refused::Decided(refusal))),
+        let Some((mut record, revision)) = load(router, id).await? else { return Ok(Stepped::Unknown) };
+        let outcome = match apply(&mut record, router.now(), step.clone(), &policy(router)) {
+            Ok(outcome @ (Outcome::AlreadyCompleted | Outcome::Unchanged { .. })) => {
+                return Ok(Stepped::Done(record, outcome));
+            }
+            Ok(outcome) => outcome,
+            Err(refusal) => return Ok(Stepped::Refused(refusal)),
         };
-        if store(router, &changed, Expect::Revision(revision)).await? {
-            return Ok(Ok(changed));
+        if store(router, &record, Expect::Revision(revision)).await? {
+            return Ok(Stepped::Done(record, outcome));
         }
     }
     Err(StreamError::Unavailable(format!("the record of task {id} was changed by others {ROUNDS_MAX} times in a row")))
-}
-
-/// Why a record was not changed.
-#[derive(Debug)]
-pub(super) enum Refused<E> {
-    /// There is no such record.
-    Unknown,
-    /// The protocol said no.
-    Decided(E),
 }
 
 async fn store(router: &Router, record: &TaskRecord, expect: Expect) -> Result<bool, StreamError> {

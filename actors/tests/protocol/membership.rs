@@ -576,7 +576,8 @@ fn heartbeat(from: u8, incarnation: u64) -> Heartbeat {
         registry_version: 0,
         agents: 0,
         in_flight: 0,
-    }
+            accepts: Vec::new(),
+        }
 }
 
 fn told(membership: &mut Membership, at: u64, input: Input) -> Vec<Action> {

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::invalid::Invalid;
 use super::{Body, Kind};
+use crate::compression::Encoding;
 use crate::id::NodeId;
+use crate::wire::bounded_vec;
 
 /// A node is alive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +21,13 @@ pub struct Heartbeat {
     pub agents: u32,
     /// How many messages they work on.
     pub in_flight: u32,
+    /// The encodings of bodies that it reads; none said means plain ones only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "bounded_vec::<_, _, ENCODINGS_MAX>")]
+    pub accepts: Vec<Encoding>,
 }
+
+/// The most encodings one node may list: twice what there is, for those to come.
+const ENCODINGS_MAX: usize = 8;
 
 impl Body for Heartbeat {
     const KIND: Kind = Kind::Heartbeat;

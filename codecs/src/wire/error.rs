@@ -71,9 +71,9 @@ pub enum DecodeError {
         at: usize,
     },
     /// The bytes are MessagePack, but not the type that was expected.
-    #[error("field {path}: {problem}")]
+    #[error("{}{path}: {problem}", if path.is_empty() { "value" } else { "field " })]
     Value {
-        /// The way to the field, such as `added[3].name`; `.` is the value itself.
+        /// The way to the field, such as `added[3].name`; empty for the value itself.
         path: String,
         /// What is wrong with it.
         problem: String,

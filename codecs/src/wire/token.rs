@@ -1,183 +1,144 @@
-//! MessagePack token by token, for the envelope's header, where every value has exactly one form.
+//! One MessagePack token: a scalar with its content, or the head of an array or a map.
 //!
-//! [`Writer`] writes the shortest form of each token; [`Reader`] refuses any other. So two headers are equal when
-//! their bytes are, and bytes that were read are written again as they were.
-
-use std::convert::Infallible;
+//! Lengths are checked against the bytes, nothing else is; `scan` looks at how tokens fit together, `decode` at what
+//! they mean.
 
 use rmp::Marker;
-use rmp::encode::{self, ByteBuf, ValueWriteError};
 
 use super::error::DecodeError;
 
-/// Appends tokens to a buffer.
-pub(crate) struct Writer(ByteBuf);
+/// A scalar, or the head of a container. A number says nothing about the length of its form.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Token<'a> {
+    Nil,
+    Truth(bool),
+    Natural(u64),
+    Negative(i64),
+    Single(f32),
+    Double(f64),
+    /// Meant to be UTF-8, and not checked.
+    Text(&'a [u8]),
+    Bytes(&'a [u8]),
+    Extension(i8, &'a [u8]),
+    /// So many items follow.
+    Array(u32),
+    /// So many keys, each with its value, follow.
+    Map(u32),
+}
 
-impl Writer {
-    pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self(ByteBuf::with_capacity(capacity))
-    }
-
-    pub(crate) fn uint(&mut self, number: u64) {
-        written(encode::write_uint(&mut self.0, number));
-    }
-
-    pub(crate) fn text(&mut self, text: &str) {
-        written(encode::write_str(&mut self.0, text));
-    }
-
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        written(encode::write_bin(&mut self.0, bytes));
-    }
-
-    pub(crate) fn array(&mut self, items: usize) {
-        written(encode::write_array_len(&mut self.0, items as u32));
-    }
-
-    pub(crate) fn map(&mut self, entries: usize) {
-        written(encode::write_map_len(&mut self.0, entries as u32));
-    }
-
-    /// Appends bytes that are tokens already.
-    pub(crate) fn raw(&mut self, tokens: &[u8]) {
-        self.0.as_mut_vec().extend_from_slice(tokens);
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.as_slice().len()
-    }
-
-    pub(crate) fn finish(self) -> Vec<u8> {
-        self.0.into_vec()
+impl<'a> Token<'a> {
+    /// Reads the token at `at`, and says where the next one begins.
+    #[inline]
+    pub(super) fn read(bytes: &'a [u8], at: usize) -> Result<(Self, usize), DecodeError> {
+        let mut cursor = Cursor { bytes, start: at, at };
+        let token = cursor.token()?;
+        Ok((token, cursor.at))
     }
 }
 
-fn written<T>(result: Result<T, ValueWriteError<Infallible>>) {
-    result.map(drop).expect("a growing buffer takes every byte");
-}
-
-/// Takes tokens from bytes; every method names the field it reads for, so that the error does.
-pub(crate) struct Reader<'a> {
+struct Cursor<'a> {
     bytes: &'a [u8],
+    start: usize,
     at: usize,
 }
 
-impl<'a> Reader<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+impl<'a> Cursor<'a> {
+    fn token(&mut self) -> Result<Token<'a>, DecodeError> {
+        Ok(match Marker::from_u8(self.array::<1>()?[0]) {
+            Marker::Null => Token::Nil,
+            Marker::True => Token::Truth(true),
+            Marker::False => Token::Truth(false),
+            Marker::FixPos(number) => Token::Natural(number.into()),
+            Marker::U8 | Marker::U16 | Marker::U32 | Marker::U64 => Token::Natural(self.unsigned()?),
+            Marker::FixNeg(number) => Token::Negative(number.into()),
+            Marker::I8 => integer(i8::from_be_bytes(self.array()?).into()),
+            Marker::I16 => integer(i16::from_be_bytes(self.array()?).into()),
+            Marker::I32 => integer(i32::from_be_bytes(self.array()?).into()),
+            Marker::I64 => integer(i64::from_be_bytes(self.array()?)),
+            Marker::F32 => Token::Single(f32::from_be_bytes(self.array()?)),
+            Marker::F64 => Token::Double(f64::from_be_bytes(self.array()?)),
+            Marker::FixStr(length) => Token::Text(self.take(length.into())?),
+            Marker::Str8 | Marker::Str16 | Marker::Str32 => Token::Text(self.counted()?),
+            Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => Token::Bytes(self.counted()?),
+            Marker::FixExt1 => self.extension(1)?,
+            Marker::FixExt2 => self.extension(2)?,
+            Marker::FixExt4 => self.extension(4)?,
+            Marker::FixExt8 => self.extension(8)?,
+            Marker::FixExt16 => self.extension(16)?,
+            Marker::Ext8 | Marker::Ext16 | Marker::Ext32 => {
+                let length = self.length()?;
+                self.extension(length.into())?
+            }
+            Marker::FixArray(items) => Token::Array(items.into()),
+            Marker::Array16 | Marker::Array32 => Token::Array(self.length()?),
+            Marker::FixMap(entries) => Token::Map(entries.into()),
+            Marker::Map16 | Marker::Map32 => Token::Map(self.length()?),
+            Marker::Reserved => return Err(DecodeError::Reserved { at: self.start }),
+        })
     }
 
-    pub(crate) fn at(&self) -> usize {
-        self.at
+    fn unsigned(&mut self) -> Result<u64, DecodeError> {
+        Ok(match self.bytes[self.start] {
+            0xcc => u8::from_be_bytes(self.array()?).into(),
+            0xcd => u16::from_be_bytes(self.array()?).into(),
+            0xce => u32::from_be_bytes(self.array()?).into(),
+            _ => u64::from_be_bytes(self.array()?),
+        })
     }
 
-    pub(crate) fn rest(&self) -> usize {
-        self.bytes.len() - self.at
+    /// The number of bytes, items or entries, in as many bytes as the marker says.
+    fn length(&mut self) -> Result<u32, DecodeError> {
+        Ok(match Marker::from_u8(self.bytes[self.start]) {
+            Marker::Str8 | Marker::Bin8 | Marker::Ext8 => u8::from_be_bytes(self.array()?).into(),
+            Marker::Str32 | Marker::Bin32 | Marker::Ext32 | Marker::Array32 | Marker::Map32 => {
+                u32::from_be_bytes(self.array()?)
+            }
+            _ => u16::from_be_bytes(self.array()?).into(),
+        })
     }
 
-    /// Moves on to a position that was found by other means.
-    pub(crate) fn jump(&mut self, at: usize) {
-        self.at = at;
+    fn counted(&mut self) -> Result<&'a [u8], DecodeError> {
+        let length = self.length()?;
+        self.take(length.into())
     }
 
-    pub(crate) fn peek(&self, field: &'static str) -> Result<Marker, DecodeError> {
-        let byte = self.bytes.get(self.at).ok_or_else(|| self.cut(field))?;
-        Ok(Marker::from_u8(*byte))
+    fn extension(&mut self, length: u64) -> Result<Token<'a>, DecodeError> {
+        let [kind] = self.array()?;
+        Ok(Token::Extension(kind as i8, self.take(length)?))
     }
 
-    pub(crate) fn uint(&mut self, field: &'static str) -> Result<u64, DecodeError> {
-        match self.marker(field)? {
-            Marker::FixPos(number) => Ok(number.into()),
-            Marker::U8 => self.number(field, 1, 0x80),
-            Marker::U16 => self.number(field, 2, 0x100),
-            Marker::U32 => self.number(field, 4, 0x1_0000),
-            Marker::U64 => self.number(field, 8, 0x1_0000_0000),
-            other => Err(unexpected(field, "an unsigned integer", other)),
+    #[inline]
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        match self.bytes[self.at..].first_chunk() {
+            Some(chunk) => {
+                self.at += N;
+                Ok(*chunk)
+            }
+            None => Err(self.truncated(N as u64)),
         }
     }
 
-    pub(crate) fn text(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
-        let length = match self.marker(field)? {
-            Marker::FixStr(length) => length.into(),
-            Marker::Str8 => self.number(field, 1, 32)?,
-            Marker::Str16 => self.number(field, 2, 0x100)?,
-            Marker::Str32 => self.number(field, 4, 0x1_0000)?,
-            other => return Err(unexpected(field, "text", other)),
-        };
-        std::str::from_utf8(self.take(field, length)?)
-            .map_err(|e| DecodeError::field(field, format!("not UTF-8 ({e}); send text as UTF-8")))
-    }
-
-    pub(crate) fn bytes(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
-        let length = match self.marker(field)? {
-            Marker::Bin8 => self.number(field, 1, 0)?,
-            Marker::Bin16 => self.number(field, 2, 0x100)?,
-            Marker::Bin32 => self.number(field, 4, 0x1_0000)?,
-            other => return Err(unexpected(field, "bytes", other)),
-        };
-        self.take(field, length)
-    }
-
-    pub(crate) fn array(&mut self, field: &'static str) -> Result<u64, DecodeError> {
-        match self.marker(field)? {
-            Marker::FixArray(items) => Ok(items.into()),
-            Marker::Array16 => self.number(field, 2, 16),
-            Marker::Array32 => self.number(field, 4, 0x1_0000),
-            other => Err(unexpected(field, "an array", other)),
+    #[inline]
+    fn take(&mut self, length: u64) -> Result<&'a [u8], DecodeError> {
+        if length > (self.bytes.len() - self.at) as u64 {
+            return Err(self.truncated(length));
         }
+        let start = self.at;
+        self.at += length as usize;
+        Ok(&self.bytes[start..self.at])
     }
 
-    pub(crate) fn map(&mut self, field: &'static str) -> Result<u64, DecodeError> {
-        match self.marker(field)? {
-            Marker::FixMap(entries) => Ok(entries.into()),
-            Marker::Map16 => self.number(field, 2, 16),
-            Marker::Map32 => self.number(field, 4, 0x1_0000),
-            other => Err(unexpected(field, "a map", other)),
+    #[cold]
+    fn truncated(&self, needed: u64) -> DecodeError {
+        DecodeError::Truncated {
+            at: self.start,
+            needed,
+            left: self.bytes.len() - self.at,
         }
-    }
-
-    fn marker(&mut self, field: &'static str) -> Result<Marker, DecodeError> {
-        let marker = self.peek(field)?;
-        self.at += 1;
-        Ok(marker)
-    }
-
-    /// A number of `length` bytes, at least `least`: a smaller one has a shorter form.
-    fn number(&mut self, field: &'static str, length: u64, least: u64) -> Result<u64, DecodeError> {
-        let digits = self.take(field, length)?;
-        let number = digits
-            .iter()
-            .fold(0, |number, &digit| (number << 8) | u64::from(digit));
-        if number < least {
-            return Err(DecodeError::field(
-                field,
-                format!("{number} in a longer form than it needs; send the shortest"),
-            ));
-        }
-        Ok(number)
-    }
-
-    fn take(&mut self, field: &'static str, length: u64) -> Result<&'a [u8], DecodeError> {
-        let length = usize::try_from(length).map_err(|_| self.cut(field))?;
-        let taken = self.bytes[self.at..]
-            .get(..length)
-            .ok_or_else(|| self.cut(field))?;
-        self.at += length;
-        Ok(taken)
-    }
-
-    fn cut(&self, field: &'static str) -> DecodeError {
-        DecodeError::field(
-            field,
-            format!(
-                "the envelope ends inside it, {} bytes before its end; send all of it",
-                self.rest()
-            ),
-        )
     }
 }
 
-#[cold]
-fn unexpected(field: &'static str, expected: &str, found: Marker) -> DecodeError {
-    DecodeError::field(field, format!("expected {expected}, found {found:?}"))
+/// A signed form may hold a natural number.
+fn integer(number: i64) -> Token<'static> {
+    u64::try_from(number).map_or(Token::Negative(number), Token::Natural)
 }

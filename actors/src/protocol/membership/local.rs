@@ -99,6 +99,7 @@ impl Local {
             registry_version: self.version,
             agents: u32::try_from(self.announced.len()).unwrap_or(u32::MAX),
             in_flight: self.in_flight,
+            accepts: Vec::new(),
         }
     }
 

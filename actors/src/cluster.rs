@@ -1,0 +1,214 @@
+//! The keeper of the cluster's registry: hears and sends heartbeats, and writes what is believed into the registry.
+//!
+//! What to believe, and when to suspect silence, is decided in `protocol/membership`; this is the actor around it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use connectome_codecs::message::{Body, Discovery};
+use connectome_codecs::{Address, AgentId, AgentName, Encoding, Envelope, NodeId, compression};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::event_dispatcher::record_of;
+use crate::protocol::Now;
+use crate::protocol::membership::{Action, Input, Membership, Said, Timing};
+use crate::registry::NodeState;
+use crate::remote::Gossip;
+use crate::router::Router;
+use crate::service::Service;
+
+/// How long a stopping keeper waits for its goodbye to be taken by the transport.
+const GOODBYE: Duration = Duration::from_millis(100);
+
+/// Keeps the registry of other nodes' agents, and tells others of this one's.
+pub(crate) struct ClusterKeeper {
+    pub(crate) router: Router,
+    pub(crate) timing: Timing,
+}
+
+impl Service for ClusterKeeper {
+    async fn run(self, stop: CancellationToken) -> Result<(), String> {
+        let heard = self.router.inner().remote.listen();
+        let router = self.router;
+        let began = Instant::now();
+        let membership = Membership::new(router.node_id(), router.inner().incarnation, self.timing, Now::ZERO);
+        let mut keeper = Keeper { router, membership, began, ids: BTreeMap::new() };
+        keeper.begin();
+        keeper.keep(heard, stop).await;
+        Ok(())
+    }
+}
+
+struct Keeper {
+    router: Router,
+    membership: Membership,
+    began: Instant,
+    ids: BTreeMap<AgentName, AgentId>,
+}
+
+impl Keeper {
+    /// A keeper that follows a crashed one learns everything anew.
+    fn begin(&mut self) {
+        self.router.registry().forget_remote();
+        for name in self.router.local_agents() {
+            self.changed(&name);
+        }
+    }
+
+    async fn keep(&mut self, mut heard: mpsc::Receiver<Gossip>, stop: CancellationToken) {
+        loop {
+            let tick = self.membership.next_tick().map(|now| self.began + now.since_origin());
+            let changes = &self.router.inner().announce;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(gossip) = heard.recv() => self.hear(gossip),
+                names = changes.take() => names.iter().for_each(|name| self.changed(name)),
+                () = until(tick) => {
+                    self.load();
+                    self.tell(Input::Tick);
+                }
+            }
+        }
+        self.tell(Input::Leave);
+        // The transport closes next; this lets the goodbye leave before.
+        drop(timeout(GOODBYE, tokio::task::yield_now()).await);
+    }
+
+    fn hear(&mut self, gossip: Gossip) {
+        self.tell(match gossip {
+            Gossip::Heartbeat(from, body) => {
+                let encoding = self.router.choose_encoding(&body.accepts);
+                self.router.inner().remote.negotiated(from, encoding);
+                Input::Heartbeat { from, body }
+            }
+            Gossip::Discovery(from, body) => Input::Discovery { from, body },
+            Gossip::Disconnected(node) => Input::Disconnected { node },
+        });
+    }
+
+    /// Announces what has become of one of this node's agents.
+    fn changed(&mut self, name: &AgentName) {
+        let input = match self.router.registry().local(name) {
+            Some(cell) => {
+                let mut record = record_of(&cell);
+                record.id = self.id_of(name);
+                Input::Register(record)
+            }
+            None => {
+                if let Some(id) = self.ids.remove(name) {
+                    self.router.registry().forget_id(&id);
+                }
+                Input::Unregister(name.clone())
+            }
+        };
+        self.tell(input);
+    }
+
+    fn id_of(&mut self, name: &AgentName) -> Option<AgentId> {
+        match self.router.inner().ports.keys.agent_id(name) {
+            Ok(id) => {
+                self.router.registry().note_id(id, name);
+                self.ids.insert(name.clone(), id);
+                Some(id)
+            }
+            Err(error) => {
+                tracing::error!(agent = %name, %error, "an agent is announced without its id");
+                None
+            }
+        }
+    }
+
+    fn load(&mut self) {
+        let pending = self.router.accounts().pending;
+        self.tell(Input::Load { in_flight: u32::try_from(pending).unwrap_or(u32::MAX) });
+    }
+
+    fn tell(&mut self, input: Input) {
+        let now = Now::new(self.began.elapsed());
+        let actions: Vec<_> = self.membership.handle(now, input).collect();
+        for action in actions {
+            self.perform(action);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        let registry = self.router.registry();
+        match action {
+            Action::Broadcast(said) => self.broadcast(said),
+            Action::Send { to, body } => self.send(to, &body),
+            Action::NodeUp { node, incarnation } => {
+                tracing::info!(%node, incarnation, "a node is up");
+                registry.set_node(node, Some(NodeState::Up));
+            }
+            Action::NodeRecovered { node } => registry.set_node(node, Some(NodeState::Up)),
+            Action::NodeSuspected { node } => {
+                tracing::info!(%node, "a node is suspected");
+                registry.set_node(node, Some(NodeState::Suspected));
+            }
+            Action::NodeDown { node, why } => {
+                tracing::info!(%node, ?why, "a node is down");
+                registry.set_node(node, None);
+                self.router.node_lost(node);
+            }
+            Action::AgentUp { node, record } => registry.add_remote(node, record),
+            Action::AgentDown { node, name } => registry.remove_remote(node, &name),
+            Action::RegistryFull { name } => {
+                tracing::error!(agent = %name, "too many agents to announce: other nodes will not find it");
+            }
+        }
+    }
+
+    fn broadcast(&self, said: Said) {
+        let frame = match said {
+            Said::Heartbeat(mut heartbeat) => {
+                heartbeat.accepts = self.router.inner().config.encodings.clone();
+                self.frame(&heartbeat)
+            }
+            Said::Discovery(discovery) => self.frame(&discovery),
+        };
+        if let Some(frame) = frame {
+            self.router.transport().broadcast(frame);
+        }
+    }
+
+    fn send(&self, to: NodeId, body: &Discovery) {
+        if let Some(frame) = self.frame(body) {
+            // What is lost is asked for again.
+            drop(self.router.transport().send(to, frame));
+        }
+    }
+
+    /// To nobody in particular: the transport says who it is for.
+    fn frame<B: Body>(&self, body: &B) -> Option<bytes::Bytes> {
+        let to = Address::Id(AgentId(*self.router.node_id().as_bytes()));
+        let encode = || -> Result<bytes::Bytes, connectome_codecs::EncodeError> {
+            Envelope::new(self.router.message_id(), B::KIND, to, self.router.now(), body.encode()?).encode()
+        };
+        match encode() {
+            Ok(frame) => Some(frame),
+            Err(error) => {
+                tracing::error!(kind = %B::KIND, %error, "a message of the membership could not be encoded");
+                None
+            }
+        }
+    }
+}
+
+async fn until(tick: Option<Instant>) {
+    match tick {
+        Some(tick) => sleep_until(tick).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Router {
+    /// The best encoding that the other side reads and this one is allowed to write.
+    fn choose_encoding(&self, offered: &[Encoding]) -> Encoding {
+        let allowed = &self.inner().config.encodings;
+        let common: Vec<_> = offered.iter().copied().filter(|encoding| allowed.contains(encoding)).collect();
+        compression::negotiate(&common)
+    }
+}

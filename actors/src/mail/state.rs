@@ -1,0 +1,62 @@
+//! What an agent keeps over restarts and moves: its state, and how far its durable messages have been applied to it.
+//!
+//! Both are one value, written at once: so a message is either in the state and behind the cursor, or neither.
+
+use bytes::Bytes;
+use connectome_codecs::{AgentName, Revision, Sequence, wire};
+use serde::{Deserialize, Serialize};
+
+use crate::port::{Bucket, BucketConfig, Expect, Storage, StreamError};
+use crate::router::Router;
+
+/// The bucket of kept states.
+pub const STATES: &str = "states";
+
+/// The largest state an agent may keep: two of them fit a frame.
+pub const STATE_MAX: usize = 512 * 1024;
+
+/// One agent's kept state.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Kept {
+    /// Every durable message up to this one has been applied, or given up.
+    pub(super) cursor: Sequence,
+    /// What the agent saved, where it keeps state.
+    #[serde(default)]
+    pub(super) state: Option<Bytes>,
+}
+
+async fn bucket(router: &Router) -> Result<Box<dyn Bucket>, StreamError> {
+    let config = BucketConfig { name: STATES.to_owned(), ttl: None, storage: Storage::File };
+    router.streams().bucket(config).await
+}
+
+/// Reads what an agent kept, and the revision to write over.
+pub(super) async fn load(router: &Router, agent: &AgentName) -> Result<(Kept, Option<Revision>), StreamError> {
+    let Some(entry) = bucket(router).await?.get(agent.as_str()).await? else { return Ok(Default::default()) };
+    let Some(value) = entry.value else { return Ok((Kept::default(), None)) };
+    let kept = wire::decode(&value)
+        .map_err(|error| StreamError::Invalid(format!("the kept state of {agent} can't be read: {error}")))?;
+    Ok((kept, Some(entry.revision)))
+}
+
+/// Writes it, if nobody else has written meanwhile: another incarnation elsewhere would have.
+pub(super) async fn save(
+    router: &Router,
+    agent: &AgentName,
+    kept: &Kept,
+    over: Option<Revision>,
+) -> Result<Revision, StreamError> {
+    if kept.state.as_ref().is_some_and(|state| state.len() > STATE_MAX) {
+        return Err(StreamError::Invalid(format!("{agent} keeps more than {STATE_MAX} bytes: keep less, or elsewhere")));
+    }
+    let value = wire::encode(kept).map_err(|error| StreamError::Invalid(error.to_string()))?;
+    let expect = over.map_or(Expect::Absent, Expect::Revision);
+    bucket(router).await?.put(agent.as_str(), value, expect, None).await
+}
+
+impl Router {
+    /// The state that an agent saved last.
+    pub(crate) async fn kept_state(&self, agent: &AgentName) -> Result<Option<Bytes>, StreamError> {
+        Ok(load(self, agent).await?.0.state)
+    }
+}

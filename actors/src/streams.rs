@@ -1,0 +1,68 @@
+//! The five streams of a cluster, and how they are kept.
+
+use std::time::Duration;
+
+use crate::event_dispatcher::SYSTEM_EVENTS;
+use crate::mail::AGENT_MESSAGES;
+use crate::port::{Discard, Retention, Storage, StreamConfig, StreamError, Streams};
+use crate::task_queue::TASK_ROUTING;
+
+/// The stream of what could not be delivered, and why.
+pub const DEAD_LETTERS: &str = "DEAD_LETTERS";
+
+/// The stream of registrations.
+pub const AGENT_DISCOVERY: &str = "AGENT_DISCOVERY";
+
+/// The bounds of the streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamLimits {
+    /// Older messages leave; tasks and unread mail too, so it is long.
+    pub max_age: Option<Duration>,
+    /// Bytes of each stream.
+    pub max_bytes: Option<u64>,
+    /// For how long an id is remembered, to store it once.
+    pub duplicate_window: Duration,
+    /// Where they are kept.
+    pub storage: Storage,
+}
+
+impl Default for StreamLimits {
+    fn default() -> StreamLimits {
+        StreamLimits {
+            max_age: Some(Duration::from_secs(7 * 24 * 3600)),
+            max_bytes: Some(1_000_000_000),
+            duplicate_window: Duration::from_secs(120),
+            storage: Storage::File,
+        }
+    }
+}
+
+/// Makes the streams that are missing.
+pub(crate) async fn create(store: &dyn Streams, limits: &StreamLimits) -> Result<(), StreamError> {
+    for config in configs(limits) {
+        store.create_stream(config).await?;
+    }
+    Ok(())
+}
+
+fn configs(limits: &StreamLimits) -> [StreamConfig; 5] {
+    let stream = |name: &str, subject: &str, retention, discard| StreamConfig {
+        name: name.to_owned(),
+        subjects: vec![subject.to_owned()],
+        retention,
+        storage: limits.storage,
+        max_age: limits.max_age,
+        max_bytes: limits.max_bytes,
+        max_messages: None,
+        discard,
+        duplicate_window: limits.duplicate_window,
+    };
+    // What nobody has read yet is not thrown away to make room: its sender is told. What is history makes room.
+    [
+        stream(AGENT_DISCOVERY, "discovery.>", Retention::Limits, Discard::Old),
+        stream(AGENT_MESSAGES, "message.>", Retention::Limits, Discard::New),
+        stream(TASK_ROUTING, "task.>", Retention::WorkQueue, Discard::New),
+        stream(SYSTEM_EVENTS, "event.>", Retention::Limits, Discard::Old),
+        stream(DEAD_LETTERS, "dead.>", Retention::Limits, Discard::Old),
+    ]
+}

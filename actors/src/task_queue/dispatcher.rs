@@ -1,0 +1,271 @@
+//! The task router: fetches tasks for this node's workers, never more than they have hands for.
+//!
+//! One consumer for each capability, shared by all nodes; one attempt for each delivery. A task waits in the queue
+//! until a worker is free, so a slow worker never keeps work from a fast one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use connectome_codecs::message::{self, Body};
+use connectome_codecs::{AgentName, Capability, Envelope, MessageId, TaskRecord};
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::worker::{Attempting, Verdict};
+use super::{TASK_ROUTING, count, subject_token};
+use crate::cell::AgentCell;
+use crate::port::{Consumer, ConsumerConfig, Delivery, Publish, Start, StreamError};
+use crate::router::Router;
+use crate::service::Service;
+use crate::streams::DEAD_LETTERS;
+
+/// Deliveries of one capability in hand over all nodes at the most.
+const IN_HAND_MAX: usize = 4_096;
+
+/// How long one fetch waits: only how soon a stopping node notices is at stake, arrivals end it at once.
+const FETCH_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a delivery waits after the store failed in the middle of an attempt.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Fetches and dispatches.
+pub(crate) struct TaskRouter {
+    pub(crate) router: Router,
+}
+
+impl Service for TaskRouter {
+    async fn run(self, stop: CancellationToken) -> Result<(), String> {
+        let mut served: BTreeMap<Capability, CancellationToken> = BTreeMap::new();
+        let mut queues: JoinSet<Result<(), StreamError>> = JoinSet::new();
+        loop {
+            let wanted = self.wanted();
+            served.retain(|capability, stop| wanted.contains(capability) || cancel(stop));
+            for capability in wanted {
+                if !served.contains_key(&capability) {
+                    let stop = stop.child_token();
+                    let queue = Queue::new(&self.router, &capability, stop.clone());
+                    queues.spawn(queue.serve());
+                    served.insert(capability, stop);
+                }
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(ended) = queues.join_next() => ended_well(ended)?,
+                () = self.router.inner().tasks.workers.notified() => {}
+            }
+        }
+        while let Some(ended) = queues.join_next().await {
+            ended_well(ended)?;
+        }
+        Ok(())
+    }
+}
+
+fn cancel(stop: &CancellationToken) -> bool {
+    stop.cancel();
+    false
+}
+
+fn ended_well(ended: Result<Result<(), StreamError>, tokio::task::JoinError>) -> Result<(), String> {
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+impl TaskRouter {
+    /// What this node's agents can do; nothing once the node drains.
+    fn wanted(&self) -> BTreeSet<Capability> {
+        if self.router.is_draining() {
+            return BTreeSet::new();
+        }
+        self.router.registry().cells().iter().flat_map(|cell| cell.capabilities.iter().cloned()).collect()
+    }
+}
+
+/// The work of one capability on this node.
+struct Queue {
+    router: Router,
+    capability: Capability,
+    hands: Arc<Hands>,
+    stop: CancellationToken,
+}
+
+/// How many tasks each worker has in hand.
+#[derive(Default)]
+struct Hands(Mutex<BTreeMap<AgentName, usize>>);
+
+impl Queue {
+    fn new(router: &Router, capability: &Capability, stop: CancellationToken) -> Queue {
+        Queue { router: router.clone(), capability: capability.clone(), hands: Arc::default(), stop }
+    }
+
+    async fn serve(self) -> Result<(), StreamError> {
+        let config = consumer(&self.capability, self.router.inner().config.task_lease);
+        let consumer: Arc<dyn Consumer> = self.router.streams().consumer(TASK_ROUTING, config).await?.into();
+        let mut attempts = JoinSet::new();
+        while !self.stop.is_cancelled() {
+            while attempts.try_join_next().is_some() {}
+            let free = self.free();
+            if free == 0 {
+                tokio::select! {
+                    biased;
+                    () = self.stop.cancelled() => break,
+                    Some(_) = attempts.join_next() => {}
+                    () = tokio::time::sleep(FETCH_WAIT) => {}
+                }
+                continue;
+            }
+            let fetched = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                fetched = consumer.fetch(free, FETCH_WAIT) => fetched?,
+            };
+            for delivery in fetched {
+                self.begin(&mut attempts, &consumer, delivery).await?;
+            }
+        }
+        // What is in hand goes on; its agents are stopped after it, or with it at the deadline.
+        while attempts.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    async fn begin(
+        &self,
+        attempts: &mut JoinSet<()>,
+        consumer: &Arc<dyn Consumer>,
+        delivery: Delivery,
+    ) -> Result<(), StreamError> {
+        if delivery.attempt > 1 {
+            count(&self.router.inner().tasks.counts.redelivered);
+        }
+        let Some(worker) = self.least_busy() else {
+            return consumer.nak(delivery.tag, Duration::ZERO).await;
+        };
+        let hand = Hand::take(&self.hands, &worker.name);
+        let (router, consumer) = (self.router.clone(), consumer.clone());
+        attempts.spawn(async move {
+            attempt(&router, &*consumer, delivery, &worker).await;
+            drop(hand);
+        });
+        Ok(())
+    }
+
+    fn workers(&self) -> Vec<Arc<AgentCell>> {
+        let here = self.router.registry().able(&self.capability).into_iter().filter(|(_, node)| node.is_none());
+        here.filter_map(|(name, _)| self.router.registry().local(&name)).collect()
+    }
+
+    fn free(&self) -> usize {
+        let each = self.router.inner().config.tasks_per_worker;
+        let hands = self.hands.0.lock();
+        self.workers().iter().map(|w| each.saturating_sub(hands.get(&w.name).copied().unwrap_or(0))).sum()
+    }
+
+    fn least_busy(&self) -> Option<Arc<AgentCell>> {
+        let workers = self.workers();
+        let hands = self.hands.0.lock();
+        workers.into_iter().min_by_key(|w| (hands.get(&w.name).copied().unwrap_or(0), w.mailbox.pending()))
+    }
+}
+
+/// One task in one worker's hand, for as long as this lives.
+struct Hand(Arc<Hands>, AgentName);
+
+impl Hand {
+    fn take(hands: &Arc<Hands>, worker: &AgentName) -> Hand {
+        *hands.0.lock().entry(worker.clone()).or_default() += 1;
+        Hand(hands.clone(), worker.clone())
+    }
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        let mut hands = self.0.0.lock();
+        if let Some(count) = hands.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                hands.remove(&self.1);
+            }
+        }
+    }
+}
+
+fn consumer(capability: &Capability, lease: Duration) -> ConsumerConfig {
+    let token = subject_token(capability);
+    ConsumerConfig {
+        name: format!("workers-{token}"),
+        filter: format!("task.{token}.>"),
+        start: Start::First,
+        ack_wait: lease,
+        // The record counts attempts; the queue only knows deliveries.
+        max_deliver: None,
+        max_ack_pending: IN_HAND_MAX,
+        backoff: Vec::new(),
+    }
+}
+
+/// One delivery, from its bytes to its acknowledgement.
+async fn attempt(router: &Router, consumer: &dyn Consumer, delivery: Delivery, worker: &Arc<AgentCell>) {
+    let tag = delivery.tag;
+    let done = async {
+        let (envelope, task) = match read(&delivery) {
+            Ok(read) => read,
+            Err(problem) => {
+                bury(router, &delivery, "malformed", &problem, None).await?;
+                return consumer.terminate(tag).await;
+            }
+        };
+        let attempting = Attempting { router, consumer, tag, task: &task, envelope: &envelope, worker };
+        match attempting.run().await? {
+            Verdict::Done => consumer.ack(tag).await,
+            Verdict::Again(after) => consumer.nak(tag, after).await,
+            Verdict::Leave => Ok(()),
+            Verdict::Dead(record) => {
+                let cause = record.error.as_ref().map_or_else(|| record.state.to_string(), ToString::to_string);
+                bury(router, &delivery, "task", &cause, Some(&record)).await?;
+                consumer.terminate(tag).await
+            }
+        }
+    };
+    if let Err(error) = done.await {
+        tracing::warn!(%error, "the store failed in the middle of an attempt at a task; it comes again");
+        // If this fails too, the delivery comes again when its time is over.
+        drop(consumer.nak(tag, AFTER_FAILURE).await);
+    }
+}
+
+fn read(delivery: &Delivery) -> Result<(Envelope, message::Task), String> {
+    let envelope = Envelope::decode(delivery.message.body.clone()).map_err(|error| error.to_string())?;
+    let body = envelope.plain_body().map_err(|error| error.to_string())?;
+    let task = message::Task::decode(&body).map_err(|error| error.to_string())?;
+    Ok((envelope, task))
+}
+
+/// Copies a task into the dead letters, whole: cause, history and payload.
+async fn bury(
+    router: &Router,
+    delivery: &Delivery,
+    kind: &str,
+    cause: &str,
+    record: Option<&TaskRecord>,
+) -> Result<(), StreamError> {
+    let letter = crate::dead_letters::Buried {
+        cause: cause.to_owned(),
+        attempts: record.map_or(delivery.attempt, |record| record.attempt.0),
+        stream: TASK_ROUTING.to_owned(),
+        subject: delivery.message.subject.clone(),
+        payload: delivery.message.body.clone(),
+        record: record.map(|record| record.encode()).transpose().map_err(|e| StreamError::Invalid(e.to_string()))?,
+    };
+    let name = record.map_or_else(|| format!("{}", delivery.message.sequence), |record| record.id.to_string());
+    let body = letter.encode()?;
+    let id: Option<MessageId> = delivery.message.id;
+    let subject = format!("dead.{kind}.{name}");
+    router.streams().publish(DEAD_LETTERS, Publish { subject, id, body }).await?;
+    Ok(())
+}

@@ -1,0 +1,320 @@
+//! One attempt at a task: from the claim to the completion, or to whatever comes between.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use connectome_codecs::event::{TaskAssigned, TaskCompleted, TaskFailed};
+use connectome_codecs::message::{self, Blame, Effect, ErrorCode};
+use connectome_codecs::{AgentName, Attempt, Envelope, Fact, TaskRecord, Term, UnixMillis};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::context::TaskContext;
+use super::record::{self, Stepped};
+use super::{Counts, count};
+use crate::agent_ref::push;
+use crate::cell::AgentCell;
+use crate::error::CallError;
+use crate::parcel::{Answer, Encoded, Meta};
+use crate::port::{Consumer, DeliveryTag, StreamError};
+use crate::protocol::Now;
+use crate::protocol::task::{Action, Failure, Input, Outcome, Refusal, Step, Stopped, Work};
+use crate::router::Router;
+
+/// What is to be done with the delivery once an attempt is over.
+pub(super) enum Verdict {
+    /// The task has ended: it leaves the queue.
+    Done,
+    /// It has ended badly: it leaves the queue for the dead letters.
+    Dead(TaskRecord),
+    /// It comes again after this wait.
+    Again(Duration),
+    /// Somebody else has it: leave the delivery to them.
+    Leave,
+}
+
+/// One attempt at a task by one agent of this node.
+pub(super) struct Attempting<'a> {
+    pub(super) router: &'a Router,
+    pub(super) consumer: &'a dyn Consumer,
+    pub(super) tag: DeliveryTag,
+    pub(super) task: &'a message::Task,
+    pub(super) envelope: &'a Envelope,
+    pub(super) worker: &'a Arc<AgentCell>,
+}
+
+impl Attempting<'_> {
+    /// Claims the task, lets the agent work on it, and says what comes of it.
+    pub(super) async fn run(&self) -> Result<Verdict, StreamError> {
+        let claimed = Instant::now();
+        let claim = Step::Claim { node: self.router.node_id(), worker: self.worker.name.clone() };
+        // Where the requester's own record is missing (it died between the two writes), the task brings it along.
+        record::create(self.router, &TaskRecord::submitted(self.task, self.router.now())).await?;
+        match record::step(self.router, self.task.id, &claim).await? {
+            Stepped::Done(_, Outcome::Claimed { term, attempt, until }) => {
+                self.work(Held { term, attempt, claimed, until }).await
+            }
+            Stepped::Done(record, outcome) => Ok(self.settled(record, &outcome)),
+            Stepped::Refused(Refusal::Ended { .. }) => Ok(Verdict::Done),
+            Stepped::Refused(Refusal::Held { until, .. }) => {
+                Ok(Verdict::Again(until.since(self.router.now()).max(AGAIN_MIN)))
+            }
+            Stepped::Refused(_) | Stepped::Unknown => Ok(Verdict::Again(self.router.inner().config.task_lease)),
+        }
+    }
+
+    async fn work(&self, held: Held) -> Result<Verdict, StreamError> {
+        count(&self.counts().started);
+        self.say_assigned(&held).await;
+        let (answer, answered) = oneshot::channel();
+        let stopped = CancellationToken::new();
+        let context = TaskContext {
+            id: self.task.id,
+            term: held.term,
+            attempt: held.attempt,
+            stopped: stopped.clone(),
+        };
+        self.hand_over(TaskAnswer { context, answer: Some(answer) }).await;
+        let ended = self.attend(&held, answered).await;
+        stopped.cancel();
+        match ended {
+            Ended::Answered(Ok(result)) => self.complete(&held, result).await,
+            Ended::Answered(Err(error)) => self.fail(&held, &error).await,
+            Ended::Stopped(Stopped::TimeLimit { limit }) => {
+                self.fail(&held, &CallError::TimedOut(limit)).await
+            }
+            Ended::Stopped(Stopped::Over { .. }) => Ok(Verdict::Done),
+            Ended::Stopped(Stopped::Fenced { .. } | Stopped::Silence) => Ok(Verdict::Leave),
+        }
+    }
+
+    async fn hand_over(&self, answer: TaskAnswer) {
+        let mut envelope = self.envelope.clone();
+        envelope.body = self.task.input.clone();
+        let meta = Meta {
+            from: envelope.from.clone(),
+            attempt: answer.context.attempt.0,
+            trace: envelope.trace.clone(),
+            ..Meta::default()
+        };
+        let parcel = Encoded { envelope, answer: Some(Box::new(answer)), meta };
+        // Refused or dropped, the parcel answers for itself.
+        drop(push(self.router, self.worker, Box::new(parcel), None).await);
+    }
+
+    /// Extends the lease while the agent is alive, until it answers or the protocol says stop.
+    async fn attend(&self, held: &Held, answered: oneshot::Receiver<Result<Bytes, CallError>>) -> Ended {
+        let mut work = Work::new(held.term, Now::ZERO, &record::policy(self.router));
+        let mut pulse = self.worker.pulse();
+        let listening = self.router.inner().tasks.listen(self.task.id);
+        tokio::pin!(answered);
+        loop {
+            let Some(tick) = work.next_tick() else { return Ended::Stopped(Stopped::Silence) };
+            let input = tokio::select! {
+                biased;
+                answer = &mut answered => {
+                    let crashed = || CallError::Crashed("the agent ended while it was at work".to_owned());
+                    return Ended::Answered(answer.unwrap_or_else(|_| Err(crashed())));
+                }
+                () = listening.changed() => match self.cancelled(held.term).await {
+                    Some(refusal) => Input::Refused(refusal),
+                    None => continue,
+                },
+                () = sleep_until(held.claimed + tick.since_origin()) => Input::Tick,
+            };
+            let mut input = Some(input);
+            while let Some(next) = input.take() {
+                let action = work.handle(Now::new(held.claimed.elapsed()), next).next();
+                match action {
+                    Some(Action::Extend { term }) if pulse.beats() => input = Some(self.extend(term).await),
+                    // An agent that does not even wake up to its pulse hangs: its lease runs out.
+                    Some(Action::Extend { .. }) => input = Some(Input::Unknown),
+                    Some(Action::Stop(why)) => return Ended::Stopped(why),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    async fn cancelled(&self, term: Term) -> Option<Refusal> {
+        let (record, _) = record::load(self.router, self.task.id).await.ok()??;
+        (record.term > term).then_some(match record.state.is_terminal() {
+            true => Refusal::Ended { state: record.state, term: record.term, at: record.updated },
+            false => Refusal::Stale { yours: term, newest: record.term, owner: record.owner },
+        })
+    }
+
+    async fn extend(&self, term: Term) -> Input {
+        match record::step(self.router, self.task.id, &Step::Extend { term }).await {
+            Ok(Stepped::Done(..)) => {
+                // The lease is what counts; a delivery that comes too early finds the task held.
+                drop(self.consumer.in_progress(self.tag).await);
+                Input::Extended
+            }
+            Ok(Stepped::Refused(refusal)) => Input::Refused(refusal),
+            Ok(Stepped::Unknown) | Err(_) => Input::Unknown,
+        }
+    }
+
+    async fn complete(&self, held: &Held, result: Bytes) -> Result<Verdict, StreamError> {
+        let step = Step::Complete { term: held.term, result };
+        match record::step(self.router, self.task.id, &step).await? {
+            Stepped::Done(_, Outcome::Completed) => {
+                count(&self.counts().completed);
+                self.say_completed(held).await;
+                Ok(Verdict::Done)
+            }
+            Stepped::Done(record, outcome) => Ok(self.settled(record, &outcome)),
+            Stepped::Refused(refusal) => Ok(self.refused(&refusal)),
+            Stepped::Unknown => Ok(Verdict::Again(AGAIN_MIN)),
+        }
+    }
+
+    async fn fail(&self, held: &Held, error: &CallError) -> Result<Verdict, StreamError> {
+        let failure = if is_final(error) { Failure::Final } else { Failure::Retryable };
+        let error = task_error(error);
+        let step = Step::Fail { term: held.term, error: error.clone(), failure };
+        match record::step(self.router, self.task.id, &step).await? {
+            Stepped::Done(record, outcome) => {
+                self.say_failed(held, error, &outcome).await;
+                Ok(self.settled(record, &outcome))
+            }
+            Stepped::Refused(refusal) => Ok(self.refused(&refusal)),
+            Stepped::Unknown => Ok(Verdict::Again(AGAIN_MIN)),
+        }
+    }
+
+    /// A worker that lost its task comes too late, and its result does not count.
+    fn refused(&self, refusal: &Refusal) -> Verdict {
+        count(&self.counts().refused_stale);
+        tracing::warn!(task = %self.task.id, worker = %self.worker.name, %refusal, "a late worker was refused");
+        match refusal {
+            Refusal::Ended { .. } => Verdict::Done,
+            _ => Verdict::Leave,
+        }
+    }
+
+    fn settled(&self, record: TaskRecord, outcome: &Outcome) -> Verdict {
+        match outcome {
+            Outcome::Again { after } => {
+                count(&self.counts().retried);
+                Verdict::Again((*after).max(AGAIN_MIN))
+            }
+            Outcome::Failed | Outcome::Rejected => {
+                count(&self.counts().failed);
+                Verdict::Dead(record)
+            }
+            Outcome::Waiting | Outcome::Claimed { .. } | Outcome::Extended { .. } => Verdict::Leave,
+            Outcome::Completed
+            | Outcome::AlreadyCompleted
+            | Outcome::Canceled
+            | Outcome::Unchanged { .. } => Verdict::Done,
+        }
+    }
+
+    fn counts(&self) -> &Counts {
+        &self.router.inner().tasks.counts
+    }
+
+    async fn say_assigned(&self, held: &Held) {
+        let assigned = TaskAssigned {
+            task: self.task.id,
+            worker: self.worker.name.clone(),
+            node: self.router.node_id(),
+            term: held.term,
+            attempt: held.attempt,
+            lease_until: held.until,
+        };
+        self.router.say(Fact::TaskAssigned(assigned)).await;
+    }
+
+    async fn say_completed(&self, held: &Held) {
+        let completed = TaskCompleted {
+            task: self.task.id,
+            worker: self.worker.name.clone(),
+            term: held.term,
+            attempt: held.attempt,
+            elapsed_ms: u64::try_from(held.claimed.elapsed().as_millis()).unwrap_or(u64::MAX),
+        };
+        self.router.say(Fact::TaskCompleted(completed)).await;
+    }
+
+    async fn say_failed(&self, held: &Held, error: message::Error, outcome: &Outcome) {
+        let retry_at = match outcome {
+            Outcome::Again { after } => Some(self.router.now().after(*after)),
+            _ => None,
+        };
+        let worker: Option<AgentName> = Some(self.worker.name.clone());
+        let (term, attempt) = (held.term, held.attempt);
+        let failed = TaskFailed { task: self.task.id, worker, term, attempt, error, retry_at };
+        self.router.say(Fact::TaskFailed(failed)).await;
+    }
+}
+
+/// The least wait before a task comes again: a refusal must not become a spin.
+const AGAIN_MIN: Duration = Duration::from_millis(10);
+
+/// A claim that was granted.
+struct Held {
+    term: Term,
+    attempt: Attempt,
+    /// When the claim was sent.
+    claimed: Instant,
+    until: UnixMillis,
+}
+
+/// How the handling of an attempt ended.
+enum Ended {
+    Answered(Result<Bytes, CallError>),
+    Stopped(Stopped),
+}
+
+/// An error that another attempt would meet again.
+fn is_final(error: &CallError) -> bool {
+    match error {
+        CallError::Handler(error) => !error.is_retryable(),
+        CallError::NoHandler { .. } | CallError::BadMessage { .. } => true,
+        _ => false,
+    }
+}
+
+fn task_error(error: &CallError) -> message::Error {
+    let blame = if is_final(error) { Blame::Caller } else { error.blame() };
+    message::Error::new(ErrorCode::from_static("task"), blame, Effect::Possible, &error.to_string())
+}
+
+/// Brings an agent's answer to the attempt that waits for it.
+struct TaskAnswer {
+    context: TaskContext,
+    answer: Option<oneshot::Sender<Result<Bytes, CallError>>>,
+}
+
+impl Answer for TaskAnswer {
+    fn give(mut self: Box<Self>, result: Result<Bytes, CallError>, _: Option<Bytes>) {
+        if let Some(answer) = self.answer.take() {
+            // An attempt that was stopped no longer waits; the record refuses it in any case.
+            drop(answer.send(result));
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.context.is_stopped()
+    }
+
+    fn gone(&self) -> BoxFuture<'static, ()> {
+        self.context.stopped.clone().cancelled_owned().boxed()
+    }
+
+    fn task(&self) -> Option<TaskContext> {
+        Some(self.context.clone())
+    }
+
+    /// A crash is an attempt that failed; whether there is another one is the task's own affair.
+    fn takes_back(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,159 @@
+//! The supervision tree of a node: what is started in which order, and what falls with what.
+//!
+//! ```text
+//! node        one_for_one
+//! ├─ core     one_for_one: publisher (events) · message handler · cluster keeper · task keeper
+//! ├─ agents   dynamic: each agent counted alone; below an agent the children it spawned
+//! └─ streams  one_for_one: lanes, one for each agent that has mail · mail keeper · task router
+//! ```
+//!
+//! Every part finds its state where a crash can't reach it (the registry, the mailboxes, the store), so no part falls
+//! with another: agents in particular outlive any crash of the machinery. Stopping goes the other way round: first
+//! nothing new is fetched, then the agents stop, then the machinery.
+
+use std::sync::Arc;
+
+use connectome_codecs::Fact;
+use tokio::sync::{Mutex, mpsc};
+
+use crate::agent::Agent;
+use crate::agent_ref::AgentRef;
+use crate::cluster::ClusterKeeper;
+use crate::event_dispatcher::Publisher;
+use crate::mail::MailKeeper;
+use crate::message_handler::MessageHandler;
+use crate::port::StreamError;
+use crate::protocol::membership::Timing;
+use crate::protocol::restart::ChildSpec;
+use crate::router::{Ports, Router, RouterConfig};
+use crate::service::{Service, ServiceStart};
+use crate::spec::AgentSpec;
+use crate::streams::{self, StreamLimits};
+use crate::supervisor::{Supervisor, SupervisorError, SupervisorSlot, SupervisorSpec};
+use crate::task_queue::{TaskKeeper, TaskRouter};
+
+/// A node's actors, from the router to the last agent, over the ports it was given.
+///
+/// This is what a node is, without the world: the `connectome` crate adds configuration and real ports.
+#[derive(Clone)]
+pub struct Tree {
+    router: Router,
+    root: Supervisor,
+    agents: SupervisorSlot,
+}
+
+/// Why a tree could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TreeError {
+    /// A stream or bucket could not be made.
+    #[error("the store is not as it should be: {0}")]
+    Store(#[from] StreamError),
+    /// A part of the machinery could not be started.
+    #[error("a part of the node could not be started: {0}")]
+    Start(#[from] SupervisorError),
+}
+
+impl Tree {
+    /// Makes the streams where they are missing, and starts everything.
+    ///
+    /// # Errors
+    /// [`TreeError`].
+    pub async fn start(
+        ports: Ports,
+        config: RouterConfig,
+        timing: Timing,
+        limits: &StreamLimits,
+    ) -> Result<Tree, TreeError> {
+        streams::create(&*ports.streams, limits).await?;
+        let (router, outbox) = Router::new(ports, config);
+        let agents = SupervisorSlot::default();
+        let root = SupervisorSpec::new("node")
+            .supervisor(core(&router, outbox, timing))
+            .supervisor(Supervisor::for_agents("agents").published(&agents))
+            .supervisor(consumers(&router));
+        let root = router.start_supervisor(root).await?;
+        Ok(Tree { router, root, agents })
+    }
+
+    /// The node's router.
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
+    /// Starts an agent, and returns once its `pre_start` has succeeded.
+    ///
+    /// # Errors
+    /// When the name is no name or is taken, the start failed, or the node has stopped.
+    pub async fn spawn<A: Agent>(&self, spec: AgentSpec<A>) -> Result<AgentRef, SupervisorError> {
+        self.agents.current()?.spawn(&self.router, spec).await
+    }
+
+    /// Starts a supervisor with agents of its own.
+    ///
+    /// # Errors
+    /// When the specification contradicts itself, a child could not be started, or the node has stopped.
+    pub async fn supervise(&self, spec: SupervisorSpec) -> Result<Supervisor, SupervisorError> {
+        self.agents.current()?.add_supervisor(&self.router, spec).await
+    }
+
+    /// Stops an agent that was started with `spawn`, and frees its name.
+    ///
+    /// # Errors
+    /// When there is no such agent.
+    pub async fn stop_agent(&self, name: &str) -> Result<(), SupervisorError> {
+        self.agents.current()?.terminate(name).await
+    }
+
+    /// Stops everything, last started first, each part within its deadline.
+    pub async fn stop(&self) {
+        self.root.stop().await;
+    }
+
+    /// Ends when the tree has ended: because it was stopped, or because its machinery crashed more often than it may.
+    pub async fn ended(&self) {
+        self.root.ended().await;
+    }
+}
+
+fn core(router: &Router, outbox: mpsc::Receiver<Fact>, timing: Timing) -> SupervisorSpec {
+    let waiting = Arc::new(Mutex::new(outbox));
+    SupervisorSpec::new("core")
+        .service("publisher", {
+            let router = router.clone();
+            move || Publisher { router: router.clone(), waiting: waiting.clone() }
+        })
+        .service("message-handler", {
+            let router = router.clone();
+            move || MessageHandler { router: router.clone(), transport: router.inner().ports.transport.clone() }
+        })
+        .service("cluster-keeper", {
+            let router = router.clone();
+            move || ClusterKeeper { router: router.clone(), timing }
+        })
+        .service("task-keeper", {
+            let router = router.clone();
+            move || TaskKeeper { router: router.clone() }
+        })
+}
+
+fn consumers(router: &Router) -> SupervisorSpec {
+    let lanes = SupervisorSlot::default();
+    SupervisorSpec::new("streams")
+        .supervisor(Supervisor::for_agents("lanes").published(&lanes))
+        .service("mail-keeper", {
+            let router = router.clone();
+            move || MailKeeper { router: router.clone(), lanes: lanes.clone() }
+        })
+        .service("task-router", {
+            let router = router.clone();
+            move || TaskRouter { router: router.clone() }
+        })
+}
+
+impl SupervisorSpec {
+    fn service<S: Service>(self, name: &'static str, make: impl Fn() -> S + Send + Sync + 'static) -> Self {
+        let start = ServiceStart::new(make);
+        self.child(move |_| Ok((ChildSpec::worker(name), start.clone())))
+    }
+}

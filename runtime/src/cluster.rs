@@ -1,0 +1,172 @@
+//! A cluster in one process: several nodes over one store and one hub, each on a runtime of its own.
+//!
+//! For a first look, for examples and for tests with real time and a real disk. A node can be killed without warning:
+//! its runtime is taken away, so nothing of it runs any more, as after `kill -9`. What crosses between nodes is encoded
+//! and decoded as between machines.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use connectome_actors::Ports;
+use connectome_actors::port::{Streams, World};
+use parking_lot::Mutex;
+use tokio::runtime::Runtime;
+
+use crate::keystore::MemoryKeys;
+use crate::node::{Node, NodeError, NodeOptions};
+use crate::streams::{Embedded, OpenError};
+use crate::transport::Hub;
+use crate::world::SystemWorld;
+
+/// Several nodes in one process.
+///
+/// ```
+/// use connectome::{LocalCluster, NodeOptions};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let cluster = LocalCluster::in_memory(NodeOptions::default());
+/// let one = cluster.start("one").await?;
+/// let two = cluster.start("two").await?;
+/// assert_ne!(one.id(), two.id());
+/// cluster.kill("two");
+/// cluster.stop().await;
+/// # Ok(()) }
+/// ```
+pub struct LocalCluster {
+    hub: Hub,
+    world: Arc<dyn World>,
+    store: Arc<dyn Streams>,
+    root: [u8; 32],
+    options: NodeOptions,
+    running: Mutex<BTreeMap<String, (Runtime, Node)>>,
+}
+
+/// Why a node of a local cluster could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// A node of that name runs already.
+    #[error("a node named {0} runs already: stop or kill it first")]
+    Runs(String),
+    /// The operating system gave no thread.
+    #[error("no thread could be started for the node: {0}")]
+    Thread(#[from] std::io::Error),
+    /// The node itself could not be started.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The node ended while it was being started.
+    #[error("the node ended while it was being started")]
+    Ended,
+}
+
+impl LocalCluster {
+    /// A cluster whose store is gone with the process.
+    pub fn in_memory(options: NodeOptions) -> LocalCluster {
+        let world = Arc::new(SystemWorld::new());
+        let store = Arc::new(Embedded::in_memory(world.clone()));
+        LocalCluster::over(world, store, options)
+    }
+
+    /// A cluster whose store is on disk.
+    ///
+    /// # Errors
+    /// When the store can't be opened: the text names the path and the remedy.
+    pub fn on_disk(path: &Path, options: NodeOptions) -> Result<LocalCluster, OpenError> {
+        let world = Arc::new(SystemWorld::new());
+        let store = Arc::new(Embedded::open(path, world.clone())?);
+        Ok(LocalCluster::over(world, store, options))
+    }
+
+    fn over(world: Arc<SystemWorld>, store: Arc<dyn Streams>, options: NodeOptions) -> LocalCluster {
+        let (high, low) = (world.random().to_be_bytes(), world.random().to_be_bytes());
+        let mut root = [0; 32];
+        root[..16].copy_from_slice(&high);
+        root[16..].copy_from_slice(&low);
+        LocalCluster {
+            hub: Hub::new(),
+            world,
+            store,
+            root,
+            options,
+            running: Mutex::default(),
+        }
+    }
+
+    /// Starts a node, for the first time or again after it was stopped or killed.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub async fn start(&self, name: &str) -> Result<Node, ClusterError> {
+        if self.running.lock().contains_key(name) {
+            return Err(ClusterError::Runs(name.to_owned()));
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name(format!("node-{name}"))
+            .enable_time()
+            .build()?;
+        let (hub, world, store) = (self.hub.clone(), self.world.clone(), self.store.clone());
+        let keys = Arc::new(MemoryKeys::from_seed(self.root, name));
+        let options = self.options.clone();
+        let started = runtime.spawn(async move {
+            let transport = Arc::new(hub.join(connectome_actors::port::KeyStore::node_id(&*keys)));
+            Node::start_with(
+                Ports {
+                    world,
+                    keys,
+                    transport,
+                    streams: store,
+                },
+                options,
+            )
+            .await
+        });
+        let node = started.await.map_err(|_| ClusterError::Ended)??;
+        self.running
+            .lock()
+            .insert(name.to_owned(), (runtime, node.clone()));
+        Ok(node)
+    }
+
+    /// Takes a node away without warning: nothing of it runs any more, nothing is handed back. Says whether it ran.
+    pub fn kill(&self, name: &str) -> bool {
+        let Some((runtime, _node)) = self.running.lock().remove(name) else {
+            return false;
+        };
+        runtime.shutdown_background();
+        true
+    }
+
+    /// The nodes that run, by name.
+    pub fn nodes(&self) -> Vec<(String, Node)> {
+        self.running
+            .lock()
+            .iter()
+            .map(|(name, (_, node))| (name.clone(), node.clone()))
+            .collect()
+    }
+
+    /// The store that the nodes share.
+    pub fn store(&self) -> Arc<dyn Streams> {
+        self.store.clone()
+    }
+
+    /// Stops all nodes gracefully, one after the other.
+    pub async fn stop(&self) {
+        for (name, node) in self.nodes() {
+            node.stop().await;
+            self.kill(&name);
+        }
+    }
+}
+
+impl Drop for LocalCluster {
+    /// A runtime may not be dropped where it would block, so it is taken away in the background.
+    fn drop(&mut self) {
+        for (_, (runtime, _)) in std::mem::take(&mut *self.running.lock()) {
+            runtime.shutdown_background();
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! A node: one running Connectome, with its agents, its way to others and its store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use connectome_actors::port::{Start, StreamError};
+use connectome_actors::protocol::membership::Timing;
+use connectome_actors::{
+    Accounts, Agent, AgentRef, AgentSpec, DeadLetter, EventFilter, EventListener, Heard, Message, NodeState,
+    Ports, Router, RouterConfig, SendError, StreamLimits, Submit, Supervisor, SupervisorError,
+    SupervisorSpec, TaskCounts, TaskHandle, Tree, TreeError,
+};
+use connectome_codecs::event::{SystemReady, SystemShutdown};
+use connectome_codecs::{AgentName, Fact, NodeId, ParseError, Sequence, TaskId};
+use tokio::time::{Instant, timeout_at};
+
+use crate::config::Config;
+use crate::keystore::{FileKeys, KeyError};
+use crate::streams::Embedded;
+use crate::transport::Hub;
+use crate::world::SystemWorld;
+
+/// How a node is made of given ports: everything in [`Config`] that is not about making the ports.
+#[derive(Debug, Clone, Default)]
+pub struct NodeOptions {
+    /// How messages are routed.
+    pub router: RouterConfig,
+    /// How soon silence means something.
+    pub timing: Timing,
+    /// How the streams are kept.
+    pub streams: StreamLimits,
+    /// How long [`Node::stop`] waits for work in hand before it stops the agents.
+    pub drain: Drain,
+}
+
+/// How long a stopping node lets its agents finish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drain(pub Duration);
+
+impl Default for Drain {
+    /// Ten seconds: what orchestrators give a process between asking and killing is usually thirty.
+    fn default() -> Drain {
+        Drain(Duration::from_secs(10))
+    }
+}
+
+/// Why a node could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The keys could not be had.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The store could not be opened.
+    #[error(transparent)]
+    Store(#[from] StreamError),
+    /// The actors could not be started.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+}
+
+/// One running Connectome. Cheap to clone; all clones are the same node.
+///
+/// ```
+/// use connectome::prelude::*;
+///
+/// #[derive(Message, Serialize, Deserialize)]
+/// #[message(name = "greet", reply = String)]
+/// struct Greet { name: String }
+///
+/// #[derive(Default)]
+/// struct Greeter;
+///
+/// impl Agent for Greeter {
+///     fn handles(table: &mut Table<Self>) { table.on::<Greet>(); }
+/// }
+///
+/// impl Handle<Greet> for Greeter {
+///     async fn handle(&mut self, greet: Greet, ctx: &mut Context<'_>) -> Result<String, HandlerError> {
+///         Ok(format!("hello {}, from {}", greet.name, ctx.name()))
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let node = Node::start(Config::in_memory()).await?;
+/// node.spawn("greeter", Greeter::default).await?;
+/// let reply = node.agent("greeter")?.call(Greet { name: "Ada".into() }).await?;
+/// assert_eq!(reply, "hello Ada, from greeter");
+/// node.stop().await;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Node {
+    tree: Tree,
+    ports: Ports,
+    drain: Duration,
+}
+
+impl Node {
+    /// Starts a node of its own: embedded store, no other nodes.
+    ///
+    /// # Errors
+    /// [`NodeError`]: the text names what was wrong and what would be right.
+    pub async fn start(config: Config) -> Result<Node, NodeError> {
+        let world = Arc::new(SystemWorld::new());
+        let keys = Arc::new(FileKeys::open(&config)?);
+        let transport = Arc::new(Hub::new().join(connectome_actors::port::KeyStore::node_id(&*keys)));
+        let streams = Arc::new(Embedded::for_config(&config, world.clone())?);
+        Node::start_with(
+            Ports {
+                world,
+                keys,
+                transport,
+                streams,
+            },
+            config.node_options(),
+        )
+        .await
+    }
+
+    /// Starts a node over ports of one's own: a shared store, a hub, a simulated world.
+    ///
+    /// # Errors
+    /// [`NodeError::Tree`].
+    pub async fn start_with(ports: Ports, options: NodeOptions) -> Result<Node, NodeError> {
+        let tree = Tree::start(ports.clone(), options.router, options.timing, &options.streams).await?;
+        let node = Node {
+            tree,
+            ports,
+            drain: options.drain.0,
+        };
+        node.announce(node.ready_fact()).await;
+        Ok(node)
+    }
+
+    /// Starts an agent and returns once it runs. The factory makes it again after a crash.
+    ///
+    /// # Errors
+    /// When the name is no name or is taken, or its `pre_start` failed.
+    pub async fn spawn<A: Agent>(
+        &self,
+        name: &str,
+        factory: impl Fn() -> A + Send + Sync + 'static,
+    ) -> Result<AgentRef, SupervisorError> {
+        self.spawn_with(AgentSpec::new(name, factory)).await
+    }
+
+    /// Starts an agent with everything that an [`AgentSpec`] can say.
+    ///
+    /// # Errors
+    /// As [`spawn`](Node::spawn).
+    pub async fn spawn_with<A: Agent>(&self, spec: AgentSpec<A>) -> Result<AgentRef, SupervisorError> {
+        self.tree.spawn(spec).await
+    }
+
+    /// Starts a supervisor with agents of its own.
+    ///
+    /// # Errors
+    /// When the specification contradicts itself, or a child could not be started.
+    pub async fn supervise(&self, spec: SupervisorSpec) -> Result<Supervisor, SupervisorError> {
+        self.tree.supervise(spec).await
+    }
+
+    /// Stops an agent that was spawned on this node, and frees its name.
+    ///
+    /// # Errors
+    /// When there is no such agent.
+    pub async fn stop_agent(&self, name: &str) -> Result<(), SupervisorError> {
+        self.tree.stop_agent(name).await
+    }
+
+    /// Whoever has this address, here or on another node: `greeter`, `did:key:…`, or `can:summarise`.
+    ///
+    /// # Errors
+    /// When the text is no address. Whether somebody is there shows when it is spoken to.
+    pub fn agent(&self, address: &str) -> Result<AgentRef, ParseError> {
+        self.router().agent(address)
+    }
+
+    /// Hands over a task to whoever has the capability.
+    ///
+    /// # Errors
+    /// [`SendError`]; where it says that it may have happened, submitting the same id again is safe.
+    pub async fn submit<M: Message>(&self, submit: Submit<M>) -> Result<TaskHandle<M>, SendError> {
+        self.router().submit(submit).await
+    }
+
+    /// A handle to a task that was submitted before, by anyone.
+    pub fn task<M: Message>(&self, id: TaskId) -> TaskHandle<M> {
+        self.router().task(id)
+    }
+
+    /// Publishes an event as this node.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn emit(&self, fact: Fact) -> Result<Sequence, StreamError> {
+        self.router().emit(fact).await
+    }
+
+    /// Listens to the cluster's events, live or from a place in the past.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn listen(&self, filter: EventFilter, start: Start) -> Result<EventListener, StreamError> {
+        self.router().listen(filter, start).await
+    }
+
+    /// Up to `max` kept events that the filter wants, from a sequence on, oldest first.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn event_history(
+        &self,
+        filter: &EventFilter,
+        from: Sequence,
+        max: usize,
+    ) -> Result<Vec<Heard>, StreamError> {
+        self.router().event_history(filter, from, max).await
+    }
+
+    /// The public key that names this node.
+    pub fn id(&self) -> NodeId {
+        self.router().node_id()
+    }
+
+    /// What became of every message that an agent of this node ever accepted.
+    pub fn accounts(&self) -> Accounts {
+        self.router().accounts()
+    }
+
+    /// The last messages that were given up, oldest first.
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.router().dead_letters()
+    }
+
+    /// What this node has done with tasks.
+    pub fn task_counts(&self) -> TaskCounts {
+        self.router().task_counts()
+    }
+
+    /// The names of this node's agents, sorted.
+    pub fn agents(&self) -> Vec<AgentName> {
+        self.router().local_agents()
+    }
+
+    /// The other nodes of the cluster.
+    pub fn nodes(&self) -> Vec<(NodeId, NodeState)> {
+        self.router().nodes()
+    }
+
+    /// Everything that routes: for those who build on it.
+    pub fn router(&self) -> &Router {
+        self.tree.router()
+    }
+
+    /// The ports that the node was started with.
+    pub fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    /// Stops gracefully: fetches nothing new, lets work in hand finish until the drain deadline, then stops the agents
+    /// and the machinery in reverse start order, each within its own deadline.
+    pub async fn stop(&self) {
+        self.router().drain();
+        self.announce(self.shutdown_fact("stopped")).await;
+        let deadline = Instant::now() + self.drain;
+        // What is still pending then is told why it was not handled.
+        drop(timeout_at(deadline, self.router().quiet()).await);
+        self.tree.stop().await;
+        self.ports.transport.close().await;
+        self.ports.streams.flush().await;
+    }
+
+    /// Ends when the node has stopped: because it was asked to, or because its machinery crashed more often than it may.
+    pub async fn ended(&self) {
+        self.tree.ended().await;
+    }
+
+    /// An event about the node itself: without a store to hear it, the log still does.
+    async fn announce(&self, fact: Fact) {
+        if let Err(error) = self.emit(fact).await {
+            tracing::warn!(%error, "an event about this node could not be published");
+        }
+    }
+
+    fn ready_fact(&self) -> Fact {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Fact::SystemReady(SystemReady {
+            node: self.id(),
+            incarnation: self.router().incarnation(),
+            version,
+        })
+    }
+
+    fn shutdown_fact(&self, reason: &str) -> Fact {
+        let (node, incarnation) = (self.id(), self.router().incarnation());
+        Fact::SystemShutdown(SystemShutdown {
+            node,
+            incarnation,
+            reason: reason.to_owned(),
+        })
+    }
+}
