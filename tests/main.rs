@@ -1,1 +1,3 @@
-//! Placeholder
+//! What Connectome promises, tested through the door that users have: one binary, one module a concern.
+
+mod agents;

@@ -9,8 +9,10 @@
 //!             one `match` on Action
 //! ```
 //!
+//! * [`lease`]: ownership that is taken, renewed, lost and fenced.
 //! * [`membership`]: who is in the cluster, and which agents live where.
 //! * [`restart`]: what a supervisor does when a child starts, fails or ends.
+//! * [`task`]: the life of a task, from its submission to one of its ends.
 //!
 //! Shared by them: [`Now`], [`Dice`] and [`Backoff`].
 

@@ -9,14 +9,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use connectome_actors::Ports;
-use connectome_actors::port::{Streams, World};
+use connectome_actors::port::{KeyStore, Streams, World};
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
 use crate::keystore::MemoryKeys;
 use crate::node::{Node, NodeError, NodeOptions};
 use crate::streams::{Embedded, OpenError};
-use crate::transport::Hub;
+use crate::transport::local::Hub;
 use crate::world::SystemWorld;
 
 /// Several nodes in one process.
@@ -26,7 +26,7 @@ use crate::world::SystemWorld;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let cluster = LocalCluster::in_memory(NodeOptions::default());
+/// let cluster = LocalCluster::in_memory(NodeOptions::default())?;
 /// let one = cluster.start("one").await?;
 /// let two = cluster.start("two").await?;
 /// assert_ne!(one.id(), two.id());
@@ -50,9 +50,12 @@ pub enum ClusterError {
     /// A node of that name runs already.
     #[error("a node named {0} runs already: stop or kill it first")]
     Runs(String),
-    /// The operating system gave no thread.
-    #[error("no thread could be started for the node: {0}")]
-    Thread(#[from] std::io::Error),
+    /// The operating system gave no thread, or no randomness.
+    #[error("the operating system did not give what a node needs: {0}")]
+    System(#[from] std::io::Error),
+    /// The store could not be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
     /// The node itself could not be started.
     #[error(transparent)]
     Node(#[from] NodeError),
@@ -63,18 +66,21 @@ pub enum ClusterError {
 
 impl LocalCluster {
     /// A cluster whose store is gone with the process.
-    pub fn in_memory(options: NodeOptions) -> LocalCluster {
-        let world = Arc::new(SystemWorld::new());
+    ///
+    /// # Errors
+    /// When the operating system gives no randomness.
+    pub fn in_memory(options: NodeOptions) -> Result<LocalCluster, ClusterError> {
+        let world = Arc::new(SystemWorld::new()?);
         let store = Arc::new(Embedded::in_memory(world.clone()));
-        LocalCluster::over(world, store, options)
+        Ok(LocalCluster::over(world, store, options))
     }
 
     /// A cluster whose store is on disk.
     ///
     /// # Errors
     /// When the store can't be opened: the text names the path and the remedy.
-    pub fn on_disk(path: &Path, options: NodeOptions) -> Result<LocalCluster, OpenError> {
-        let world = Arc::new(SystemWorld::new());
+    pub fn on_disk(path: &Path, options: NodeOptions) -> Result<LocalCluster, ClusterError> {
+        let world = Arc::new(SystemWorld::new()?);
         let store = Arc::new(Embedded::open(path, world.clone())?);
         Ok(LocalCluster::over(world, store, options))
     }
@@ -84,14 +90,7 @@ impl LocalCluster {
         let mut root = [0; 32];
         root[..16].copy_from_slice(&high);
         root[16..].copy_from_slice(&low);
-        LocalCluster {
-            hub: Hub::new(),
-            world,
-            store,
-            root,
-            options,
-            running: Mutex::default(),
-        }
+        LocalCluster { hub: Hub::new(), world, store, root, options, running: Mutex::default() }
     }
 
     /// Starts a node, for the first time or again after it was stopped or killed.
@@ -111,41 +110,24 @@ impl LocalCluster {
         let keys = Arc::new(MemoryKeys::from_seed(self.root, name));
         let options = self.options.clone();
         let started = runtime.spawn(async move {
-            let transport = Arc::new(hub.join(connectome_actors::port::KeyStore::node_id(&*keys)));
-            Node::start_with(
-                Ports {
-                    world,
-                    keys,
-                    transport,
-                    streams: store,
-                },
-                options,
-            )
-            .await
+            let transport = Arc::new(hub.join(keys.node_id()).map_err(NodeError::Join)?);
+            Node::start_with(Ports { world, keys, transport, streams: store }, options).await
         });
         let node = started.await.map_err(|_| ClusterError::Ended)??;
-        self.running
-            .lock()
-            .insert(name.to_owned(), (runtime, node.clone()));
+        self.running.lock().insert(name.to_owned(), (runtime, node.clone()));
         Ok(node)
     }
 
     /// Takes a node away without warning: nothing of it runs any more, nothing is handed back. Says whether it ran.
     pub fn kill(&self, name: &str) -> bool {
-        let Some((runtime, _node)) = self.running.lock().remove(name) else {
-            return false;
-        };
+        let Some((runtime, _node)) = self.running.lock().remove(name) else { return false };
         runtime.shutdown_background();
         true
     }
 
     /// The nodes that run, by name.
     pub fn nodes(&self) -> Vec<(String, Node)> {
-        self.running
-            .lock()
-            .iter()
-            .map(|(name, (_, node))| (name.clone(), node.clone()))
-            .collect()
+        self.running.lock().iter().map(|(name, (_, node))| (name.clone(), node.clone())).collect()
     }
 
     /// The store that the nodes share.

@@ -3,21 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connectome_actors::port::{Start, StreamError};
+use connectome_actors::port::{KeyStore, KeyStoreError, Start, StreamError};
 use connectome_actors::protocol::membership::Timing;
 use connectome_actors::{
-    Accounts, Agent, AgentRef, AgentSpec, DeadLetter, EventFilter, EventListener, Heard, Message, NodeState,
-    Ports, Router, RouterConfig, SendError, StreamLimits, Submit, Supervisor, SupervisorError,
-    SupervisorSpec, TaskCounts, TaskHandle, Tree, TreeError,
+    Accounts, Agent, AgentRef, AgentSpec, DeadLetter, EventFilter, EventListener, Heard, Message, NodeState, Ports,
+    Router, RouterConfig, SendError, StreamLimits, Submit, Supervisor, SupervisorError, SupervisorSpec, TaskCounts,
+    TaskHandle, Tree, TreeError,
 };
 use connectome_codecs::event::{SystemReady, SystemShutdown};
 use connectome_codecs::{AgentName, Fact, NodeId, ParseError, Sequence, TaskId};
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::Config;
-use crate::keystore::{FileKeys, KeyError};
+use crate::keystore::MemoryKeys;
 use crate::streams::Embedded;
-use crate::transport::Hub;
+use crate::transport::local::{Hub, JoinError};
 use crate::world::SystemWorld;
 
 /// How a node is made of given ports: everything in [`Config`] that is not about making the ports.
@@ -50,7 +50,13 @@ impl Default for Drain {
 pub enum NodeError {
     /// The keys could not be had.
     #[error(transparent)]
-    Keys(#[from] KeyError),
+    Keys(#[from] KeyStoreError),
+    /// The operating system gave no randomness.
+    #[error("the operating system gave no randomness: {0}")]
+    World(#[from] std::io::Error),
+    /// Another node of this key has joined already.
+    #[error(transparent)]
+    Join(#[from] JoinError),
     /// The store could not be opened.
     #[error(transparent)]
     Store(#[from] StreamError),
@@ -103,20 +109,11 @@ impl Node {
     /// # Errors
     /// [`NodeError`]: the text names what was wrong and what would be right.
     pub async fn start(config: Config) -> Result<Node, NodeError> {
-        let world = Arc::new(SystemWorld::new());
-        let keys = Arc::new(FileKeys::open(&config)?);
-        let transport = Arc::new(Hub::new().join(connectome_actors::port::KeyStore::node_id(&*keys)));
-        let streams = Arc::new(Embedded::for_config(&config, world.clone())?);
-        Node::start_with(
-            Ports {
-                world,
-                keys,
-                transport,
-                streams,
-            },
-            config.node_options(),
-        )
-        .await
+        let world = Arc::new(SystemWorld::new()?);
+        let keys = Arc::new(MemoryKeys::random("node")?);
+        let transport = Arc::new(Hub::new().join(keys.node_id())?);
+        let streams = Arc::new(Embedded::in_memory(world.clone()));
+        Node::start_with(Ports { world, keys, transport, streams }, config.node_options()).await
     }
 
     /// Starts a node over ports of one's own: a shared store, a hub, a simulated world.
@@ -125,11 +122,7 @@ impl Node {
     /// [`NodeError::Tree`].
     pub async fn start_with(ports: Ports, options: NodeOptions) -> Result<Node, NodeError> {
         let tree = Tree::start(ports.clone(), options.router, options.timing, &options.streams).await?;
-        let node = Node {
-            tree,
-            ports,
-            drain: options.drain.0,
-        };
+        let node = Node { tree, ports, drain: options.drain.0 };
         node.announce(node.ready_fact()).await;
         Ok(node)
     }
@@ -270,7 +263,6 @@ impl Node {
         drop(timeout_at(deadline, self.router().quiet()).await);
         self.tree.stop().await;
         self.ports.transport.close().await;
-        self.ports.streams.flush().await;
     }
 
     /// Ends when the node has stopped: because it was asked to, or because its machinery crashed more often than it may.
@@ -287,19 +279,11 @@ impl Node {
 
     fn ready_fact(&self) -> Fact {
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Fact::SystemReady(SystemReady {
-            node: self.id(),
-            incarnation: self.router().incarnation(),
-            version,
-        })
+        Fact::SystemReady(SystemReady { node: self.id(), incarnation: self.router().incarnation(), version })
     }
 
     fn shutdown_fact(&self, reason: &str) -> Fact {
         let (node, incarnation) = (self.id(), self.router().incarnation());
-        Fact::SystemShutdown(SystemShutdown {
-            node,
-            incarnation,
-            reason: reason.to_owned(),
-        })
+        Fact::SystemShutdown(SystemShutdown { node, incarnation, reason: reason.to_owned() })
     }
 }

@@ -2,3 +2,4 @@
 
 mod membership;
 mod restart;
+mod task;

@@ -18,7 +18,7 @@ pub enum Action {
     Stop(Stop),
     /// Stop these children at the same time and wait for all.
     StopTogether(Vec<Stop>),
-    /// Say [`Input::Timer`] after this long.
+    /// Say [`super::Input::Timer`] after this long.
     SetTimer {
         /// To be said with it.
         token: TimerToken,

@@ -40,7 +40,7 @@ pub enum Input {
         /// What.
         request: Request,
     },
-    /// The wait that [`Action::SetTimer`] asked for is over.
+    /// The wait that [`super::Action::SetTimer`] asked for is over.
     Timer {
         /// Which.
         token: TimerToken,
