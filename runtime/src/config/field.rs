@@ -44,7 +44,7 @@ impl Field<'_> {
         match self {
             Field::Name { value, .. } | Field::Filter(value) => **value = text.to_owned(),
             Field::Path(value) => **value = PathBuf::from(text),
-            Field::OptionalPath(value) => **value = Some(PathBuf::from(text)),
+            Field::OptionalPath(value) => **value = unless_none(text, |text| Ok(PathBuf::from(text)))?,
             Field::Duration(value, _) => **value = parse_duration(text)?,
             Field::OptionalDuration(value, _) => **value = unless_none(text, parse_duration)?,
             Field::Size(value, _) => **value = usize::try_from(parse_size(text)?).unwrap_or(usize::MAX),
@@ -105,14 +105,15 @@ impl fmt::Display for Field<'_> {
                     .collect::<Vec<_>>()
                     .join(","),
             ),
-            Field::OptionalPath(None) => f.write_str(""),
-            Field::OptionalDuration(None, _) | Field::OptionalSize(None, _) => f.write_str(NONE),
+            Field::OptionalPath(None) | Field::OptionalDuration(None, _) | Field::OptionalSize(None, _) => {
+                f.write_str(NONE)
+            }
             Field::Only(word, _) => f.write_str(word),
         }
     }
 }
 
-/// How one says that there is no bound.
+/// How one says that there is none: no bound, or no path of its own.
 const NONE: &str = "none";
 
 fn unless_none<T>(text: &str, parse: fn(&str) -> Result<T, Wrong>) -> Result<Option<T>, Wrong> {

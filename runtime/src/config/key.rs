@@ -102,7 +102,7 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         name: "key_file",
-        about: "the file of the root key; root.key in data_dir when not set",
+        about: "the file of the root key; none: root.key in data_dir",
         aliases: &[],
         field: |c| Field::OptionalPath(&mut c.key_file),
     },

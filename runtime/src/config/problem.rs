@@ -63,7 +63,7 @@ impl Problem {
     /// `value` is left out where it may be a secret.
     pub(super) fn new(key: &str, value: Option<&str>, origin: Origin, wrong: Wrong) -> Problem {
         Problem {
-            key: shorten(key),
+            key: shorten(key).escape_debug().to_string(),
             value: value.map(shorten),
             origin,
             wrong,

@@ -12,8 +12,8 @@ use super::key::{self, KEYS, Key};
 use super::problem::{Origin, Problem, Wrong};
 use super::reserved::{self, Verdict};
 
-/// The largest file that is read, in bytes: a hundred times what all keys need.
-const FILE_MAX: u64 = 256 * 1024;
+/// The largest file that is read, in bytes: twenty times what all keys need, with comments.
+const FILE_MAX: u64 = 64 * 1024;
 
 /// The variable that names the file.
 const FILE_VARIABLE: &str = "CONNECTOME_CONFIG";
@@ -188,10 +188,8 @@ fn flatten(prefix: &str, table: &DeTable<'_>, found: &mut dyn FnMut(String, usiz
     for (name, value) in table {
         let name = format!("{prefix}{}", name.get_ref());
         match value.get_ref() {
-            DeValue::Table(table) => {
-                flatten(&format!("{name}."), table, found)
-            }
-            value_text => found(name, value.span().start, text_of(value_text)),
+            DeValue::Table(table) => flatten(&format!("{name}."), table, found),
+            single => found(name, value.span().start, text_of(single)),
         }
     }
 }
