@@ -37,7 +37,7 @@ pub mod units;
 
 pub use describe::{Description, Row};
 use key::{KEYS, Key};
-pub use problem::{ConfigError, Origin, Problem};
+pub use problem::{ConfigError, Origin, Problem, Wrong};
 use source::Setting;
 
 /// What a node is told.
@@ -295,7 +295,7 @@ impl Config {
             .filter(|(_, shorter, _, longer)| shorter >= longer)
             .map(|(name, shorter, than, longer)| {
                 let (shorter, longer) = (units::show_duration(shorter), units::show_duration(longer));
-                let wrong = problem::Wrong {
+                let wrong = Wrong {
                     problem: format!("it is not shorter than {than}, which is {longer}"),
                     right: format!("make {name} shorter or {than} longer"),
                 };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use connectome_actors::Overflow;
@@ -69,7 +69,7 @@ impl Field<'_> {
                 )
             }),
             Field::Path(value) => check_path(value),
-            Field::OptionalPath(value) => value.as_ref().map_or(Ok(()), check_path),
+            Field::OptionalPath(value) => value.as_deref().map_or(Ok(()), check_path),
             Field::Duration(value, range) => within(**value, range, |bound| show_duration(*bound)),
             Field::OptionalDuration(value, range) => value.map_or(Ok(()), |value| {
                 within(value, range, |bound| show_duration(*bound))
@@ -181,7 +181,7 @@ fn check_name(value: &str, longest: usize, dots: bool) -> Result<(), Wrong> {
     ))
 }
 
-fn check_path(value: &PathBuf) -> Result<(), Wrong> {
+fn check_path(value: &Path) -> Result<(), Wrong> {
     let bytes = value.as_os_str().as_encoded_bytes();
     match bytes.len() {
         0 => Err(Wrong::new("it is empty", "name a path")),

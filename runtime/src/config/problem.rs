@@ -53,8 +53,8 @@ impl fmt::Display for ConfigError {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    key: String,
-    value: Option<String>,
+    key: Box<str>,
+    value: Option<Box<str>>,
     origin: Origin,
     wrong: Wrong,
 }
@@ -63,8 +63,8 @@ impl Problem {
     /// `value` is left out where it may be a secret.
     pub(super) fn new(key: &str, value: Option<&str>, origin: Origin, wrong: Wrong) -> Problem {
         Problem {
-            key: shorten(key).escape_debug().to_string(),
-            value: value.map(shorten),
+            key: shorten(key).escape_debug().to_string().into(),
+            value: value.map(|value| shorten(value).into()),
             origin,
             wrong,
         }
