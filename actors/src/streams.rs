@@ -38,17 +38,17 @@ impl Default for StreamLimits {
 }
 
 /// Makes the streams that are missing.
-pub(crate) async fn create(store: &dyn Streams, limits: &StreamLimits) -> Result<(), StreamError> {
-    for config in configs(limits) {
+pub(crate) async fn create(store: &dyn Streams, namespace: &str, limits: &StreamLimits) -> Result<(), StreamError> {
+    for config in configs(namespace, limits) {
         store.create_stream(config).await?;
     }
     Ok(())
 }
 
-fn configs(limits: &StreamLimits) -> [StreamConfig; 5] {
+fn configs(namespace: &str, limits: &StreamLimits) -> [StreamConfig; 5] {
     let stream = |name: &str, subject: &str, retention, discard| StreamConfig {
         name: name.to_owned(),
-        subjects: vec![subject.to_owned()],
+        subjects: vec![format!("{namespace}.{subject}")],
         retention,
         storage: limits.storage,
         max_age: limits.max_age,

@@ -33,4 +33,4 @@ pub use connectome_actors::{
 };
 pub use bytes::Bytes;
 pub use connectome_codecs as codecs;
-pub use node::{Drain, Node, NodeError, NodeOptions};
+pub use node::{Drain, Node, NodeError, NodeOptions, StopTimeout};

@@ -26,7 +26,7 @@ pub(crate) struct MailKeeper {
 impl Service for MailKeeper {
     async fn run(self, stop: CancellationToken) -> Result<(), String> {
         // Followed from now on, and only then asked for what waits: so nothing arrives unseen in between.
-        let tail = self.router.streams().tail(AGENT_MESSAGES, "message.>", Start::New).await;
+        let tail = self.router.streams().tail(AGENT_MESSAGES, &self.router.subject("message.>"), Start::New).await;
         let mut tail = tail.map_err(|error| error.to_string())?;
         for name in self.router.local_agents() {
             self.changed(&name).await?;
@@ -60,7 +60,7 @@ impl MailKeeper {
                 Err(error) => Err(error.to_string()),
             };
         };
-        let waiting = self.router.streams().count(AGENT_MESSAGES, &subject_of(name)).await;
+        let waiting = self.router.streams().count(AGENT_MESSAGES, &subject_of(&self.router, name)).await;
         match waiting {
             Ok(0) => Ok(()),
             Ok(_) => self.open(cell).await,

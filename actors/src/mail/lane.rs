@@ -137,7 +137,7 @@ impl Work {
     }
 
     async fn try_open(router: &Router, cell: &Arc<AgentCell>) -> Result<Work, StreamError> {
-        let subject = subject_of(&cell.name);
+        let subject = subject_of(router, &cell.name);
         let consumer = router.streams().consumer(AGENT_MESSAGES, config(cell, &subject)).await?.into();
         let (kept, revision) = state::load(router, &cell.name).await?;
         let from = kept.lane.cursor.next();
@@ -426,7 +426,7 @@ impl Work {
     }
 
     fn read(&mut self, sequence: Sequence) {
-        let (router, subject) = (self.router.clone(), subject_of(&self.cell.name));
+        let (router, subject) = (self.router.clone(), subject_of(&self.router, &self.cell.name));
         self.begin(async move {
             loop {
                 match router.streams().read(AGENT_MESSAGES, &subject, sequence, 1).await {
@@ -463,7 +463,7 @@ impl Work {
             record: None,
         };
         let body = letter.encode().ok()?;
-        Some(Publish { subject: format!("dead.message.{}", self.cell.name), id: stored.id, body })
+        Some(Publish { subject: self.router.subject(&format!("dead.message.{}", self.cell.name)), id: stored.id, body })
     }
 
     fn fetch(&mut self) {
