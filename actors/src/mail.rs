@@ -14,6 +14,14 @@
 
 
 
+mod keeper;
+mod lane;
+mod state;
+
+pub(crate) use keeper::MailKeeper;
+pub(crate) use lane::Word;
+pub use state::{STATE_MAX, STATES};
+
 use connectome_codecs::{Address, AgentName, Envelope, Kind, MessageId, MessageName, wire};
 
 use crate::message::Message;
@@ -105,7 +113,3 @@ fn agent_of(subject: &str) -> Option<AgentName> {
 fn name_of(envelope: &Envelope) -> MessageName {
     crate::parcel::message_name(envelope)
 }
-
-impl Router { pub(crate) async fn kept_state(&self, _: &AgentName) -> Result<Option<bytes::Bytes>, StreamError> { Ok(None) } }
-pub(crate) struct MailKeeper { pub(crate) router: Router, pub(crate) lanes: crate::supervisor::SupervisorSlot }
-impl crate::service::Service for MailKeeper { async fn run(self, stop: tokio_util::sync::CancellationToken) -> Result<(), String> { stop.cancelled().await; Ok(()) } }

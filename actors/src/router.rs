@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use connectome_codecs::{
     Address, AgentName, Encoding, EventId, Fact, MessageId, MessageName, NodeId, ParseError, TaskId, TraceContext, UnixMillis,
 };
@@ -386,11 +385,6 @@ impl Router {
             Watcher::Remote { node, watcher } => self.tell_remote(node, watcher, down),
             Watcher::Link { .. } => {}
         }
-    }
-
-    /// The state that an agent saved last.
-    pub(crate) async fn load_state(&self, agent: &AgentName) -> Result<Option<Bytes>, String> {
-        self.kept_state(agent).await.map_err(|error| format!("its kept state could not be read: {error}"))
     }
 
     /// The trace of a message that leaves this node: its sender's, or a new one.

@@ -47,7 +47,7 @@ impl<A: Agent> AgentSpec<A> {
             factory: Arc::new(factory),
             capabilities: Vec::new(),
             role: None,
-            version: String::new(),
+            version: "0".to_owned(),
             restart: Restart::Permanent,
             stop_within: StopWithin::Time(std::time::Duration::from_secs(5)),
             mailbox: MailboxConfig::default(),
@@ -66,7 +66,7 @@ impl<A: Agent> AgentSpec<A> {
         self
     }
 
-    /// The version of its code, for people who look at a cluster.
+    /// The version of its code, for people who look at a cluster; `0` unless said.
     pub fn version(mut self, version: &str) -> Self {
         self.version = version.to_owned();
         self

@@ -60,7 +60,7 @@ fn configs(limits: &StreamLimits) -> [StreamConfig; 5] {
     // What nobody has read yet is not thrown away to make room: its sender is told. What is history makes room.
     [
         stream(AGENT_DISCOVERY, "discovery.>", Retention::Limits, Discard::Old),
-        stream(AGENT_MESSAGES, "message.>", Retention::Limits, Discard::New),
+        stream(AGENT_MESSAGES, "message.>", Retention::WorkQueue, Discard::New),
         stream(TASK_ROUTING, "task.>", Retention::WorkQueue, Discard::New),
         stream(SYSTEM_EVENTS, "event.>", Retention::Limits, Discard::Old),
         stream(DEAD_LETTERS, "dead.>", Retention::Limits, Discard::Old),

@@ -535,9 +535,8 @@ impl State {
                 }
             }
             Action::Ready => {
-                if let Some(ready) = self.ready.take() {
-                    drop(ready.send(()));
-                }
+                // Whoever started it may have gone away.
+                self.ready.take().map(|ready| ready.send(()));
             }
             Action::Finish { exit } => self.finish(exit, myself),
         }
