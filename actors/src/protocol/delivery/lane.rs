@@ -1,11 +1,15 @@
-//! The lane itself.
+//! The lane itself: what it remembers, and the life of its agent. What comes in and is settled is in `arrivals.rs`,
+//! what is done with the first message of the lane in `head.rs`.
+
+mod arrivals;
+mod head;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use connectome_codecs::{MessageId, Sequence};
 
 use super::recent::Recent;
-use super::{Action, CRASHES_MAX, EXPECTED_MAX, IN_HAND_MAX, Input, Kept, Trial};
+use super::{Action, EXPECTED_MAX, IN_HAND_MAX, Input, Kept, Trial};
 
 /// One agent's durable messages, from delivery to acknowledgement.
 ///
@@ -106,7 +110,12 @@ impl Lane {
             saving: None,
             recent: Recent::new(kept.recent),
             hand: BTreeMap::new(),
-            careful_until: expected.iter().take(IN_HAND_MAX).copied().max().unwrap_or_default(),
+            careful_until: expected
+                .iter()
+                .take(IN_HAND_MAX)
+                .copied()
+                .max()
+                .unwrap_or_default(),
             expected,
             fetching: None,
             up: false,
@@ -195,204 +204,6 @@ impl Lane {
         }
         self.up = false;
         self.leave_agent();
-    }
-
-    fn arrived(&mut self, sequence: Sequence, message: Held) {
-        self.fetching.take_if(|fetching| *fetching == sequence);
-        let delivered = message.delivered;
-        if sequence <= self.saved.min(self.applied) {
-            return self.ack(sequence, delivered);
-        }
-        if self.detached {
-            return self.nak(sequence, delivered);
-        }
-        if let Some(held) = self.hand.get_mut(&sequence) {
-            held.delivered |= delivered;
-        } else if self.hand.len() < IN_HAND_MAX || self.make_room(sequence) {
-            self.expected.remove(&sequence);
-            self.hand.insert(sequence, message);
-        } else {
-            self.give_back(sequence, delivered);
-        }
-    }
-
-    /// Gives back the newest message in hand for an older one, if it is newer.
-    fn make_room(&mut self, sequence: Sequence) -> bool {
-        let Some(newest) = self
-            .hand
-            .last_entry()
-            .filter(|newest| *newest.key() > sequence.max(self.applied))
-        else {
-            return false;
-        };
-        let (newest, held) = newest.remove_entry();
-        self.give_back(newest, held.delivered);
-        true
-    }
-
-    /// Past [`EXPECTED_MAX`] a message is given back and not remembered: its consumer has a larger bound than it may.
-    fn give_back(&mut self, sequence: Sequence, delivered: bool) {
-        if self.expected.len() < EXPECTED_MAX {
-            self.expected.insert(sequence);
-        }
-        self.nak(sequence, delivered);
-    }
-
-    fn gone(&mut self, sequence: Sequence) {
-        self.fetching.take_if(|fetching| *fetching == sequence);
-        self.expected.remove(&sequence);
-    }
-
-    fn handled(&mut self, sequence: Sequence) {
-        if self.step == Step::Handling(sequence) {
-            self.step = Step::Idle;
-            self.pass(sequence);
-        }
-    }
-
-    /// The dead letter stands for the message when the lane comes to it, which may be later: the agent may have
-    /// crashed meanwhile, and have to begin before it.
-    fn set_aside(&mut self, sequence: Sequence) {
-        if self.step == Step::SettingAside(sequence) {
-            self.step = Step::Idle;
-            if let Some(held) = self.hand.get_mut(&sequence) {
-                held.aside = true;
-            }
-        }
-    }
-
-    /// The head is behind us.
-    fn pass(&mut self, sequence: Sequence) {
-        self.applied = sequence;
-        self.trial.take_if(|(trial, _)| trial.sequence <= sequence);
-        if let Some(held) = self.hand.get(&sequence)
-            && !self.recent.contains(&held.id)
-        {
-            self.recent.push(sequence, held.id);
-        }
-    }
-
-    fn saved(&mut self, cursor: Sequence) {
-        let Some(saving) = self.saving.take_if(|saving| saving.cursor == cursor) else {
-            return;
-        };
-        self.saved = self.saved.max(cursor);
-        if let Some((trial, mark)) = &mut self.trial
-            && saving.trial == Some(*trial)
-        {
-            *mark = Mark::Saved;
-        }
-        self.settle();
-    }
-
-    /// Acknowledges what is both saved and in the agent's memory.
-    fn settle(&mut self) {
-        let settled = self.saved.min(self.applied);
-        while let Some(first) = self.hand.first_entry().filter(|first| *first.key() <= settled) {
-            let (sequence, held) = first.remove_entry();
-            self.ack(sequence, held.delivered);
-        }
-    }
-
-    fn ack(&mut self, sequence: Sequence, delivered: bool) {
-        if delivered {
-            self.actions.push(Action::Ack { sequence });
-        }
-    }
-
-    fn nak(&mut self, sequence: Sequence, delivered: bool) {
-        if delivered {
-            self.actions.push(Action::Nak { sequence });
-        }
-    }
-
-    fn detach(&mut self) {
-        (self.up, self.detached) = (false, true);
-        self.leave_agent();
-        self.expected.clear();
-        for (sequence, held) in std::mem::take(&mut self.hand) {
-            if sequence > self.applied {
-                self.nak(sequence, held.delivered);
-            }
-        }
-    }
-
-    /// Does what can be done for the head of the lane, and has saved what is to be saved.
-    fn advance(&mut self) {
-        self.mark_wanted = false;
-        while self.up && self.step == Step::Idle && self.pass_head() {}
-        self.save();
-    }
-
-    /// True when the head needed no handling and the next one may be looked at.
-    fn pass_head(&mut self) -> bool {
-        let head = self.hand.range(self.applied.next()..).next();
-        let head = head.map(|(sequence, held)| (*sequence, held.aside || self.recent.contains(&held.id)));
-        let expected = self.expected.first().copied();
-        match (head, expected) {
-            (Some((head, _)), Some(expected)) if expected < head => self.fetch(expected),
-            (Some((head, true)), _) => self.pass(head),
-            (Some((head, false)), _) => self.push(head),
-            (None, Some(expected)) => self.fetch(expected),
-            (None, None) => {}
-        }
-        head.is_some_and(|(head, _)| self.applied == head)
-    }
-
-    /// Pushes the head, unless it is on trial: then not before that is saved, and not after too many crashes.
-    fn push(&mut self, head: Sequence) {
-        if head <= self.careful_until
-            && self
-                .trial
-                .is_none_or(|(trial, _)| trial.crashes == 0 && trial.sequence != head)
-        {
-            self.trial = Some((
-                Trial {
-                    sequence: head,
-                    crashes: 0,
-                },
-                Mark::Unsaved,
-            ));
-        }
-        match self.trial_of(head) {
-            Some((trial, _)) if trial.crashes >= CRASHES_MAX => self.dead_letter(trial),
-            Some((_, Mark::Unsaved)) => self.mark_wanted = true,
-            Some((_, Mark::Saved)) | None => {
-                self.step = Step::Handling(head);
-                self.actions.push(Action::Push { sequence: head });
-            }
-        }
-    }
-
-    fn fetch(&mut self, sequence: Sequence) {
-        if self.fetching != Some(sequence) {
-            self.fetching = Some(sequence);
-            self.actions.push(Action::Fetch { sequence });
-        }
-    }
-
-    fn dead_letter(&mut self, Trial { sequence, crashes }: Trial) {
-        self.step = Step::SettingAside(sequence);
-        self.actions.push(Action::DeadLetter {
-            sequence,
-            crashes,
-            cause: self.cause.clone(),
-        });
-    }
-
-    /// One save at a time; what is handled meanwhile goes with the next one. The state of an agent that crashed is lost.
-    fn save(&mut self) {
-        if self.saving.is_some() || !self.up || !(self.applied > self.saved || self.mark_wanted) {
-            return;
-        }
-        let marked = self
-            .trial
-            .filter(|(_, mark)| self.mark_wanted || *mark == Mark::Saved);
-        self.saving = Some(Saving {
-            cursor: self.applied,
-            trial: marked.map(|(trial, _)| trial),
-        });
-        self.actions.push(Action::Save { cursor: self.applied });
     }
 
     fn trial_of(&self, sequence: Sequence) -> Option<(Trial, Mark)> {
