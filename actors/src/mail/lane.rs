@@ -104,7 +104,7 @@ struct Pushed {
 enum Event {
     Fetched(Result<Vec<Delivery>, StreamError>),
     Read(Sequence, Option<Stored>),
-    Passed(Sequence),
+    Passed(Sequence, Option<Bytes>),
     Saved { cursor: Sequence, revision: Result<Revision, StreamError> },
     Buried(Sequence),
     Nothing,
@@ -251,7 +251,7 @@ impl Work {
                 self.tell(Input::Fetched { sequence, id });
             }
             Event::Read(sequence, None) => self.tell(Input::Gone { sequence }),
-            Event::Passed(sequence) => self.passed(sequence),
+            Event::Passed(sequence, state) => self.passed(sequence, state),
             Event::Saved { cursor, revision } => self.saved(cursor, revision)?,
             Event::Buried(sequence) => self.tell(Input::SetAside { sequence }),
             Event::Nothing => {}
@@ -284,22 +284,19 @@ impl Work {
     fn handled(&mut self, outcome: Outcome) {
         let Some(Pushed { sequence, .. }) = self.pushed.take() else { return };
         match outcome {
-            Outcome::Done { error, state } => {
-                if state.is_some() {
-                    self.state = state;
-                }
-                match error {
-                    // Nobody waits for the answer of a durable message, so its error is kept where someone looks.
-                    Some(error) => self.bury_and_pass(sequence, &error),
-                    None => self.passed(sequence),
-                }
-            }
+            // Nobody waits for the answer of a durable message, so its error is kept where someone looks.
+            Outcome::Done { error: Some(error), state } => self.bury_and_pass(sequence, &error, state),
+            Outcome::Done { error: None, state } => self.passed(sequence, state),
             Outcome::Crashed(cause) => self.tell(Input::Crashed { sequence: Some(sequence), cause }),
             Outcome::Withdrawn => {}
         }
     }
 
-    fn passed(&mut self, sequence: Sequence) {
+    /// The state and the cursor that says what is in it change together.
+    fn passed(&mut self, sequence: Sequence, state: Option<Bytes>) {
+        if state.is_some() {
+            self.state = state;
+        }
         if self.router.inner().config.message_events
             && let Some(received) = self.messages.get(&sequence).and_then(received)
         {
@@ -312,12 +309,12 @@ impl Work {
         self.tell(Input::Handled { sequence });
     }
 
-    fn bury_and_pass(&mut self, sequence: Sequence, error: &CallError) {
-        let Some(letter) = self.letter(sequence, 1, &error.to_string()) else { return self.passed(sequence) };
+    fn bury_and_pass(&mut self, sequence: Sequence, error: &CallError, state: Option<Bytes>) {
+        let Some(letter) = self.letter(sequence, 1, &error.to_string()) else { return self.passed(sequence, state) };
         let router = self.router.clone();
         self.begin(async move {
             bury(&router, letter).await;
-            Event::Passed(sequence)
+            Event::Passed(sequence, state)
         });
     }
 
@@ -364,7 +361,7 @@ impl Work {
             Ok(envelope) => envelope,
             Err(error) => {
                 let error = CallError::BadMessage { message: "-".to_owned(), problem: error.to_string() };
-                return self.bury_and_pass(sequence, &error);
+                return self.bury_and_pass(sequence, &error, None);
             }
         };
         let gone = CancellationToken::new();

@@ -26,7 +26,7 @@
 //!
 //! Promises:
 //! * An agent is pushed one message at a time, in the order of the stream.
-//! * In the saved state each message (by sequence and by id, for the last 1,024 ids) is applied once, whatever crashes:
+//! * In the saved state each message (by sequence and by id, for the last 128 ids) is applied once, whatever crashes:
 //!   the agent, the process, the way to the store.
 //! * A message is acknowledged only when a saved cursor covers it.
 //! * A message that crashed its agent three times is set aside with its cause, and the lane goes on. A message that
@@ -141,8 +141,9 @@ pub enum Action {
 /// Messages in hand. Enough to hide a round trip to the store, few enough that a thousand lanes fit in memory.
 pub const IN_HAND_MAX: usize = 64;
 
-/// Ids that are remembered: an id that is sent again is recognised while fewer than this many came between.
-pub const RECENT_MAX: usize = 1_024;
+/// Ids that are remembered: an id that is sent again is recognised while fewer than this many came between. They are
+/// written with every save, 28 bytes each, so they are as many as a sender could have in doubt at once, and no more.
+pub const RECENT_MAX: usize = 128;
 
 /// Messages that are known to come and not in hand. The consumer's bound on deliveries that are not acknowledged must
 /// not be larger, so that a lane that is opened knows of every message that was delivered before.
