@@ -523,12 +523,9 @@ impl Router {
     /// Puts an envelope from another node into the mailbox it is for.
     fn deliver(&self, from: NodeId, envelope: Envelope) {
         let answer = self.answer_to(from, &envelope);
-        let cell = match self.find(&envelope.to) {
-            Ok(Place::Here(cell)) => cell,
-            Ok(Place::There(_)) | Err(_) => {
-                let error = CallError::NoAgent(envelope.to.clone());
-                return refuse(answer, error);
-            }
+        let Some(Place::Here(cell)) = self.locate(&envelope.to) else {
+            let error = self.no_agent(&envelope.to, envelope.from.clone(), message_name(&envelope));
+            return refuse(answer, error);
         };
         let meta = meta_of(&envelope);
         if meta.chain.as_ref().is_some_and(|chain| chain.agents().any(|waiting| *waiting == cell.name)) {

@@ -223,16 +223,18 @@ impl Router {
     }
 
     /// Where an address leads now.
-    pub(crate) fn find(&self, to: &Address) -> Result<Place, CallError> {
-        let found = match to {
+    pub(crate) fn locate(&self, to: &Address) -> Option<Place> {
+        match to {
             Address::Agent(name) => self.0.registry.find(name),
             Address::Id(id) => self.0.registry.name_of(id).and_then(|name| self.0.registry.find(&name)),
             Address::Capability(capability) => self.choose(&self.0.registry.able(capability)),
-        };
-        found.ok_or_else(|| {
-            self.letter(to.clone(), None, MessageName::from_static("-"), Reason::NoAgent, "nobody answers to this address");
-            CallError::NoAgent(to.clone())
-        })
+        }
+    }
+
+    /// A message for whom nobody is there.
+    pub(crate) fn no_agent(&self, to: &Address, from: Option<Address>, message: MessageName) -> CallError {
+        self.letter(to.clone(), from, message, Reason::NoAgent, "nobody answers to this address");
+        CallError::NoAgent(to.clone())
     }
 
     /// One of those who can do it: the less busy of two, this node's first.
