@@ -38,7 +38,7 @@ pub struct AgentSpec<A> {
     restart: Restart,
     significant: bool,
     stop_within: StopWithin,
-    mailbox: MailboxConfig,
+    mailbox: Option<MailboxConfig>,
 }
 
 impl<A: Agent> AgentSpec<A> {
@@ -53,7 +53,7 @@ impl<A: Agent> AgentSpec<A> {
             restart: Restart::Permanent,
             significant: false,
             stop_within: StopWithin::Time(std::time::Duration::from_secs(5)),
-            mailbox: MailboxConfig::default(),
+            mailbox: None,
         }
     }
 
@@ -93,9 +93,9 @@ impl<A: Agent> AgentSpec<A> {
         self
     }
 
-    /// The bounds of its mailbox.
+    /// The bounds of its mailbox; the node's unless said.
     pub fn mailbox(mut self, mailbox: MailboxConfig) -> Self {
-        self.mailbox = mailbox;
+        self.mailbox = Some(mailbox);
         self
     }
 
@@ -118,7 +118,7 @@ impl<A: Agent> AgentSpec<A> {
             capabilities,
             role: self.role,
             version: self.version,
-            mailbox: self.mailbox,
+            mailbox: self.mailbox.unwrap_or(router.inner().config.mailbox),
             factory: self.factory,
             table: Arc::new(Table::of()),
             cell: Mutex::default(),
