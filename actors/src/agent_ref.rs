@@ -10,16 +10,17 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::cell::AgentCell;
+use crate::deadline;
 use crate::dead_letters::Reason;
 use crate::error::{CallError, HandlerError};
 use crate::mailbox::{Overflow, Pushed};
 use crate::message::{Message, Streaming};
-use crate::monitor::{Down, DownReason, MonitorId, Watcher};
+use crate::monitor::{Down, DownReason, MonitorId, Watched, Watcher};
 use crate::parcel::{Meta, Named, Parcel, ReplyTo, Typed};
 use crate::registry::Place;
-use crate::reply::{ItemSink, ItemStream, STREAM_WINDOW};
+use crate::reply::{ItemSink, ItemStream, Limit, STREAM_WINDOW};
 use crate::mail::SendError;
-use crate::router::Router;
+use crate::router::{Router, STOPPING};
 use crate::scope;
 
 /// Speaks to an agent by its address: here or on another node, over restarts and moves.
@@ -122,8 +123,9 @@ impl AgentRef {
                 let (reply, end) = oneshot::channel();
                 let items_to = Some(Box::new(ItemSink::<M::Item>::near(sink)) as Box<dyn std::any::Any + Send>);
                 let parcel = Typed { message, reply: ReplyTo::Caller(reply), items: items_to, meta };
-                push(router, &cell, Box::new(parcel), None).await?;
-                Ok(ItemStream::near(items, end))
+                let until = deadline::after(within);
+                push(router, &cell, Box::new(parcel), Some((until, within))).await?;
+                Ok(ItemStream::near(items, end, Limit { until, within }))
             }
             Place::There(node) => router.stream_to(node, &self.to, message, meta, within).await,
         }
@@ -159,22 +161,24 @@ impl AgentRef {
     }
 
     /// Sets a watcher where the agent is.
-    pub(crate) async fn watch(&self, watcher: Watcher, monitor: MonitorId) -> Result<(), HandlerError> {
+    pub(crate) async fn watch(&self, watcher: Watcher, monitor: MonitorId) -> Result<Watched, HandlerError> {
         let router = self.router()?;
         let Address::Agent(name) = &self.to else {
             return Err(HandlerError::rejected(format!("{} names no single agent to monitor", self.to)));
         };
         let nobody = |reason| Down { agent: name.clone(), incarnation: 0, reason, monitor };
-        match router.registry().find(name) {
-            Some(Place::Here(cell)) => {
-                if let Err(watcher) = cell.watch(watcher) {
-                    router.tell(watcher, &nobody(DownReason::NoAgent));
-                }
+        let watcher = match router.registry().find(name) {
+            Some(Place::Here(cell)) => match cell.watch(watcher) {
+                Ok(_incarnation) => return Ok(Watched::Here(Arc::downgrade(&cell))),
+                Err(watcher) => watcher,
+            },
+            Some(Place::There(node)) => {
+                return Ok(Watched::There(router.watch_remote(node, name, watcher, monitor).await));
             }
-            Some(Place::There(node)) => router.watch_remote(node, name, watcher, monitor).await,
-            None => router.tell(watcher, &nobody(DownReason::NoAgent)),
-        }
-        Ok(())
+            None => watcher,
+        };
+        router.tell(watcher, &nobody(DownReason::NoAgent));
+        Ok(Watched::Nobody)
     }
 
     /// The cell of an agent of this node.
@@ -204,9 +208,9 @@ impl AgentRef {
 
 /// What a call carries, and how long it may take: no longer than the caller's own caller waits.
 fn call_meta(within: Duration) -> (Meta, Duration) {
-    let now = Instant::now();
+    let (now, own) = (Instant::now(), deadline::after(within));
     let mut meta = scope::outgoing(true);
-    let deadline = meta.deadline.map_or(now + within, |outer| outer.min(now + within));
+    let deadline = meta.deadline.map_or(own, |outer| outer.min(own));
     meta.deadline = Some(deadline);
     (meta, deadline.saturating_duration_since(now))
 }
@@ -252,20 +256,21 @@ pub(crate) async fn push(
     mut parcel: Box<dyn Parcel>,
     until: Option<(Instant, Duration)>,
 ) -> Result<u64, CallError> {
+    if router.turns_away(parcel.meta()) {
+        router.note_dead(&cell.name, &*parcel, Reason::Stopped, STOPPING);
+        return Err(CallError::Stopped(STOPPING.to_owned()));
+    }
     loop {
         match cell.push(parcel) {
             Pushed::Queued { ticket, displaced, .. } => {
-                if let Some(oldest) = displaced {
-                    let error = CallError::MailboxFull { agent: cell.name.clone(), capacity: cell.mailbox.config().capacity };
-                    router.dead_letter(&cell.name, oldest, Reason::MailboxFull, error);
-                }
+                bury_displaced(router, cell, displaced);
                 return Ok(ticket);
             }
             Pushed::Closed(back, why) => {
                 router.note_dead(&cell.name, &*back, Reason::Stopped, &why);
                 return Err(CallError::Stopped(why));
             }
-            Pushed::Full(back) if cell.mailbox.config().overflow == Overflow::Block => {
+            Pushed::Full(back) if cell.mailbox.config().overflow == Overflow::Block && !scope::holds_up(&cell.name) => {
                 let size = back.size();
                 let room = cell.mailbox.wait_for_room(size);
                 match until {
@@ -281,6 +286,14 @@ pub(crate) async fn push(
             }
             Pushed::Full(back) => return Err(refuse_full(router, cell, &*back)),
         }
+    }
+}
+
+/// The oldest messages made room: they are dead letters, and whoever waits for their answers is told.
+pub(crate) fn bury_displaced(router: &Router, cell: &AgentCell, displaced: Vec<Box<dyn Parcel>>) {
+    for oldest in displaced {
+        let error = CallError::MailboxFull { agent: cell.name.clone(), capacity: cell.mailbox.config().capacity };
+        router.dead_letter(&cell.name, oldest, Reason::MailboxFull, error);
     }
 }
 

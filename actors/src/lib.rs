@@ -20,6 +20,7 @@ mod agent_ref;
 mod cell;
 mod cluster;
 mod context;
+mod deadline;
 mod dead_letters;
 mod error;
 mod event_dispatcher;
