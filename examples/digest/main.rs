@@ -193,12 +193,17 @@ impl Run<'_> {
         rows.push(("same as without a cluster", checked.to_owned()));
         rows.extend(["digest", "as a page"].into_iter().zip(written.iter().map(|path| path.display().to_string())));
         if arguments.json {
-            let rows: serde_json::Map<_, _> = rows.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+            let rows: serde_json::Map<_, _> = rows.into_iter().map(|(name, value)| (name.to_owned(), json(value))).collect();
             println!("{}", serde_json::Value::Object(rows));
         } else {
             print!("{}", table(&rows));
         }
     }
+}
+
+/// A count as a number, anything else as the text it is.
+fn json(value: String) -> serde_json::Value {
+    value.parse::<u64>().map_or_else(|_| value.into(), Into::into)
 }
 
 fn write(arguments: &Arguments, run: &Run<'_>) -> Result<[PathBuf; 2], Failure> {
