@@ -276,7 +276,8 @@ impl Router {
     fn frame(&self, node: NodeId, envelope: Envelope) -> Result<Bytes, CallError> {
         let encoding = self.inner().remote.encoding(node);
         let envelope = envelope.compress(encoding, self.inner().config.compression_threshold);
-        envelope.encode().map_err(|error| CallError::NotSent(error.to_string()))
+        let frame = hop("send", node, &envelope).in_scope(|| envelope.encode());
+        frame.map_err(|error| CallError::NotSent(error.to_string()))
     }
 
     /// Sends what nobody waits for: an answer, a control message. Where there is no room it is sent a little later.
@@ -473,6 +474,7 @@ impl Router {
             Ok(envelope) => envelope,
             Err(error) => return self.malformed(from, &error.to_string()),
         };
+        let _hop = hop("receive", from, &envelope).entered();
         match envelope.kind {
             Kind::Response | Kind::Error if envelope.correlation.is_some() => self.answered(from, envelope),
             Kind::Control => self.controlled(from, envelope),
@@ -622,6 +624,18 @@ fn refuse(answer: Option<Box<RemoteAnswer>>, error: CallError) {
     if let Some(answer) = answer {
         answer.give(Err(error), None);
     }
+}
+
+/// One hop of a message, in the log.
+fn hop(what: &'static str, peer: NodeId, envelope: &Envelope) -> tracing::Span {
+    tracing::debug_span!(
+        "hop",
+        what,
+        %peer,
+        to = %envelope.to,
+        kind = %envelope.kind,
+        trace = envelope.trace.as_ref().map(tracing::field::display),
+    )
 }
 
 fn meta_of(envelope: &Envelope) -> Meta {

@@ -423,14 +423,20 @@ impl Router {
         }
     }
 
-    /// The trace of a message that leaves this node: its sender's, or a new one.
+    /// The trace of a message that leaves this node: its sender's, or a new one, with this hop as the parent of the
+    /// next (W3C Trace Context, section 3.2.2.4).
     pub(crate) fn trace_of(&self, meta: &Meta) -> Option<TraceContext> {
-        meta.trace.clone().or_else(|| {
-            let trace = self.0.ports.world.random().to_be_bytes();
-            let mut parent = [0; 8];
-            parent.copy_from_slice(&trace[..8]);
-            TraceContext::new(trace, parent, TraceContext::SAMPLED).ok()
-        })
+        let random = self.0.ports.world.random();
+        let (mut hop, fresh) = ([0; 8], self.0.ports.world.random().to_be_bytes());
+        hop.copy_from_slice(&random.to_be_bytes()[..8]);
+        let (trace, flags, state) = match &meta.trace {
+            Some(trace) => (trace.trace_id(), trace.flags, trace.state.clone()),
+            None => (fresh, TraceContext::SAMPLED, None),
+        };
+        // Only an id of nothing but zeros is refused, which is as likely as it is harmless.
+        let mut next = TraceContext::new(trace, hop, flags).ok()?;
+        next.state = state;
+        Some(next)
     }
 }
 

@@ -243,6 +243,7 @@ impl Router {
         Ok(TaskHandle::new(self.clone(), id))
     }
 
+    #[tracing::instrument(level = "debug", skip_all, fields(task = %task.id, capability = %task.capability, message = M::NAME))]
     async fn enqueue<M: Message>(&self, task: &message::Task) -> Result<(), SendError> {
         use connectome_codecs::message::Body;
         let id = MessageId::from_bytes(task.id.to_bytes());
