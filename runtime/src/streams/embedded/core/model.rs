@@ -14,7 +14,7 @@ use connectome_codecs::{MessageId, UnixMillis};
 use proptest::prelude::*;
 
 use super::effects::{Appended, Effects};
-use super::record::{ConsumerNumber, Place, Write};
+use super::record::{ConsumerNumber, Place, Record, Write};
 use super::{Core, Lookup, Now};
 use crate::streams::embedded::disk::codec;
 use crate::streams::subject::Filter;
@@ -375,6 +375,11 @@ impl Trial {
         if self.rules.on_disk && self.on_the_way.is_empty() {
             let bodies = self.model.visible().len() + self.model.keys();
             assert_eq!(self.rows.bodies.len(), bodies, "no body is left behind");
+            assert_eq!(
+                self.rows.remembered(),
+                self.model.ids_without_message(),
+                "no id is left behind"
+            );
         }
     }
 
@@ -428,5 +433,15 @@ impl Rows {
                 }
             }
         }
+    }
+
+    fn remembered(&self) -> usize {
+        let records = self
+            .records
+            .iter()
+            .map(|(key, value)| codec::decode(key, value).unwrap());
+        records
+            .filter(|record| matches!(record, Record::Remembered(..)))
+            .count()
     }
 }
