@@ -99,7 +99,8 @@ async fn store() -> (Embedded, Strings, Arc<dyn Consumer>) {
     store.create_stream(stream_config()).await.unwrap();
     strings.tell(Fate::Kept);
     let consumer = store.consumer("S", consumer_config()).await.unwrap();
-    (strings.is_asked(), strings.is_asked());
+    strings.is_asked();
+    strings.is_asked();
     (store, strings, consumer.into())
 }
 
