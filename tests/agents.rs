@@ -3,9 +3,17 @@
 mod probe;
 mod support;
 
+mod accounts;
 mod calls;
+mod children;
 mod crashes;
 mod deadlines;
 mod errors;
+mod lifecycle;
 mod mailbox;
+mod monitors;
+mod pipes;
 mod references;
+mod shutdown;
+mod streaming;
+mod timers;

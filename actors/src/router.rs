@@ -232,7 +232,19 @@ impl Router {
             Address::Id(id) => self.0.registry.name_of(id).and_then(|name| self.0.registry.find(&name)),
             Address::Capability(capability) => self.choose(&self.0.registry.able(capability)),
         };
-        found.ok_or_else(|| {
+        self.found(to, found)
+    }
+
+    /// Where a message from another node leads, which has chosen this one: what is for a capability stays here.
+    pub(crate) fn find_here(&self, to: &Address) -> Result<Place, CallError> {
+        let Address::Capability(capability) = to else { return self.find(to) };
+        let mut able = self.0.registry.able(capability);
+        able.retain(|(_, node)| node.is_none());
+        self.found(to, self.choose(&able))
+    }
+
+    fn found(&self, to: &Address, place: Option<Place>) -> Result<Place, CallError> {
+        place.ok_or_else(|| {
             self.letter(to.clone(), None, MessageName::from_static("-"), Reason::NoAgent, "nobody answers to this address");
             CallError::NoAgent(to.clone())
         })
