@@ -234,6 +234,14 @@ impl Router {
         }
     }
 
+    /// Where a message from another node leads, which has chosen this one: what is for a capability stays here.
+    pub(crate) fn locate_here(&self, to: &Address) -> Option<Place> {
+        let Address::Capability(capability) = to else { return self.locate(to) };
+        let mut able = self.0.registry.able(capability);
+        able.retain(|(_, node)| node.is_none());
+        self.choose(&able)
+    }
+
     /// A message for whom nobody is there.
     pub(crate) fn no_agent(&self, to: &Address, from: Option<Address>, message: MessageName) -> CallError {
         self.letter(to.clone(), from, message, Reason::NoAgent, "nobody answers to this address");
