@@ -1,3 +1,6 @@
 //! What Connectome promises, tested through the door that users have: one binary, one module a concern.
 
 mod agents;
+mod conformance;
+mod durable;
+mod kill_nine;

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use connectome_codecs::{AgentName, Capability};
 use parking_lot::Mutex;
 use ractor::ActorRef;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
+use crate::mail::Word;
 use crate::mailbox::{Mailbox, MailboxConfig, Pushed};
 use crate::monitor::{Signal, Watcher, Watchers};
 use crate::parcel::Parcel;
@@ -33,6 +34,8 @@ pub(crate) struct AgentCell {
     incarnation: AtomicU64,
     killed: AtomicBool,
     kill: Notify,
+    /// The agent's lane of durable messages, while it has one.
+    lane: Mutex<Option<mpsc::Sender<Word>>>,
     /// Rises with each [`Pulse::beats`]; `beaten` follows when the running handler was polled.
     beat: AtomicU64,
     beaten: AtomicU64,
@@ -65,6 +68,7 @@ impl AgentCell {
             incarnation: AtomicU64::new(0),
             killed: AtomicBool::new(false),
             kill: Notify::new(),
+            lane: Mutex::default(),
             beat: AtomicU64::new(0),
             beaten: AtomicU64::new(0),
         }
@@ -151,6 +155,26 @@ impl AgentCell {
                 return;
             }
             notified.await;
+        }
+    }
+
+    pub(crate) fn set_lane(&self, lane: Option<mpsc::Sender<Word>>) {
+        *self.lane.lock() = lane;
+    }
+
+    pub(crate) fn lane(&self) -> Option<mpsc::Sender<Word>> {
+        self.lane.lock().clone()
+    }
+
+    pub(crate) fn has_lane(&self) -> bool {
+        self.lane.lock().is_some()
+    }
+
+    /// Tells the lane, where there is one, what became of an incarnation.
+    pub(crate) async fn tell_lane(&self, word: Word) {
+        if let Some(lane) = self.lane() {
+            // A lane that has ended finds out for itself when it begins again.
+            drop(lane.send(word).await);
         }
     }
 

@@ -33,7 +33,9 @@ impl Service for ClusterKeeper {
         let heard = self.router.inner().remote.listen();
         let router = self.router;
         let began = Instant::now();
-        let membership = Membership::new(router.node_id(), router.inner().incarnation, self.timing, Now::ZERO);
+        // A keeper that follows a crashed one is a new life to the others, since its versions begin anew.
+        let life = router.now().0.max(router.incarnation() + 1);
+        let membership = Membership::new(router.node_id(), life, self.timing, Now::ZERO);
         let mut keeper = Keeper { router, membership, began, ids: BTreeMap::new() };
         keeper.begin();
         keeper.keep(heard, stop).await;

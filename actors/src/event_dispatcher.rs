@@ -117,10 +117,10 @@ impl EventFilter {
     }
 
     /// The subjects to read: one type can be asked of the store, several are filtered here.
-    fn subject(&self) -> String {
+    fn subject(&self, router: &Router) -> String {
         match self.types.as_slice() {
-            [one] => format!("event.{one}.>"),
-            _ => "event.>".to_owned(),
+            [one] => router.subject(&format!("event.{one}.>")),
+            _ => router.subject("event.>"),
         }
     }
 }
@@ -184,7 +184,7 @@ impl Router {
         };
         let correlation = correlation_of(&fact);
         let id = self.event_id();
-        let subject = format!("event.{}.{}", fact.event_type(), token(&source));
+        let subject = self.subject(&format!("event.{}.{}", fact.event_type(), token(&source)));
         let event = Event { id, at: self.now(), source, correlation, fact };
         let body = event.encode().map_err(|error| StreamError::Invalid(error.to_string()))?;
         let message = Publish { subject, id: Some(MessageId::from_bytes(id.to_bytes())), body };
@@ -196,7 +196,7 @@ impl Router {
     /// # Errors
     /// The store's.
     pub async fn listen(&self, filter: EventFilter, start: Start) -> Result<EventListener, StreamError> {
-        let tail = self.streams().tail(SYSTEM_EVENTS, &filter.subject(), start).await?;
+        let tail = self.streams().tail(SYSTEM_EVENTS, &filter.subject(self), start).await?;
         Ok(EventListener { tail, filter })
     }
 
@@ -212,7 +212,7 @@ impl Router {
     ) -> Result<Vec<Heard>, StreamError> {
         let (mut found, mut from) = (Vec::new(), from);
         loop {
-            let page = self.streams().read(SYSTEM_EVENTS, &filter.subject(), from, HISTORY_PAGE).await?;
+            let page = self.streams().read(SYSTEM_EVENTS, &filter.subject(self), from, HISTORY_PAGE).await?;
             let Some(last) = page.last() else { return Ok(found) };
             from = last.sequence.next();
             found.extend(page.iter().filter_map(hear).filter(|heard| filter.wants(&heard.event)));

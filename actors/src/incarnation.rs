@@ -8,7 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connectome_codecs::MessageName;
+use connectome_codecs::{MessageName, Sequence};
 use futures_util::FutureExt;
 use ractor::{ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::{Instant, timeout};
@@ -19,6 +19,7 @@ use crate::cell::{AgentCell, Wake};
 use crate::context::{Context, Core};
 use crate::dead_letters::Reason;
 use crate::error::{CallError, panic_text};
+use crate::mail::Word;
 use crate::mailbox::Settled;
 use crate::monitor::Signal;
 use crate::parcel::{Encoded, Meta, Parcel};
@@ -122,11 +123,7 @@ impl<A: Agent> Incarnation<A> {
     async fn begin(setup: Setup<A>, exit: ExitSlot, myself: ActorRef<Wake>) -> Result<Self, String> {
         let Setup { router, cell, factory, table } = setup;
         let mut agent = factory();
-        if A::KEEPS_STATE
-            && let Some(state) = router.load_state(&cell.name).await?
-        {
-            agent.restore(&state).map_err(|error| format!("its kept state was refused: {error}"))?;
-        }
+        let cursor = restore(&mut agent, &router, &cell).await?;
         let number = cell.begin(myself.clone());
         let core = Core::new(router, cell, number, myself.clone());
         let mut life = Incarnation { agent, table, core, exit, is_over: false };
@@ -135,6 +132,7 @@ impl<A: Agent> Incarnation<A> {
             life.end_of_watch(&Exit::Crashed(problem.clone()));
             return Err(problem);
         }
+        life.core.cell.tell_lane(Word::Started { incarnation: number, cursor }).await;
         if life.core.cell.mailbox.begin() {
             life.core.cell.wake();
         }
@@ -222,8 +220,10 @@ impl<A: Agent> Incarnation<A> {
 
     /// Handles one message. `Err`: this incarnation is over, and the message is settled.
     async fn handle(&mut self, parcel: Box<dyn Parcel>) -> Result<Settled, Exit> {
-        if let Some(refused) = self.refuse_late(&*parcel) {
-            let (reason, error) = refused;
+        if let Some((reason, error)) = self.refuse_late(&*parcel) {
+            if parcel.takes_back() {
+                return Ok(Settled::Returned);
+            }
             self.core.router.dead_letter(&self.core.cell.name, parcel, reason, error);
             return Ok(Settled::Dead);
         }
@@ -299,6 +299,8 @@ impl<A: Agent> Incarnation<A> {
         self.core.wind_up().await;
         self.post_stop(&exit).await;
         self.end_of_watch(&exit);
+        let (incarnation, cause) = (self.core.incarnation, exit.to_string());
+        self.core.cell.tell_lane(Word::Ended { incarnation, cause }).await;
         self.exit.set(exit);
         myself.stop(None);
     }
@@ -322,6 +324,18 @@ impl<A: Agent> Incarnation<A> {
         let watchers = self.core.cell.end();
         self.core.router.tell_watchers(&self.core.cell, self.core.incarnation, exit, watchers);
     }
+}
+
+/// Gives an agent that keeps state the state it saved, and says how far its durable messages are in it.
+async fn restore<A: Agent>(agent: &mut A, router: &Router, cell: &AgentCell) -> Result<Option<Sequence>, String> {
+    if !A::KEEPS_STATE {
+        return Ok(None);
+    }
+    let (state, cursor) = router.restore(cell).await?;
+    if let Some(state) = state {
+        agent.restore(&state).map_err(|error| format!("its kept state was refused: {error}"))?;
+    }
+    Ok(Some(cursor))
 }
 
 fn never() -> bool {

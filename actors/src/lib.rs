@@ -53,7 +53,7 @@ pub use dead_letters::{Buried, DEAD_LETTERS_KEPT, DeadLetter, Reason};
 pub use error::{CallError, HandlerError};
 pub use event_dispatcher::{EventFilter, EventListener, Heard, SYSTEM_EVENTS};
 pub use incarnation::{POST_STOP_MAX, PRE_START_MAX};
-pub use mail::{AGENT_MESSAGES, SHARDS, SendError};
+pub use mail::{AGENT_MESSAGES, SHARDS, STATE_MAX, STATES, SendError};
 pub use mailbox::{Accounts, MAILBOX_BYTES, MAILBOX_CAPACITY, MailboxConfig, Overflow};
 pub use message::{Message, Streaming};
 pub use monitor::{Down, DownReason, MonitorId};

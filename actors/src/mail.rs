@@ -14,6 +14,14 @@
 
 
 
+mod keeper;
+mod lane;
+mod state;
+
+pub(crate) use keeper::MailKeeper;
+pub(crate) use lane::Word;
+pub use state::{STATE_MAX, STATES};
+
 use connectome_codecs::{Address, AgentName, Envelope, Kind, MessageId, MessageName, wire};
 
 use crate::message::Message;
@@ -65,7 +73,7 @@ impl Router {
         envelope.from = meta.from.clone();
         envelope.trace = self.trace_of(&meta);
         let body = envelope.encode().map_err(|error| SendError::NotSent(error.to_string()))?;
-        let message = Publish { subject: subject_of(&agent), id: Some(id), body };
+        let message = Publish { subject: subject_of(self, &agent), id: Some(id), body };
         self.streams().publish(AGENT_MESSAGES, message).await?;
         Ok(id)
     }
@@ -84,8 +92,8 @@ impl Router {
 }
 
 /// The subject of an agent's durable messages.
-pub(crate) fn subject_of(agent: &AgentName) -> String {
-    format!("message.{}.{agent}", shard_of(agent))
+pub(crate) fn subject_of(router: &Router, agent: &AgentName) -> String {
+    router.subject(&format!("message.{}.{agent}", shard_of(agent)))
 }
 
 /// A stable hash (FNV-1a), the same on every node and in every version.
@@ -96,16 +104,12 @@ fn shard_of(agent: &AgentName) -> u32 {
     (hash % u64::from(SHARDS)) as u32
 }
 
-/// Whose message a subject carries.
+/// Whose message a subject carries: its last token.
 fn agent_of(subject: &str) -> Option<AgentName> {
-    subject.splitn(3, '.').nth(2)?.parse().ok()
+    subject.rsplit('.').next()?.parse().ok()
 }
 
 /// For letters about envelopes.
 fn name_of(envelope: &Envelope) -> MessageName {
     crate::parcel::message_name(envelope)
 }
-
-impl Router { pub(crate) async fn kept_state(&self, _: &AgentName) -> Result<Option<bytes::Bytes>, StreamError> { Ok(None) } }
-pub(crate) struct MailKeeper { pub(crate) router: Router, pub(crate) lanes: crate::supervisor::SupervisorSlot }
-impl crate::service::Service for MailKeeper { async fn run(self, stop: tokio_util::sync::CancellationToken) -> Result<(), String> { stop.cancelled().await; Ok(()) } }

@@ -29,6 +29,10 @@ pub(crate) trait Parcel: Any + Send {
     fn size(&self) -> usize;
     /// Whether the caller has stopped waiting.
     fn is_abandoned(&self) -> bool;
+    /// Whether whoever delivered it will deliver it again.
+    fn takes_back(&self) -> bool {
+        false
+    }
     /// Answers with an error instead of handling it.
     fn refuse(self: Box<Self>, error: CallError);
     /// For the agent, which knows the type.
@@ -118,6 +122,9 @@ impl Parcel for Encoded {
     }
     fn is_abandoned(&self) -> bool {
         self.answer.as_ref().is_some_and(|answer| answer.is_gone())
+    }
+    fn takes_back(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| answer.takes_back())
     }
     fn refuse(self: Box<Self>, error: CallError) {
         if let Some(answer) = self.answer {

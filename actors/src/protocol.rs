@@ -9,14 +9,17 @@
 //!             one `match` on Action
 //! ```
 //!
+//! * [`delivery`]: one agent's lane of durable messages.
 //! * [`lease`]: ownership that is taken, renewed, lost and fenced.
 //! * [`membership`]: who is in the cluster, and which agents live where.
 //! * [`restart`]: what a supervisor does when a child starts, fails or ends.
+//! * [`routing`]: to whom a message goes, and by which path.
 //! * [`task`]: the life of a task, from its submission to one of its ends.
 //!
 //! Shared by them: [`Now`], [`Dice`] and [`Backoff`].
 
 mod backoff;
+pub mod delivery;
 mod dice;
 pub mod lease;
 pub mod membership;

@@ -240,7 +240,7 @@ impl Router {
 
     fn frame(&self, node: NodeId, envelope: Envelope) -> Result<Bytes, CallError> {
         let encoding = self.inner().remote.encoding(node);
-        let envelope = envelope.compress(encoding, connectome_codecs::limits::COMPRESSION_THRESHOLD);
+        let envelope = envelope.compress(encoding, self.inner().config.compression_threshold);
         envelope.encode().map_err(|error| CallError::NotSent(error.to_string()))
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use connectome_codecs::limits::COMPRESSION_THRESHOLD;
 use connectome_codecs::{
     Address, AgentName, Encoding, EventId, Fact, MessageId, MessageName, NodeId, ParseError, TaskId, TraceContext, UnixMillis,
 };
@@ -21,7 +21,7 @@ use crate::cell::AgentCell;
 use crate::dead_letters::{DeadLetter, DeadLetters, Reason, address_of};
 use crate::error::CallError;
 use crate::event_dispatcher::Events;
-use crate::mailbox::Accounts;
+use crate::mailbox::{Accounts, MailboxConfig};
 use crate::monitor::{Down, DownReason, MonitorId, Signal, Watcher};
 use crate::parcel::{Meta, Parcel};
 use crate::port::{KeyStore, Streams, Transport, World};
@@ -49,6 +49,12 @@ pub struct RouterConfig {
     pub task_attempt_max: Duration,
     /// Tasks of one capability that one worker agent is given at a time.
     pub tasks_per_worker: usize,
+    /// The bounds of a mailbox whose agent does not set its own.
+    pub mailbox: MailboxConfig,
+    /// The first token of every subject: clusters with different namespaces share a store and do not see each other.
+    pub namespace: String,
+    /// Shorter bodies are not compressed, in bytes.
+    pub compression_threshold: usize,
     /// Encodings of bodies that this node reads, and writes to nodes that read them too.
     pub encodings: Vec<Encoding>,
     /// Whether every durable message that is handled is followed by a `MESSAGE_RECEIVED` event.
@@ -63,6 +69,9 @@ impl Default for RouterConfig {
             task_lease: Duration::from_secs(10),
             task_attempt_max: Duration::from_secs(3600),
             tasks_per_worker: 1,
+            mailbox: MailboxConfig::default(),
+            namespace: "connectome".to_owned(),
+            compression_threshold: COMPRESSION_THRESHOLD,
             encodings: Encoding::KNOWN.to_vec(),
             message_events: false,
         }
@@ -170,6 +179,11 @@ impl Router {
     /// 64 random bits.
     pub(crate) fn dice(&self) -> u64 {
         self.0.ports.world.random() as u64
+    }
+
+    /// A subject of this cluster.
+    pub(crate) fn subject(&self, rest: &str) -> String {
+        format!("{}.{rest}", self.0.config.namespace)
     }
 
     pub(crate) fn call_timeout(&self) -> Duration {
@@ -386,11 +400,6 @@ impl Router {
             Watcher::Remote { node, watcher } => self.tell_remote(node, watcher, down),
             Watcher::Link { .. } => {}
         }
-    }
-
-    /// The state that an agent saved last.
-    pub(crate) async fn load_state(&self, agent: &AgentName) -> Result<Option<Bytes>, String> {
-        self.kept_state(agent).await.map_err(|error| format!("its kept state could not be read: {error}"))
     }
 
     /// The trace of a message that leaves this node: its sender's, or a new one.

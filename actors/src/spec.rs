@@ -36,7 +36,7 @@ pub struct AgentSpec<A> {
     version: String,
     restart: Restart,
     stop_within: StopWithin,
-    mailbox: MailboxConfig,
+    mailbox: Option<MailboxConfig>,
 }
 
 impl<A: Agent> AgentSpec<A> {
@@ -50,7 +50,7 @@ impl<A: Agent> AgentSpec<A> {
             version: "0".to_owned(),
             restart: Restart::Permanent,
             stop_within: StopWithin::Time(std::time::Duration::from_secs(5)),
-            mailbox: MailboxConfig::default(),
+            mailbox: None,
         }
     }
 
@@ -84,9 +84,9 @@ impl<A: Agent> AgentSpec<A> {
         self
     }
 
-    /// The bounds of its mailbox.
+    /// The bounds of its mailbox; the node's unless said.
     pub fn mailbox(mut self, mailbox: MailboxConfig) -> Self {
-        self.mailbox = mailbox;
+        self.mailbox = Some(mailbox);
         self
     }
 
@@ -108,7 +108,7 @@ impl<A: Agent> AgentSpec<A> {
             capabilities,
             role: self.role,
             version: self.version,
-            mailbox: self.mailbox,
+            mailbox: self.mailbox.unwrap_or(router.inner().config.mailbox),
             factory: self.factory,
             table: Arc::new(Table::of()),
             cell: Mutex::default(),

@@ -38,17 +38,17 @@ impl Default for StreamLimits {
 }
 
 /// Makes the streams that are missing.
-pub(crate) async fn create(store: &dyn Streams, limits: &StreamLimits) -> Result<(), StreamError> {
-    for config in configs(limits) {
+pub(crate) async fn create(store: &dyn Streams, namespace: &str, limits: &StreamLimits) -> Result<(), StreamError> {
+    for config in configs(namespace, limits) {
         store.create_stream(config).await?;
     }
     Ok(())
 }
 
-fn configs(limits: &StreamLimits) -> [StreamConfig; 5] {
+fn configs(namespace: &str, limits: &StreamLimits) -> [StreamConfig; 5] {
     let stream = |name: &str, subject: &str, retention, discard| StreamConfig {
         name: name.to_owned(),
-        subjects: vec![subject.to_owned()],
+        subjects: vec![format!("{namespace}.{subject}")],
         retention,
         storage: limits.storage,
         max_age: limits.max_age,
@@ -60,7 +60,7 @@ fn configs(limits: &StreamLimits) -> [StreamConfig; 5] {
     // What nobody has read yet is not thrown away to make room: its sender is told. What is history makes room.
     [
         stream(AGENT_DISCOVERY, "discovery.>", Retention::Limits, Discard::Old),
-        stream(AGENT_MESSAGES, "message.>", Retention::Limits, Discard::New),
+        stream(AGENT_MESSAGES, "message.>", Retention::WorkQueue, Discard::New),
         stream(TASK_ROUTING, "task.>", Retention::WorkQueue, Discard::New),
         stream(SYSTEM_EVENTS, "event.>", Retention::Limits, Discard::Old),
         stream(DEAD_LETTERS, "dead.>", Retention::Limits, Discard::Old),

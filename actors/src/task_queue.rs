@@ -238,7 +238,7 @@ impl Router {
         envelope.from = meta.from.clone();
         envelope.trace = self.trace_of(&meta);
         let body = envelope.encode().map_err(|error| SendError::NotSent(error.to_string()))?;
-        let subject = format!("task.{}.{}", subject_token(&task.capability), shard_of(task.id));
+        let subject = self.subject(&format!("task.{}.{}", subject_token(&task.capability), shard_of(task.id)));
         self.streams().publish(TASK_ROUTING, Publish { subject, id: Some(id), body }).await?;
         Ok(())
     }

@@ -65,7 +65,7 @@ impl Tree {
         timing: Timing,
         limits: &StreamLimits,
     ) -> Result<Tree, TreeError> {
-        streams::create(&*ports.streams, limits).await?;
+        streams::create(&*ports.streams, &config.namespace, limits).await?;
         let (router, outbox) = Router::new(ports, config);
         let agents = SupervisorSlot::default();
         let root = SupervisorSpec::new("node")

@@ -254,7 +254,7 @@ impl Envelope {
         Ok(writer.finish().into())
     }
 
-    /// Reads an envelope that anyone may have written. The body is a slice of `bytes`.
+    /// Reads an envelope that anyone may have written. The body is a slice of `bytes`, so it keeps all of them alive.
     ///
     /// # Errors
     /// Names the field that is missing, wrong, or not in its one form.

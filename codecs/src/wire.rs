@@ -10,7 +10,7 @@
 //! millisecond for the largest value. It takes at most four bytes of memory for each byte, and keeps none. What the
 //! *value* takes is up to its type, because a small value on the wire can be a large one in memory: an empty string is
 //! one byte there and 24 here, so a `Vec<String>` of empty strings grows 24 times, up to 24 x `VALUES_MAX` = 768 KiB.
-//! Texts, [`Bytes`](bytes::Bytes) and byte vectors stay at their size. The lists in the types of this crate are bounded
+//! Texts, [`Bytes`] and byte vectors stay at their size. The lists in the types of this crate are bounded
 //! by count, and grow as items come, not as they are promised.
 //!
 //! A type for the wire must not use serde's `untagged`, `flatten` or internally tagged forms (they buffer everything:

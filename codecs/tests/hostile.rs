@@ -5,6 +5,9 @@ pub(crate) mod compression;
 pub(crate) mod envelopes;
 pub(crate) mod shapes;
 
+use connectome_codecs::envelope::TraceState;
+use connectome_codecs::limits::FRAME_MAX;
+use connectome_codecs::{Address, ContentType, MessageId, TraceContext, wire};
 use proptest::prelude::*;
 
 use crate::samples::{CODECS, samples};
@@ -84,6 +87,25 @@ fn every_single_bit_flip_is_survived() {
             }
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
+    }
+}
+
+/// A refusal is a sentence, however much was wrong.
+#[test]
+fn refusals_are_short() {
+    let long = "\u{1}".repeat(FRAME_MAX - 5);
+    let bytes = wire::encode(&long).unwrap();
+    let mut refusals: Vec<String> = CODECS
+        .iter()
+        .map(|(_, codec)| codec(&bytes).unwrap_err().to_string())
+        .collect();
+    refusals.push(long.parse::<Address>().unwrap_err().to_string());
+    refusals.push(long.parse::<MessageId>().unwrap_err().to_string());
+    refusals.push(long.parse::<ContentType>().unwrap_err().to_string());
+    refusals.push(long.parse::<TraceContext>().unwrap_err().to_string());
+    refusals.push(long[..500].parse::<TraceState>().unwrap_err().to_string());
+    for refusal in refusals {
+        assert!(refusal.len() < 800, "{} bytes: {refusal}", refusal.len());
     }
 }
 

@@ -23,7 +23,9 @@ use connectome_codecs::*;
 use peak_alloc::PeakAlloc;
 use serde::de::IgnoredAny;
 
-use samples::{discovery, full, parsed, record, samples};
+use samples::envelopes::full;
+use samples::events::event;
+use samples::{discovery, parsed, record, samples};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -141,11 +143,11 @@ fn dense() -> Vec<(String, Bytes)> {
     };
     let mut record = TaskRecord::submitted(&samples::task(), samples::NOW);
     (0..64).for_each(|_| record.step(parsed("x"), UnixMillis(0), ""));
-    let registered = event::AgentRegistered {
+    let registered = connectome_codecs::event::AgentRegistered {
         node: samples::NODE,
         agent: capable.clone(),
     };
-    let event = samples::event(
+    let event = event(
         EventSource::Node(samples::NODE),
         Fact::AgentRegistered(registered),
     );

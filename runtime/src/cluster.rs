@@ -120,8 +120,9 @@ impl LocalCluster {
 
     /// Takes a node away without warning: nothing of it runs any more, nothing is handed back. Says whether it ran.
     pub fn kill(&self, name: &str) -> bool {
-        let Some((runtime, _node)) = self.running.lock().remove(name) else { return false };
+        let Some((runtime, node)) = self.running.lock().remove(name) else { return false };
         runtime.shutdown_background();
+        self.hub.cut(node.id());
         true
     }
 

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 mod derive;
 mod file;
 
-pub use derive::Root;
+use derive::Root;
 pub use file::FileKeys;
 
 /// The root in memory only: gone with the process.

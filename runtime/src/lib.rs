@@ -27,11 +27,12 @@ pub mod world;
 pub use cluster::{ClusterError, LocalCluster};
 pub use config::Config;
 pub use connectome_actors::{
-    Accounts, Agent, AgentRef, AgentSpec, AutoShutdown, CallError, Context, DeadLetter, Down, DownReason, EventFilter,
+    Accounts, Agent, AgentRef, AgentSpec, AutoShutdown, Buried, CallError, Context, DEAD_LETTERS, DeadLetter, Down, DownReason, EventFilter,
     EventListener, Exit, Flags, Handle, HandlerError, Heard, Intensity, ItemSink, ItemStream, MailboxConfig, Message,
     MonitorId, NodeState, Overflow, Ports, Reason, Restart, Router, RouterConfig, SendError, StopWithin, Strategy,
     StreamLimits, Streaming, Submit, Supervisor, SupervisorError, SupervisorSpec, Table, TaskContext, TaskCounts,
     TaskError, TaskHandle, Timer, port, protocol,
 };
+pub use bytes::Bytes;
 pub use connectome_codecs as codecs;
-pub use node::{Drain, Node, NodeError, NodeOptions};
+pub use node::{Drain, Node, NodeError, NodeOptions, StopTimeout};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connectome_actors::port::{KeyStore, KeyStoreError, Start, StreamError};
+use connectome_actors::port::{KeyStore, KeyStoreError, Start, Storage, StreamError, Streams};
 use connectome_actors::protocol::membership::Timing;
 use connectome_actors::{
     Accounts, Agent, AgentRef, AgentSpec, DeadLetter, EventFilter, EventListener, Heard, Message, NodeState, Ports,
@@ -14,9 +14,9 @@ use connectome_codecs::event::{SystemReady, SystemShutdown};
 use connectome_codecs::{AgentName, Fact, NodeId, ParseError, Sequence, TaskId};
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::Config;
-use crate::keystore::MemoryKeys;
-use crate::streams::Embedded;
+use crate::config::{Config, ConfigError};
+use crate::keystore::{FileKeys, MemoryKeys};
+use crate::streams::{Embedded, OpenError};
 use crate::transport::local::{Hub, JoinError};
 use crate::world::SystemWorld;
 
@@ -31,6 +31,19 @@ pub struct NodeOptions {
     pub streams: StreamLimits,
     /// How long [`Node::stop`] waits for work in hand before it stops the agents.
     pub drain: Drain,
+    /// How long it then waits for all actors to stop, before it leaves without them.
+    pub stop: StopTimeout,
+}
+
+/// How long a stopping node waits for its actors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopTimeout(pub Duration);
+
+impl Default for StopTimeout {
+    /// Ten seconds: twice what one agent has by default, since agents of one supervisor stop together.
+    fn default() -> StopTimeout {
+        StopTimeout(Duration::from_secs(10))
+    }
 }
 
 /// How long a stopping node lets its agents finish.
@@ -48,6 +61,9 @@ impl Default for Drain {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NodeError {
+    /// The configuration is not one.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The keys could not be had.
     #[error(transparent)]
     Keys(#[from] KeyStoreError),
@@ -59,7 +75,7 @@ pub enum NodeError {
     Join(#[from] JoinError),
     /// The store could not be opened.
     #[error(transparent)]
-    Store(#[from] StreamError),
+    Store(#[from] OpenError),
     /// The actors could not be started.
     #[error(transparent)]
     Tree(#[from] TreeError),
@@ -101,6 +117,7 @@ pub struct Node {
     tree: Tree,
     ports: Ports,
     drain: Duration,
+    stop: Duration,
 }
 
 impl Node {
@@ -109,10 +126,16 @@ impl Node {
     /// # Errors
     /// [`NodeError`]: the text names what was wrong and what would be right.
     pub async fn start(config: Config) -> Result<Node, NodeError> {
+        config.check()?;
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
         let world = Arc::new(SystemWorld::new()?);
-        let keys = Arc::new(MemoryKeys::random("node")?);
+        let (keys, streams) = match config.streams.storage {
+            Storage::Memory => in_memory(&config, world.clone())?,
+            Storage::File => on_disk(&config, world.clone())?,
+        };
         let transport = Arc::new(Hub::new().join(keys.node_id())?);
-        let streams = Arc::new(Embedded::in_memory(world.clone()));
         Node::start_with(Ports { world, keys, transport, streams }, config.node_options()).await
     }
 
@@ -122,7 +145,7 @@ impl Node {
     /// [`NodeError::Tree`].
     pub async fn start_with(ports: Ports, options: NodeOptions) -> Result<Node, NodeError> {
         let tree = Tree::start(ports.clone(), options.router, options.timing, &options.streams).await?;
-        let node = Node { tree, ports, drain: options.drain.0 };
+        let node = Node { tree, ports, drain: options.drain.0, stop: options.stop.0 };
         node.announce(node.ready_fact()).await;
         Ok(node)
     }
@@ -261,7 +284,9 @@ impl Node {
         let deadline = Instant::now() + self.drain;
         // What is still pending then is told why it was not handled.
         drop(timeout_at(deadline, self.router().quiet()).await);
-        self.tree.stop().await;
+        if timeout_at(deadline + self.stop, self.tree.stop()).await.is_err() {
+            tracing::error!("some actors did not stop within {:?} and are left behind", self.stop);
+        }
         self.ports.transport.close().await;
     }
 
@@ -286,4 +311,17 @@ impl Node {
         let (node, incarnation) = (self.id(), self.router().incarnation());
         Fact::SystemShutdown(SystemShutdown { node, incarnation, reason: reason.to_owned() })
     }
+}
+
+/// What a node is made of that cannot be exchanged later: its keys and its store.
+type KeysAndStreams = (Arc<dyn KeyStore>, Arc<dyn Streams>);
+
+fn in_memory(config: &Config, world: Arc<SystemWorld>) -> Result<KeysAndStreams, NodeError> {
+    let keys = MemoryKeys::random(&config.name)?;
+    Ok((Arc::new(keys), Arc::new(Embedded::in_memory(world))))
+}
+
+fn on_disk(config: &Config, world: Arc<SystemWorld>) -> Result<KeysAndStreams, NodeError> {
+    let keys = FileKeys::open(&config.key_path(), &config.name)?;
+    Ok((Arc::new(keys), Arc::new(Embedded::open(config.store_path(), world)?)))
 }

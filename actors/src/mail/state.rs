@@ -4,9 +4,13 @@
 
 use bytes::Bytes;
 use connectome_codecs::{AgentName, Revision, Sequence, wire};
+use tokio::sync::oneshot;
 use serde::{Deserialize, Serialize};
 
+use super::Word;
 use crate::port::{Bucket, BucketConfig, Expect, Storage, StreamError};
+use crate::cell::AgentCell;
+use crate::protocol::delivery;
 use crate::router::Router;
 
 /// The bucket of kept states.
@@ -17,12 +21,12 @@ pub const STATE_MAX: usize = 512 * 1024;
 
 /// One agent's kept state.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct Kept {
-    /// Every durable message up to this one has been applied, or given up.
-    pub(super) cursor: Sequence,
+pub(crate) struct Kept {
+    /// How far its durable messages are in it.
+    pub(crate) lane: delivery::Kept,
     /// What the agent saved, where it keeps state.
     #[serde(default)]
-    pub(super) state: Option<Bytes>,
+    pub(crate) state: Option<Bytes>,
 }
 
 async fn bucket(router: &Router) -> Result<Box<dyn Bucket>, StreamError> {
@@ -55,8 +59,25 @@ pub(super) async fn save(
 }
 
 impl Router {
-    /// The state that an agent saved last.
-    pub(crate) async fn kept_state(&self, agent: &AgentName) -> Result<Option<Bytes>, StreamError> {
-        Ok(load(self, agent).await?.0.state)
+    /// The state that an agent saved last, and how far it goes. Where a lane may be saving, it is asked.
+    pub(crate) async fn restore(&self, cell: &AgentCell) -> Result<(Option<Bytes>, Sequence), String> {
+        let kept = match cell.lane() {
+            Some(lane) => {
+                let (reply, answer) = oneshot::channel();
+                let asked = lane.send(Word::Restore(reply)).await;
+                match (asked, answer.await) {
+                    (Ok(()), Ok(kept)) => kept?,
+                    // The lane has ended, and with it whatever it was saving.
+                    (Ok(()) | Err(_), _) => self.saved_state(&cell.name).await?,
+                }
+            }
+            None => self.saved_state(&cell.name).await?,
+        };
+        Ok((kept.state, kept.lane.cursor))
+    }
+
+    async fn saved_state(&self, agent: &AgentName) -> Result<Kept, String> {
+        let kept = load(self, agent).await.map_err(|error| format!("its kept state could not be read: {error}"))?;
+        Ok(kept.0)
     }
 }

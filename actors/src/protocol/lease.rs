@@ -28,12 +28,16 @@
 //!
 //! Next: `keeper.rs` (one node's part), `tenure.rs` (how long it may believe), `record.rs` (what is written).
 
+mod action;
 mod fence;
+mod input;
 mod keeper;
 mod record;
 mod tenure;
 
+pub use action::{Action, Loss};
 pub use fence::{Fence, Stale};
-pub use keeper::{Action, Answer, Input, Keeper, Loss, Ticket};
+pub use input::{Answer, Input, Ticket};
+pub use keeper::Keeper;
 pub use record::{LeaseRecord, Move, decide};
 pub use tenure::Tenure;

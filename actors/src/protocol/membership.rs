@@ -93,8 +93,9 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// A node that knows nobody. `incarnation` must be larger than in any earlier life of this node: the time of its
-    /// start, in milliseconds since 1970. The first heartbeat is due at once.
+    /// A node that knows nobody. `incarnation` must be larger than in any earlier life of this node, and of this value
+    /// on it: the time at which it is made, in milliseconds since 1970. Versions begin anew with it; under an old
+    /// incarnation nobody would believe them. The first heartbeat is due at once.
     pub fn new(node: NodeId, incarnation: u64, timing: Timing, now: Now) -> Self {
         Self {
             local: Local::new(node, incarnation, now),

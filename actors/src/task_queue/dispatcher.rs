@@ -105,7 +105,7 @@ impl Queue {
     }
 
     async fn serve(self) -> Result<(), StreamError> {
-        let config = consumer(&self.capability, self.router.inner().config.task_lease);
+        let config = consumer(&self.router, &self.capability);
         let consumer: Arc<dyn Consumer> = self.router.streams().consumer(TASK_ROUTING, config).await?.into();
         let mut attempts = JoinSet::new();
         while !self.stop.is_cancelled() {
@@ -195,13 +195,13 @@ impl Drop for Hand {
     }
 }
 
-fn consumer(capability: &Capability, lease: Duration) -> ConsumerConfig {
+fn consumer(router: &Router, capability: &Capability) -> ConsumerConfig {
     let token = subject_token(capability);
     ConsumerConfig {
         name: format!("workers-{token}"),
-        filter: format!("task.{token}.>"),
+        filter: router.subject(&format!("task.{token}.>")),
         start: Start::First,
-        ack_wait: lease,
+        ack_wait: router.inner().config.task_lease,
         // The record counts attempts; the queue only knows deliveries.
         max_deliver: None,
         max_ack_pending: IN_HAND_MAX,
@@ -265,7 +265,7 @@ async fn bury(
     let name = record.map_or_else(|| format!("{}", delivery.message.sequence), |record| record.id.to_string());
     let body = letter.encode()?;
     let id: Option<MessageId> = delivery.message.id;
-    let subject = format!("dead.{kind}.{name}");
+    let subject = router.subject(&format!("dead.{kind}.{name}"));
     router.streams().publish(DEAD_LETTERS, Publish { subject, id, body }).await?;
     Ok(())
 }

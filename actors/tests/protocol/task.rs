@@ -97,7 +97,11 @@ proptest! {
             prop_assert!(record.validate().is_ok());
             match outcome {
                 Err(_) => prop_assert_eq!(&record, &before),
-                Ok(Outcome::AlreadyCompleted | Outcome::Unchanged { .. }) => prop_assert_eq!(&record, &before),
+                Ok(Outcome::AlreadyCompleted) => {
+                    prop_assert_eq!(&record, &before);
+                    prop_assert_eq!(term_of(&step), Some(record.term), "that was somebody else's completion");
+                }
+                Ok(Outcome::Unchanged { .. }) => prop_assert_eq!(&record, &before),
                 Ok(Outcome::Claimed { term, attempt, .. }) => {
                     prop_assert!(term > before.term);
                     prop_assert_eq!((term, attempt), (record.term, record.attempt));

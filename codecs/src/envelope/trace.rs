@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::limits::{TRACE_STATE_MAX, TRACE_STATE_MEMBERS_MAX};
-use crate::text::{ParseError, Text, text_traits};
+use crate::text::{ParseError, Text, shorten, text_traits};
 
 /// The trace that a message is part of: a `traceparent`, and the `tracestate` that vendors add.
 ///
@@ -178,7 +178,7 @@ impl FromStr for TraceState {
             return Err(error(format!("it has {members} members")));
         }
         match text.split(',').find(|member| !is_member(member)) {
-            Some(wrong) => Err(error(format!("{wrong:?} is not key=value"))),
+            Some(wrong) => Err(error(format!("{:?} is not key=value", shorten(wrong, 32)))),
             None => Ok(Self(Text::Shared(text.into()))),
         }
     }

@@ -53,7 +53,8 @@ struct Container {
     map: bool,
     /// Values still to come; in a map, keys count too.
     left: u64,
-    keys: Keys,
+    /// What the keys are, in a map that could have one twice.
+    keys: Option<Keys>,
 }
 
 impl Container {
@@ -103,8 +104,10 @@ impl<'a> Scanner<'a> {
     /// Counts a scalar in the container that it belongs to.
     fn settle(&mut self, start: usize, scalar: Token<'a>) -> Result<(), DecodeError> {
         if let Some(parent) = self.open.last_mut() {
-            if parent.awaits_key() {
-                parent.keys.add(start, scalar);
+            if parent.awaits_key()
+                && let Some(keys) = &mut parent.keys
+            {
+                keys.add(start, scalar);
             }
             parent.left -= 1;
         }
@@ -128,11 +131,7 @@ impl<'a> Scanner<'a> {
                 max: DEPTH_MAX,
             });
         }
-        let keys = if map {
-            Keys::with_capacity((left / 2) as usize)
-        } else {
-            Keys::default()
-        };
+        let keys = (map && left > 2).then(|| Keys::with_capacity((left / 2) as usize));
         self.open.push(Container { map, left, keys });
         self.shape.depth = self.shape.depth.max(self.open.len());
         Ok(())
@@ -140,9 +139,9 @@ impl<'a> Scanner<'a> {
 
     fn close_finished(&mut self) -> Result<(), DecodeError> {
         while let Some(container) = self.open.pop_if(|container| container.left == 0) {
-            container
-                .keys
-                .refuse_duplicates(self.bytes, &mut self.shape.comparisons)?;
+            if let Some(keys) = container.keys {
+                keys.refuse_duplicates(self.bytes, &mut self.shape.comparisons)?;
+            }
         }
         Ok(())
     }

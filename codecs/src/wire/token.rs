@@ -30,6 +30,9 @@ impl<'a> Token<'a> {
     /// Reads the token at `at`, and says where the next one begins.
     #[inline]
     pub(super) fn read(bytes: &'a [u8], at: usize) -> Result<(Self, usize), DecodeError> {
+        if let Some(&number @ 0..0x80) = bytes.get(at) {
+            return Ok((Self::Natural(number.into()), at + 1));
+        }
         let mut cursor = Cursor { bytes, start: at, at };
         let token = cursor.token()?;
         Ok((token, cursor.at))

@@ -28,7 +28,7 @@ const AGENT: &[u8] = b"connectome/agent/v1";
 /// The secret that all keys come from. It is wiped when it goes, cannot be copied, and does not print.
 ///
 /// It stands on the heap, so that moving it leaves no copy behind.
-pub struct Root(Box<Zeroizing<[u8; 32]>>);
+pub(super) struct Root(Box<Zeroizing<[u8; 32]>>);
 
 impl Root {
     /// A root that is known already.

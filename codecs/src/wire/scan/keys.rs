@@ -12,7 +12,6 @@ use crate::wire::error::DecodeError;
 use crate::wire::token::Token;
 
 /// The keys of one map.
-#[derive(Default)]
 pub(super) struct Keys(Vec<u64>);
 
 /// The low bits of each number are the key's position, which is below [`FRAME_MAX`].

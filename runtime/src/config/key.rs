@@ -1,0 +1,258 @@
+//! All keys, in the order they are shown. A new one is a row here and a field of `Config`.
+
+use std::time::Duration;
+
+use connectome_codecs::limits::FRAME_MAX;
+
+use super::Config;
+use super::field::Field;
+
+/// One key.
+pub(super) struct Key {
+    /// Its name in the file and among the flags.
+    pub(super) name: &'static str,
+    /// What it is for, in a line.
+    pub(super) about: &'static str,
+    /// Other variables that set it, where its own is not set.
+    pub(super) aliases: &'static [&'static str],
+    /// Where its value is.
+    pub(super) field: fn(&mut Config) -> Field<'_>,
+}
+
+impl Key {
+    /// The variable that sets it.
+    pub(super) fn variable(&self) -> String {
+        format!("CONNECTOME_{}", self.name.replace('.', "_").to_ascii_uppercase())
+    }
+}
+
+/// The key of this name.
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// What the key of this name has when nobody sets it.
+pub(super) fn default_of(name: &str) -> Option<String> {
+    find(name).map(|key| (key.field)(&mut Config::default()).to_string())
+}
+
+/// The longest node name: that of a host is at most this long (RFC 1035).
+const NAME_MAX: usize = 63;
+
+/// The longest namespace: it stands in every subject, of 256 bytes.
+const NAMESPACE_MAX: usize = 32;
+
+/// A wait shorter than this can't be measured; one longer than a day is no wait, but a mistake in the unit.
+const WAIT_MIN: Duration = Duration::from_millis(1);
+const WAIT_MAX: Duration = Duration::from_secs(86_400);
+
+/// Heartbeats closer than this would be most of the traffic; rarer ones than hourly tell nothing.
+const BEAT_MIN: Duration = Duration::from_millis(10);
+const BEAT_MAX: Duration = Duration::from_secs(3_600);
+
+/// A lease must outlive a slow write to the disk.
+const LEASE_MIN: Duration = Duration::from_millis(100);
+/// An attempt may take weeks where a person takes part in it.
+const ATTEMPT_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+/// A century: longer ages than this are written as `none`.
+const AGE_MAX: Duration = Duration::from_secs(36_525 * 86_400);
+/// The store looks for what is too old once a second.
+const AGE_MIN: Duration = Duration::from_secs(1);
+
+/// A stream must take the largest message there is.
+const STREAM_BYTES_MIN: u64 = FRAME_MAX as u64;
+/// More than one disk holds.
+const STREAM_BYTES_MAX: u64 = 1 << 50;
+
+/// A mailbox of a million is a stream, and belongs in one.
+const MAILBOX_CAPACITY_MAX: usize = 1_000_000;
+/// Each agent may have this much in memory.
+const MAILBOX_BYTES_MAX: u64 = 1 << 30;
+
+/// An agent works on one message at a time; tasks in hand beyond this only wait with a lease.
+const TASKS_PER_WORKER_MAX: usize = 1_024;
+
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        name: "name",
+        about: "the node's name; with the root key it makes the node's own key",
+        aliases: &[],
+        field: |c| Field::Name {
+            value: &mut c.name,
+            longest: NAME_MAX,
+            dots: true,
+        },
+    },
+    Key {
+        name: "namespace",
+        about: "clusters with different namespaces do not see each other",
+        aliases: &[],
+        field: |c| Field::Name {
+            value: &mut c.namespace,
+            longest: NAMESPACE_MAX,
+            dots: false,
+        },
+    },
+    Key {
+        name: "data_dir",
+        about: "where the node keeps its files; relative to the current directory",
+        aliases: &[],
+        field: |c| Field::Path(&mut c.data_dir),
+    },
+    Key {
+        name: "key_file",
+        about: "the file of the root key; none: root.key in data_dir",
+        aliases: &[],
+        field: |c| Field::OptionalPath(&mut c.key_file),
+    },
+    Key {
+        name: "storage",
+        about: "where streams are kept: file, or memory (gone with the process)",
+        aliases: &[],
+        field: |c| Field::Word(&mut c.streams.storage),
+    },
+    Key {
+        name: "call_timeout",
+        about: "how long a call waits unless it says otherwise",
+        aliases: &[],
+        field: |c| Field::Duration(&mut c.router.call_timeout, WAIT_MIN..=WAIT_MAX),
+    },
+    Key {
+        name: "stream_timeout",
+        about: "how long the whole of a streamed answer may take",
+        aliases: &[],
+        field: |c| Field::Duration(&mut c.router.stream_timeout, WAIT_MIN..=WAIT_MAX),
+    },
+    Key {
+        name: "drain_timeout",
+        about: "how long a stopping node lets the work in hand come to its end",
+        aliases: &[],
+        field: |c| Field::Duration(&mut c.drain_timeout, Duration::ZERO..=WAIT_MAX),
+    },
+    Key {
+        name: "stop_timeout",
+        about: "how long it then takes to stop its actors before it leaves without them",
+        aliases: &[],
+        field: |c| Field::Duration(&mut c.stop_timeout, WAIT_MIN..=WAIT_MAX),
+    },
+    Key {
+        name: "membership.heartbeat",
+        about: "between two heartbeats",
+        aliases: &[],
+        field: |c| Field::Duration(&mut c.membership.heartbeat_every, BEAT_MIN..=BEAT_MAX),
+    },
+    Key {
+        name: "membership.suspect_after",
+        about: "silence after which a node is suspected",
+        aliases: &[],
+        field: |c| Field::Duration(&mut c.membership.suspect_after, BEAT_MIN..=BEAT_MAX),
+    },
+    Key {
+        name: "membership.down_after",
+        about: "silence after which a node is down",
+        aliases: &[],
+        field: |c| Field::Duration(&mut c.membership.down_after, BEAT_MIN..=BEAT_MAX),
+    },
+    Key {
+        name: "mailbox.capacity",
+        about: "messages a mailbox holds",
+        aliases: &[],
+        field: |c| Field::Count(&mut c.mailbox.capacity, 1..=MAILBOX_CAPACITY_MAX),
+    },
+    Key {
+        name: "mailbox.bytes",
+        about: "bytes of encoded messages a mailbox holds",
+        aliases: &[],
+        field: |c| Field::Size(&mut c.mailbox.bytes, FRAME_MAX as u64..=MAILBOX_BYTES_MAX),
+    },
+    Key {
+        name: "mailbox.overflow",
+        about: "what a full mailbox does: block, fail or drop_oldest",
+        aliases: &[],
+        field: |c| Field::Word(&mut c.mailbox.overflow),
+    },
+    Key {
+        name: "tasks.lease",
+        about: "how long a worker owns a task between two extensions",
+        aliases: &[],
+        field: |c| Field::Duration(&mut c.router.task_lease, LEASE_MIN..=WAIT_MAX),
+    },
+    Key {
+        name: "tasks.attempt_max",
+        about: "how long one attempt at a task may take",
+        aliases: &[],
+        field: |c| Field::Duration(&mut c.router.task_attempt_max, LEASE_MIN..=ATTEMPT_MAX),
+    },
+    Key {
+        name: "tasks.per_worker",
+        about: "tasks of one capability that one worker is given at a time",
+        aliases: &[],
+        field: |c| Field::Count(&mut c.router.tasks_per_worker, 1..=TASKS_PER_WORKER_MAX),
+    },
+    Key {
+        name: "streams.retention",
+        about: "what makes a message leave a stream",
+        aliases: &["NATS_STREAM_RETENTION"],
+        field: |_| {
+            Field::Only(
+                "limits",
+                "logs are kept by limits, and the queue of tasks is always a work queue",
+            )
+        },
+    },
+    Key {
+        name: "streams.max_age",
+        about: "older messages leave; none: never",
+        aliases: &["NATS_STREAM_MAX_AGE"],
+        field: |c| Field::OptionalDuration(&mut c.streams.max_age, AGE_MIN..=AGE_MAX),
+    },
+    Key {
+        name: "streams.max_bytes",
+        about: "the oldest messages leave when a stream is larger; none: never",
+        aliases: &["NATS_STREAM_MAX_BYTES"],
+        field: |c| Field::OptionalSize(&mut c.streams.max_bytes, STREAM_BYTES_MIN..=STREAM_BYTES_MAX),
+    },
+    Key {
+        name: "streams.duplicate_window",
+        about: "how long a message id is remembered, to store it once",
+        aliases: &[],
+        field: |c| Field::Duration(&mut c.streams.duplicate_window, AGE_MIN..=WAIT_MAX),
+    },
+    Key {
+        name: "events.messages",
+        about: "whether every durable message that is handled is followed by an event",
+        aliases: &[],
+        field: |c| Field::Word(&mut c.router.message_events),
+    },
+    Key {
+        name: "compression.enabled",
+        about: "whether bodies are made smaller on their way; see SECURITY.md",
+        aliases: &[],
+        field: |c| Field::Word(&mut c.compression.enabled),
+    },
+    Key {
+        name: "compression.encodings",
+        about: "what is offered to peers, best first",
+        aliases: &[],
+        field: |c| Field::Encodings(&mut c.router.encodings),
+    },
+    Key {
+        name: "compression.threshold",
+        about: "shorter bodies go as they are",
+        aliases: &[],
+        field: |c| Field::Size(&mut c.compression.threshold, 0..=FRAME_MAX as u64),
+    },
+    Key {
+        name: "log.filter",
+        about: "targets and levels, as in info,connectome=debug",
+        aliases: &["RUST_LOG"],
+        field: |c| Field::Filter(&mut c.log.filter),
+    },
+    Key {
+        name: "log.format",
+        about: "text or json, one line an event",
+        aliases: &[],
+        field: |c| Field::Word(&mut c.log.format),
+    },
+];

@@ -1,0 +1,146 @@
+//! The stores that the suite runs on, and how a case is run on each.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use connectome::streams::{Embedded, OpenError};
+use connectome_actors::port::{Streams, World};
+use connectome_codecs::UnixMillis;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::{Instant, timeout};
+
+use super::Bench;
+
+/// A store to run cases on.
+pub(crate) trait Backend: Sized {
+    /// A time that soon passes, and that this store can tell from none.
+    const SHORT: Duration;
+
+    /// What the cases run in.
+    fn runtime() -> Runtime;
+
+    /// A store of its own, empty.
+    fn start() -> Self;
+
+    /// The store.
+    fn streams(&self) -> Arc<dyn Streams>;
+
+    /// Where it is on disk, if it is.
+    fn directory(&self) -> Option<&Path> {
+        None
+    }
+}
+
+/// Runs one case on a fresh store; a case that hangs fails.
+pub(crate) fn run<B: Backend>(case: impl AsyncFnOnce(Bench)) {
+    const HANGS: Duration = Duration::from_secs(120);
+    B::runtime().block_on(async {
+        let backend = B::start();
+        let directory = backend.directory().map(Path::to_owned);
+        let bench = Bench {
+            streams: backend.streams(),
+            short: B::SHORT,
+            directory,
+        };
+        timeout(HANGS, case(bench))
+            .await
+            .expect("the case waits for something that never happens");
+    });
+}
+
+/// The embedded store in memory, on a clock that moves by itself as soon as everyone waits.
+pub(crate) struct Memory(Embedded);
+
+impl Backend for Memory {
+    const SHORT: Duration = Duration::from_millis(100);
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap()
+    }
+
+    fn start() -> Self {
+        Self(Embedded::in_memory(Arc::new(Clock::default())))
+    }
+
+    fn streams(&self) -> Arc<dyn Streams> {
+        Arc::new(self.0.clone())
+    }
+}
+
+/// The embedded store in a directory, with threads and the real time.
+pub(crate) struct Disk {
+    streams: std::cell::RefCell<Option<Embedded>>,
+    directory: TempDir,
+}
+
+impl Backend for Disk {
+    const SHORT: Duration = Duration::from_millis(100);
+
+    fn runtime() -> Runtime {
+        Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap()
+    }
+
+    fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let streams = open(directory.path()).unwrap();
+        Self {
+            streams: Some(streams).into(),
+            directory,
+        }
+    }
+
+    fn streams(&self) -> Arc<dyn Streams> {
+        Arc::new(
+            self.streams
+                .take()
+                .expect("asked for once: the bench is the store's only holder"),
+        )
+    }
+
+    fn directory(&self) -> Option<&Path> {
+        Some(self.directory.path())
+    }
+}
+
+/// Opens a store on disk.
+pub(crate) fn open(path: impl Into<PathBuf>) -> Result<Embedded, OpenError> {
+    Embedded::open(path.into(), Arc::new(Clock::default()))
+}
+
+/// A wall clock that moves with tokio's: really, or virtually.
+struct Clock {
+    origin: Instant,
+    wall: u64,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        let wall = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
+        Self {
+            origin: Instant::now(),
+            wall: wall.as_millis() as u64,
+        }
+    }
+}
+
+impl World for Clock {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.wall).after(self.origin.elapsed())
+    }
+
+    fn random(&self) -> u128 {
+        4
+    }
+}

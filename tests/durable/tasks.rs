@@ -1,0 +1,131 @@
+//! Tasks: each done once, by a worker that owns it, whatever happens to workers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use connectome::prelude::*;
+use connectome::{LocalCluster, NodeOptions, RouterConfig, TaskError};
+
+#[derive(Message, Serialize, Deserialize, Clone)]
+#[message(name = "double", reply = u64)]
+struct Double(u64);
+
+#[derive(Message, Serialize, Deserialize)]
+#[message(name = "flaky", reply = u32)]
+struct Flaky {
+    fails: u32,
+    finally: bool,
+}
+
+#[derive(Message, Serialize, Deserialize)]
+#[message(name = "forever", reply = ())]
+struct Forever;
+
+#[derive(Clone, Default)]
+struct Worker {
+    done: Arc<AtomicU64>,
+}
+
+impl Agent for Worker {
+    fn handles(table: &mut Table<Self>) {
+        table.on::<Double>();
+        table.on::<Flaky>();
+        table.on::<Forever>();
+    }
+}
+
+impl Handle<Double> for Worker {
+    async fn handle(&mut self, Double(n): Double, _: &mut Context<'_>) -> Result<u64, HandlerError> {
+        self.done.fetch_add(1, Ordering::Relaxed);
+        Ok(2 * n)
+    }
+}
+
+impl Handle<Flaky> for Worker {
+    async fn handle(&mut self, flaky: Flaky, ctx: &mut Context<'_>) -> Result<u32, HandlerError> {
+        let attempt = ctx.task().expect("it was submitted").attempt().0;
+        match attempt <= flaky.fails {
+            true if flaky.finally => Err(HandlerError::rejected("never")),
+            true if attempt % 2 == 1 => panic!("attempt {attempt}"),
+            true => Err(HandlerError::new(format!("attempt {attempt}"))),
+            false => Ok(attempt),
+        }
+    }
+}
+
+impl Handle<Forever> for Worker {
+    async fn handle(&mut self, _: Forever, ctx: &mut Context<'_>) -> Result<(), HandlerError> {
+        ctx.pipe(std::future::pending())
+    }
+}
+
+fn quick() -> NodeOptions {
+    let router = RouterConfig { task_lease: Duration::from_millis(600), ..RouterConfig::default() };
+    NodeOptions { router, ..NodeOptions::default() }
+}
+
+fn worker(name: &str, done: &Worker) -> AgentSpec<Worker> {
+    let done = done.clone();
+    AgentSpec::new(name, move || done.clone()).capability("work")
+}
+
+/// Tasks are spread over workers, answered, and counted; the same id again is not done again.
+#[tokio::test]
+async fn tasks_are_done_and_answered_once() {
+    let node = Node::start(Config::in_memory()).await.unwrap();
+    let done = Worker::default();
+    for n in 0..3 {
+        node.spawn_with(worker(&format!("worker-{n}"), &done)).await.unwrap();
+    }
+    let mut handles = Vec::new();
+    for n in 0..50 {
+        handles.push(node.submit(Submit::new("work", Double(n))).await.unwrap());
+    }
+    for (n, handle) in handles.iter().enumerate() {
+        assert_eq!(handle.result().await.unwrap(), 2 * n as u64);
+    }
+    let again = node.submit(Submit::new("work", Double(0)).id(handles[0].id())).await.unwrap();
+    assert_eq!(again.result().await.unwrap(), 0);
+    assert_eq!(done.done.load(Ordering::Relaxed), 50);
+    assert_eq!(node.task_counts().completed, 50);
+    node.stop().await;
+}
+
+/// A task that fails or crashes its worker is tried again; one that can't succeed fails at once, with its reason.
+#[tokio::test]
+async fn failures_are_retried_or_final() {
+    let node = Node::start(Config::in_memory()).await.unwrap();
+    node.spawn_with(worker("worker", &Worker::default())).await.unwrap();
+    let retried = node.submit(Submit::new("work", Flaky { fails: 1, finally: false })).await.unwrap();
+    assert_eq!(retried.result().await.unwrap(), 2);
+    let hopeless = node.submit(Submit::new("work", Flaky { fails: 9, finally: true })).await.unwrap();
+    let error = hopeless.result().await.unwrap_err();
+    assert_eq!(error, TaskError::Failed { attempts: 1, problem: "never".into() });
+    node.stop().await;
+}
+
+/// A task is taken back from a node that was killed, and done by another one.
+#[tokio::test]
+async fn a_killed_nodes_tasks_are_done_elsewhere() {
+    let cluster = LocalCluster::in_memory(quick()).unwrap();
+    let one = cluster.start("one").await.unwrap();
+    let two = cluster.start("two").await.unwrap();
+    let three = cluster.start("three").await.unwrap();
+    let done = Worker::default();
+    one.spawn_with(worker("stuck", &done)).await.unwrap();
+    let forever = three.submit(Submit::new("work", Forever)).await.unwrap();
+    while one.task_counts().started == 0 {
+        tokio::task::yield_now().await;
+    }
+    cluster.kill("one");
+    two.spawn_with(worker("free", &done)).await.unwrap();
+    while two.task_counts().started == 0 {
+        tokio::task::yield_now().await;
+    }
+    let record = forever.record().await.unwrap().unwrap();
+    assert_eq!((record.attempt.0, record.term.0, record.owner), (2, 2, Some(two.id())));
+    assert!(forever.cancel().await.unwrap());
+    assert_eq!(forever.result().await.unwrap_err(), TaskError::Cancelled);
+    cluster.stop().await;
+}
