@@ -135,7 +135,7 @@ impl Machine {
     /// Lets the node's own time pass.
     pub(super) fn step(&mut self, tick: Duration) {
         if let State::Running(running) = &self.state {
-            running.runtime.block_on(sleep(tick));
+            running.runtime.block_on(async { sleep(tick).await });
         }
     }
 

@@ -124,7 +124,7 @@ impl StoreMachine {
             drop(self.wire.take_let_go());
             self.wire.run_due();
         }
-        self.runtime.block_on(sleep(tick));
+        self.runtime.block_on(async { sleep(tick).await });
     }
 }
 
