@@ -48,7 +48,7 @@ pub(super) enum Mishap {
     Error,
     /// Every attempt fails for good.
     Rejected,
-    /// The handler never ends.
+    /// It never ends, in a pipe.
     Hangs,
 }
 
@@ -158,7 +158,7 @@ impl Handle<Job> for Worker {
             Mishap::Rejected => Err(HandlerError::rejected("nobody could do this")),
             Mishap::Crash if task.attempt().0 == 1 => crash(),
             Mishap::Error if task.attempt().0 == 1 => Err(HandlerError::new("not today")),
-            Mishap::Hangs if task.attempt().0 == 1 => std::future::pending().await,
+            Mishap::Hangs if task.attempt().0 == 1 => ctx.pipe(std::future::pending()),
             Mishap::None | Mishap::Crash | Mishap::Error | Mishap::Hangs => Ok(task.term().0),
         }
     }
