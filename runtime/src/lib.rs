@@ -17,6 +17,8 @@ pub mod config;
 pub mod keystore;
 mod node;
 pub mod prelude;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod streams;
 pub mod telemetry;
 pub mod transport;
