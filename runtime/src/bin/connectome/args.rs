@@ -13,12 +13,9 @@ const LISTED: &str = "100";
 /// Rows that a listing shows at the most: they are held in memory, to be aligned.
 const LISTED_MAX: u64 = 1_000_000;
 
-/// Connectome: agents as supervised actors, in a cluster, with messages and work that survive crashes.
-///
-/// This command looks at a configuration, runs a node, and looks into the store that a node has left. Agents
-/// themselves are written in Rust: see the crate's documentation.
+/// Connectome: agents as supervised actors, in a cluster, with messages and work that survive crashes
 #[derive(Debug, Parser)]
-#[command(name = "connectome", version, arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(name = "connectome", version, arg_required_else_help = true, long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -26,6 +23,12 @@ pub(crate) struct Cli {
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
+
+const ABOUT: &str = "\
+Connectome: agents as supervised actors, in a cluster, with messages and work that survive crashes.
+
+This command looks at a configuration, runs a node, and looks into the store that a node has left.
+Agents themselves are written in Rust: see the documentation of the crate.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -59,7 +62,7 @@ pub(crate) enum Command {
     #[command(long_about = AGENTS)]
     Agents(StoreArgs),
     /// Look at dead letters, send them again, or drop them
-    #[command(arg_required_else_help = true, long_about = DEAD)]
+    #[command(arg_required_else_help = true, long_about = DEAD, after_help = DEAD_EXAMPLES)]
     Dead(DeadCommand),
     /// Look into an envelope
     #[command(arg_required_else_help = true)]
@@ -78,11 +81,13 @@ Examples:
 const NODE: &str = "\
 Run a node until it is interrupted.
 
-The node keeps the embedded store of its data directory open and has no agents of its own: agents are libraries, \
-linked into a program that starts a node itself. So this one is a keeper of a store: it makes the streams, lets them \
-age, and holds the directory's lock. Use it to see that a configuration works, or to hold a store in a deployment.
+The node keeps the embedded store of its data directory and has no agents of its own: agents are
+libraries, linked into a program that starts a node itself. So this one is a keeper of a store: it
+makes the streams where they are missing, lets what is in them age, and holds the directory's lock.
+Use it to see that a configuration works on a machine.
 
-SIGINT or SIGTERM stops it gracefully, within drain_timeout and stop_timeout; a second signal ends it at once.";
+It prints its id and the path of the store; its log goes to standard error. SIGINT or SIGTERM stops
+it gracefully, within drain_timeout and stop_timeout; a second signal ends it at once.";
 
 const NODE_EXAMPLES: &str = "\
 Examples:
@@ -93,15 +98,28 @@ Examples:
 const AGENTS: &str = "\
 List the agents that a store's events tell of, and the durable messages that wait for them.
 
-While a store is read, no node runs on it; so this is what was last said of each agent: registered (its node ended \
-without a word), unregistered (it stopped, and why), or gone with its node. Events age, so agents that came long ago \
-may be missing.";
+While a store is read no node runs on it, so this is what was last said of each agent:
+
+  registered        it ran when its node ended without a word
+  unregistered      it stopped, and why
+  gone with its node
+  never registered  durable messages wait for it, and it has not come yet
+
+Events age, so agents that came and went long ago may be missing.";
 
 const DEAD: &str = "\
 Look at dead letters, send them again, or drop them.
 
-A durable message or a task that was given up is kept as a dead letter, with its cause and its payload. While a store \
-is read no node may run on it; what is sent again is delivered when the next one starts.";
+A durable message or a task that was given up is kept as a dead letter, with its cause, its payload
+and, for a task, its history. While a store is read no node may run on it; what is sent again is
+delivered when the next one starts.";
+
+const DEAD_EXAMPLES: &str = "\
+Examples:
+  connectome dead ls --max 20
+  connectome dead show 7 --json
+  connectome dead replay 7 --keep
+  connectome dead drop 7";
 
 /// Where a configuration comes from.
 #[derive(Debug, Args)]
@@ -183,6 +201,7 @@ pub(crate) struct StreamCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum StreamAction {
     /// List the streams
+    #[command(after_help = "Example:\n  connectome stream ls --store .connectome")]
     Ls,
     /// Show how a stream is kept, who consumes it, and its messages
     #[command(after_help = "Example:\n  connectome stream show AGENT_MESSAGES --from 1 --max 10 --json")]
@@ -205,6 +224,7 @@ pub(crate) struct TaskCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TaskAction {
     /// List the tasks, oldest first
+    #[command(after_help = "Example:\n  connectome task ls --state failed --json | jq -r '.[].id'")]
     Ls {
         /// Only those in this state
         #[arg(long, value_parser = states(), ignore_case = true)]
@@ -214,6 +234,7 @@ pub(crate) enum TaskAction {
         max: usize,
     },
     /// Show everything that is kept of a task
+    #[command(after_help = "Example:\n  connectome task show 01KAPK7HZ0V4Z8C5QJ2N6Y3W9M")]
     Show {
         /// The task's id
         id: TaskId,
@@ -244,7 +265,8 @@ pub(crate) enum EventAction {
         #[command(flatten)]
         part: Part,
     },
-    /// Look into an encoded event
+    /// Print an encoded event
+    #[command(after_help = "Example:\n  connectome event decode --hex tests/vectors/event-task-failed.hex")]
     Decode(Input),
 }
 
