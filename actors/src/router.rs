@@ -205,6 +205,25 @@ impl Router {
         Ok(AgentRef::to(self.clone(), address.parse()?))
     }
 
+    /// A reference to whoever has that address, once this node knows of somebody there: here, or on another node.
+    /// However long that takes; put it into a timeout where nobody may come.
+    ///
+    /// # Errors
+    /// When the text is no address.
+    pub async fn wait_for(&self, address: &str) -> Result<AgentRef, ParseError> {
+        let to: Address = address.parse()?;
+        loop {
+            // Listened to before the registry is asked, so that no arrival falls in between.
+            let arrival = self.0.registry.arrival();
+            tokio::pin!(arrival);
+            arrival.as_mut().enable();
+            if self.0.registry.knows(&to) {
+                return Ok(AgentRef::to(self.clone(), to));
+            }
+            arrival.await;
+        }
+    }
+
     /// Starts an agent below a supervisor, and returns once it runs.
     ///
     /// # Errors
