@@ -9,7 +9,7 @@
 //! # Where to look
 //!
 //! 1. [`Node`] and [`Config`]: starting one. [`prelude`]: everything an agent needs.
-//! 2. [`LocalCluster`]: several in one process. [`sim`]: a cluster on virtual time, from a seed.
+//! 2. [`LocalCluster`]: several in one process. `sim` (a feature): a cluster on virtual time, from a seed.
 //! 3. `transport/` and `streams/`: the ports, made real.
 
 mod cluster;
