@@ -34,5 +34,7 @@ pub use connectome_actors::{
     TaskError, TaskHandle, Timer, port, protocol,
 };
 pub use bytes::Bytes;
+#[cfg(feature = "planted-bugs")]
+pub use connectome_actors::Planted;
 pub use connectome_codecs as codecs;
 pub use node::{Drain, Node, NodeError, NodeOptions, StopTimeout};
