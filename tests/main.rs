@@ -6,3 +6,4 @@ mod durable;
 mod kill_nine;
 mod main_job;
 mod simulation;
+mod supervision;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use connectome_codecs::{Address, MessageName, Sequence};
 use futures_util::FutureExt;
-use ractor::{ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
@@ -55,6 +55,7 @@ pub(crate) async fn start<A: Agent>(setup: Setup<A>, parent: ActorCell) -> Resul
     match started.await {
         Ok((actor, _task)) => Ok(Started::Running(Running { actor: actor.get_cell(), exit, orders })),
         Err(_) if exit.is_set() => Ok(Started::Declined),
+        Err(SpawnErr::StartupFailed(why)) => Err(why.to_string()),
         Err(error) => Err(error.to_string()),
     }
 }

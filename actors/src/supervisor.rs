@@ -5,6 +5,7 @@
 //! (`service.rs`), or a supervisor again.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -440,6 +441,12 @@ impl Start for SupervisorStart {
         let supervisor = self.launch(Some(parent)).await?;
         let (actor, exit) = (supervisor.actor.get_cell(), supervisor.exit.clone());
         Ok(Started::Running(Running { actor, exit, orders: Arc::new(supervisor) }))
+    }
+}
+
+impl fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Supervisor({})", self.name)
     }
 }
 
