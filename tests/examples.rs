@@ -11,6 +11,51 @@ fn hello() {
     prints("hello", "hello Ada, from greeter\n");
 }
 
+/// An agent is found, called, referred to and streamed from, on another node.
+#[test]
+fn two_nodes() {
+    prints(
+        "two_nodes",
+        "plato has thought about the good\n\
+         hypatia has thought about cones, as plato was told\n  sing\n  goddess\n  the\n  wrath\n\
+         4 words from another node\n",
+    );
+}
+
+/// A crash takes along who was started later; a poisoned message is set aside; every message is accounted for.
+#[test]
+fn supervised() {
+    let crash = |text, life| {
+        format!(
+            "  parser ends: crashed: {text:?} is no number\n  display ends: shutdown\n  \
+             parser begins life {life}\n  display begins life {life}\n"
+        )
+    };
+    let wanted = [
+        "  reader begins life 1\n  parser begins life 1\n  display begins life 1\nthe parser reads 21.5\n",
+        &crash("cold", 2),
+        "the caller was told: the agent crashed while handling the message: \"cold\" is no number\n",
+        &crash("warm", 3),
+        &crash("warm", 4),
+        &crash("warm", 5),
+        "a message was set aside after 3 attempts: \"warm\" is no number\nthe parser reads 19\n\
+         accepted 3 = handled 2 + given up 1 + pending 0\n",
+    ];
+    prints("supervised", &wanted.concat());
+}
+
+/// Tasks outlive the node that was at work on them, and their results the cluster.
+#[test]
+fn durable_task() {
+    prints(
+        "durable_task",
+        "a node was killed in the middle of task 3\n\
+         task 1: 1, by the first worker, attempt 1\ntask 2: 4, by the first worker, attempt 1\n\
+         task 3: 9, by the second worker, attempt 2\ntask 4: 16, by the second worker, attempt 1\n\
+         task 5: 25, by the second worker, attempt 1\nkept: 1\nkept: 4\nkept: 9\nkept: 16\nkept: 25\n",
+    );
+}
+
 /// The executable of an example: beside `deps/`, where this test is.
 fn executable(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
