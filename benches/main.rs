@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     quiet_panics();
     let mut report = Report::new(&options);
     for group in groups(&options) {
-        report.add(group.run(options.rounds));
+        report.add(group.run(&options));
     }
     report.finish();
     ExitCode::SUCCESS

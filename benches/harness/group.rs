@@ -1,5 +1,6 @@
 //! One thing, measured in several ways that take turns.
 
+use super::options::Options;
 use super::samples::Samples;
 
 /// What a sample is.
@@ -66,9 +67,10 @@ impl Group {
     }
 
     /// Gives each way its turns, one after the other, after one turn each that does not count.
-    pub(crate) fn run(mut self, rounds: usize) -> Measured {
+    pub(crate) fn run(mut self, options: &Options) -> Measured {
+        self.ways.retain(|way| options.wants_way(&way.name));
         let mut samples: Vec<Samples> = self.ways.iter().map(|_| Samples::default()).collect();
-        for round in 0..=rounds.min(self.rounds_max) {
+        for round in 0..=options.rounds.min(self.rounds_max) {
             for (way, samples) in self.ways.iter_mut().zip(&mut samples) {
                 let sample = (way.turn)();
                 if round > 0 {

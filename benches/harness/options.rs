@@ -5,10 +5,11 @@
 const ROUNDS: usize = 7;
 
 const USAGE: &str = "\
-usage: cargo bench -p connectome-benches -- [--json] [--rounds N] [GROUP...]
+usage: cargo bench -p connectome-benches -- [--json] [--rounds N] [--way WAY] [GROUP...]
 
   --json      one JSON document instead of tables
   --rounds N  turns that each way of a group gets, 1 or more (7)
+  --way WAY   only ways of this name: for a profiler
   GROUP       only groups whose name begins with one of these: cast, call, spawn, crash, envelope, send, tasks";
 
 /// What the bench is told on its command line.
@@ -17,7 +18,8 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     /// What this process measures for the process that started it, if it is one that was started for that.
     pub(crate) child: Option<String>,
-    words: Vec<String>,
+    way: Option<String>,
+    groups: Vec<String>,
 }
 
 impl Options {
@@ -26,7 +28,8 @@ impl Options {
             json: false,
             rounds: ROUNDS,
             child: None,
-            words: Vec::new(),
+            way: None,
+            groups: Vec::new(),
         };
         while let Some(arg) = args.next() {
             match arg.as_str() {
@@ -34,16 +37,21 @@ impl Options {
                 "--bench" => {}
                 "--json" => options.json = true,
                 "--rounds" => options.rounds = rounds(args.next())?,
+                "--way" => options.way = args.next(),
                 "--child" => options.child = args.next(),
                 word if word.starts_with('-') => return Err(USAGE.to_owned()),
-                word => options.words.push(word.to_owned()),
+                word => options.groups.push(word.to_owned()),
             }
         }
         Ok(options)
     }
 
+    pub(crate) fn wants_way(&self, way: &str) -> bool {
+        self.way.as_ref().is_none_or(|wanted| wanted == way)
+    }
+
     pub(crate) fn wants(&self, group: &str) -> bool {
-        self.words.is_empty() || self.words.iter().any(|word| group.starts_with(word.as_str()))
+        self.groups.is_empty() || self.groups.iter().any(|word| group.starts_with(word.as_str()))
     }
 }
 
