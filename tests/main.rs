@@ -4,3 +4,4 @@ mod agents;
 mod conformance;
 mod durable;
 mod kill_nine;
+mod main_job;

@@ -10,16 +10,17 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::cell::AgentCell;
+use crate::deadline;
 use crate::dead_letters::Reason;
 use crate::error::{CallError, HandlerError};
 use crate::mailbox::{Overflow, Pushed};
 use crate::message::{Message, Streaming};
-use crate::monitor::{Down, DownReason, MonitorId, Watcher};
-use crate::parcel::{Meta, Parcel, ReplyTo, Typed};
+use crate::monitor::{Down, DownReason, MonitorId, Watched, Watcher};
+use crate::parcel::{Meta, Named, Parcel, ReplyTo, Typed};
 use crate::registry::Place;
-use crate::reply::{ItemSink, ItemStream, STREAM_WINDOW};
+use crate::reply::{ItemSink, ItemStream, Limit, STREAM_WINDOW};
 use crate::mail::SendError;
-use crate::router::Router;
+use crate::router::{Router, STOPPING};
 use crate::scope;
 
 /// Speaks to an agent by its address: here or on another node, over restarts and moves.
@@ -60,7 +61,7 @@ impl AgentRef {
     pub async fn cast<M: Message>(&self, message: M) -> Result<(), CallError> {
         let router = self.router()?;
         let meta = scope::outgoing(false);
-        match self.place(router)? {
+        match self.place_for::<M>(router, &meta)? {
             Place::Here(cell) => {
                 let parcel = Typed { message, reply: ReplyTo::Nobody, items: None, meta };
                 push(router, &cell, Box::new(parcel), None).await.map(|_ticket| ())
@@ -85,7 +86,7 @@ impl AgentRef {
     pub async fn call_within<M: Message>(&self, within: Duration, message: M) -> Result<M::Reply, CallError> {
         let router = self.router()?;
         let (meta, within) = call_meta(within);
-        match self.place(router)? {
+        match self.place_for::<M>(router, &meta)? {
             Place::Here(cell) => {
                 refuse_cycle(&meta, &cell.name)?;
                 call_here(router, &cell, message, meta, within).await
@@ -116,14 +117,15 @@ impl AgentRef {
         let (mut meta, within) = call_meta(within);
         // Its reader may read for as long as it likes: nobody waits inside a handler, so there is no cycle to find.
         meta.chain = None;
-        match self.place(router)? {
+        match self.place_for::<M>(router, &meta)? {
             Place::Here(cell) => {
                 let (sink, items) = mpsc::channel(STREAM_WINDOW);
                 let (reply, end) = oneshot::channel();
                 let items_to = Some(Box::new(ItemSink::<M::Item>::near(sink)) as Box<dyn std::any::Any + Send>);
                 let parcel = Typed { message, reply: ReplyTo::Caller(reply), items: items_to, meta };
-                push(router, &cell, Box::new(parcel), None).await?;
-                Ok(ItemStream::near(items, end))
+                let until = deadline::after(within);
+                push(router, &cell, Box::new(parcel), Some((until, within))).await?;
+                Ok(ItemStream::near(items, end, Limit { until, within }))
             }
             Place::There(node) => router.stream_to(node, &self.to, message, meta, within).await,
         }
@@ -159,27 +161,29 @@ impl AgentRef {
     }
 
     /// Sets a watcher where the agent is.
-    pub(crate) async fn watch(&self, watcher: Watcher, monitor: MonitorId) -> Result<(), HandlerError> {
+    pub(crate) async fn watch(&self, watcher: Watcher, monitor: MonitorId) -> Result<Watched, HandlerError> {
         let router = self.router()?;
         let Address::Agent(name) = &self.to else {
             return Err(HandlerError::rejected(format!("{} names no single agent to monitor", self.to)));
         };
         let nobody = |reason| Down { agent: name.clone(), incarnation: 0, reason, monitor };
-        match router.registry().find(name) {
-            Some(Place::Here(cell)) => {
-                if let Err(watcher) = cell.watch(watcher) {
-                    router.tell(watcher, &nobody(DownReason::NoAgent));
-                }
+        let watcher = match router.registry().find(name) {
+            Some(Place::Here(cell)) => match cell.watch(watcher) {
+                Ok(_incarnation) => return Ok(Watched::Here(Arc::downgrade(&cell))),
+                Err(watcher) => watcher,
+            },
+            Some(Place::There(node)) => {
+                return Ok(Watched::There(router.watch_remote(node, name, watcher, monitor).await));
             }
-            Some(Place::There(node)) => router.watch_remote(node, name, watcher, monitor).await,
-            None => router.tell(watcher, &nobody(DownReason::NoAgent)),
-        }
-        Ok(())
+            None => watcher,
+        };
+        router.tell(watcher, &nobody(DownReason::NoAgent));
+        Ok(Watched::Nobody)
     }
 
     /// The cell of an agent of this node.
     pub(crate) fn cell(&self) -> Option<Arc<AgentCell>> {
-        match self.place(self.router().ok()?).ok()? {
+        match self.place(self.router().ok()?)? {
             Place::Here(cell) => Some(cell),
             Place::There(_) => None,
         }
@@ -189,19 +193,24 @@ impl AgentRef {
         self.router.as_ref().ok_or(CallError::Unbound)
     }
 
-    fn place(&self, router: &Router) -> Result<Place, CallError> {
+    fn place(&self, router: &Router) -> Option<Place> {
         match &self.near {
-            Some(cell) if !cell.mailbox.is_closed() => Ok(Place::Here(cell.clone())),
-            Some(_) | None => router.find(&self.to),
+            Some(cell) if !cell.mailbox.is_closed() => Some(Place::Here(cell.clone())),
+            Some(_) | None => router.locate(&self.to),
         }
+    }
+
+    /// Where a message goes; one that goes nowhere is a dead letter.
+    fn place_for<M: Message>(&self, router: &Router, meta: &Meta) -> Result<Place, CallError> {
+        self.place(router).ok_or_else(|| router.no_agent(&self.to, meta.from.clone(), Named::<M>::NAME))
     }
 }
 
 /// What a call carries, and how long it may take: no longer than the caller's own caller waits.
 fn call_meta(within: Duration) -> (Meta, Duration) {
-    let now = Instant::now();
+    let (now, own) = (Instant::now(), deadline::after(within));
     let mut meta = scope::outgoing(true);
-    let deadline = meta.deadline.map_or(now + within, |outer| outer.min(now + within));
+    let deadline = meta.deadline.map_or(own, |outer| outer.min(own));
     meta.deadline = Some(deadline);
     (meta, deadline.saturating_duration_since(now))
 }
@@ -247,20 +256,21 @@ pub(crate) async fn push(
     mut parcel: Box<dyn Parcel>,
     until: Option<(Instant, Duration)>,
 ) -> Result<u64, CallError> {
+    if router.turns_away(parcel.meta()) {
+        router.note_dead(&cell.name, &*parcel, Reason::Stopped, STOPPING);
+        return Err(CallError::Stopped(STOPPING.to_owned()));
+    }
     loop {
         match cell.push(parcel) {
             Pushed::Queued { ticket, displaced, .. } => {
-                if let Some(oldest) = displaced {
-                    let error = CallError::MailboxFull { agent: cell.name.clone(), capacity: cell.mailbox.config().capacity };
-                    router.dead_letter(&cell.name, oldest, Reason::MailboxFull, error);
-                }
+                bury_displaced(router, cell, displaced);
                 return Ok(ticket);
             }
             Pushed::Closed(back, why) => {
                 router.note_dead(&cell.name, &*back, Reason::Stopped, &why);
                 return Err(CallError::Stopped(why));
             }
-            Pushed::Full(back) if cell.mailbox.config().overflow == Overflow::Block => {
+            Pushed::Full(back) if cell.mailbox.config().overflow == Overflow::Block && !scope::holds_up(&cell.name) => {
                 let size = back.size();
                 let room = cell.mailbox.wait_for_room(size);
                 match until {
@@ -276,6 +286,14 @@ pub(crate) async fn push(
             }
             Pushed::Full(back) => return Err(refuse_full(router, cell, &*back)),
         }
+    }
+}
+
+/// The oldest messages made room: they are dead letters, and whoever waits for their answers is told.
+pub(crate) fn bury_displaced(router: &Router, cell: &AgentCell, displaced: Vec<Box<dyn Parcel>>) {
+    for oldest in displaced {
+        let error = CallError::MailboxFull { agent: cell.name.clone(), capacity: cell.mailbox.config().capacity };
+        router.dead_letter(&cell.name, oldest, Reason::MailboxFull, error);
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::mail::Word;
 use crate::mailbox::{Mailbox, MailboxConfig, Pushed};
-use crate::monitor::{Signal, Watcher, Watchers};
+use crate::monitor::{MonitorId, Signal, Watcher, Watchers};
 use crate::parcel::Parcel;
 use crate::protocol::restart::Exit;
 
@@ -32,6 +32,8 @@ pub(crate) struct AgentCell {
     orders: Mutex<Orders>,
     watchers: Mutex<Watchers>,
     incarnation: AtomicU64,
+    /// Its first start has succeeded, and others were told.
+    known: AtomicBool,
     killed: AtomicBool,
     kill: Notify,
     /// The agent's lane of durable messages, while it has one.
@@ -66,6 +68,7 @@ impl AgentCell {
             orders: Mutex::default(),
             watchers: Mutex::default(),
             incarnation: AtomicU64::new(0),
+            known: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             kill: Notify::new(),
             lane: Mutex::default(),
@@ -97,14 +100,18 @@ impl AgentCell {
         orders.signals.clear();
         orders.stop = None;
         self.killed.store(false, Ordering::Release);
-        let number = self.incarnation.fetch_add(1, Ordering::AcqRel) + 1;
-        *self.runner.lock() = Some(runner);
-        number
+        let mut runs = self.runner.lock();
+        *runs = Some(runner);
+        self.incarnation.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// The incarnation is over; whoever watched it is returned, to be told.
-    pub(crate) fn end(&self) -> Vec<Watcher> {
-        *self.runner.lock() = None;
+    /// The incarnation of this number is over; whoever watched it is returned, to be told.
+    pub(crate) fn end(&self, number: u64) -> Vec<Watcher> {
+        let mut runner = self.runner.lock();
+        if self.incarnation() != number {
+            return Vec::new();
+        }
+        *runner = None;
         self.watchers.lock().take_all()
     }
 
@@ -112,17 +119,27 @@ impl AgentCell {
         self.runner.lock().is_some()
     }
 
+    /// Says whether others must be told of this agent: the first time.
+    pub(crate) fn make_known(&self) -> bool {
+        !self.known.swap(true, Ordering::AcqRel)
+    }
+
+    pub(crate) fn is_known(&self) -> bool {
+        self.known.load(Ordering::Acquire)
+    }
+
     pub(crate) fn incarnation(&self) -> u64 {
         self.incarnation.load(Ordering::Acquire)
     }
 
-    /// Adds a watcher of the incarnation that runs. Hands it back when none does.
+    /// Adds a watcher of the incarnation that runs, and says which that is. Hands it back when none does.
     pub(crate) fn watch(&self, watcher: Watcher) -> Result<u64, Watcher> {
         let runner = self.runner.lock();
         if runner.is_none() {
             return Err(watcher);
         }
-        Ok(self.watchers.lock().add(watcher))
+        self.watchers.lock().add(watcher);
+        Ok(self.incarnation())
     }
 
     pub(crate) fn unwatch(&self, remove: impl FnOnce(&mut Watchers)) {
@@ -183,9 +200,22 @@ impl AgentCell {
         Pulse { cell: self.clone(), asked: None }
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
-        self.orders.lock().signals.push_back(signal);
-        self.wake();
+    /// Tells the incarnation of this number; what an earlier one watched does not concern the present one.
+    pub(crate) fn signal(&self, incarnation: u64, signal: Signal) {
+        let mut orders = self.orders.lock();
+        if self.incarnation() == incarnation {
+            orders.signals.push_back(signal);
+            drop(orders);
+            self.wake();
+        }
+    }
+
+    /// A monitor was taken back: what it has told already is not heard any more.
+    pub(crate) fn unheard(&self, monitor: MonitorId) {
+        self.orders.lock().signals.retain(|signal| match signal {
+            Signal::Down(down) => down.monitor != monitor,
+            Signal::LinkDown { .. } => true,
+        });
     }
 
     pub(crate) fn next_signal(&self) -> Option<Signal> {

@@ -1,31 +1,34 @@
 //! What a handler knows and can do while it handles one message.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use connectome_codecs::envelope::TraceContext;
 use connectome_codecs::event::Fact;
-use connectome_codecs::{Address, AgentName, MessageId, TaskId};
+use connectome_codecs::{Address, AgentName, Envelope, MessageId, MessageName, TaskId};
 use futures_util::FutureExt;
 use ractor::ActorRef;
 use serde::Serialize;
+use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::agent::Agent;
-use crate::agent_ref::AgentRef;
+use crate::agent_ref::{AgentRef, push};
 use crate::cell::{AgentCell, Wake};
+use crate::dead_letters::{Reason, address_of};
+use crate::deadline;
 use crate::error::{CallError, HandlerError, panic_text};
-use crate::mailbox::Pushed;
 use crate::message::{Message, Streaming};
-use crate::monitor::{Down, DownReason, MonitorId, Watcher};
-use crate::parcel::{Answer, Meta, Pipe, ReplyTo, Typed};
+use crate::monitor::{Down, DownReason, Life, MonitorId, Watched, Watcher};
+use crate::parcel::{Answer, Meta, Pipe, ReplyTo, Typed, message_name};
 use crate::protocol::restart::Exit;
 use crate::reply::{ItemSink, RemoteItems};
 use crate::router::Router;
-use crate::scope::Place;
+use crate::scope::{self, Place};
 use crate::spec::AgentSpec;
 use crate::supervisor::Supervisor;
 use crate::table::{encode_reply, give};
@@ -204,15 +207,15 @@ impl<'a> Context<'a> {
     /// # Errors
     /// Past [`BACKGROUND_MAX`] timers and pipes.
     pub fn after<M: Message>(&mut self, delay: Duration, message: M) -> Result<Timer, HandlerError> {
-        let cell = self.core.cell.clone();
+        let (router, cell) = (self.core.router.clone(), self.core.cell.clone());
         self.core.background(async move {
             tokio::time::sleep(delay).await;
-            push_to_self(&cell, message).await;
+            push_to_self(&router, &cell, message, ReplyTo::Nobody).await;
         })
     }
 
     /// Sends a copy of `message` to this agent every `period`, first after one period. A slow agent is not flooded:
-    /// ticks that were missed are left out.
+    /// no tick is sent before the one before it has been handled, and those that were missed are left out.
     ///
     /// # Errors
     /// Past [`BACKGROUND_MAX`] timers and pipes, or for a period of zero.
@@ -220,13 +223,17 @@ impl<'a> Context<'a> {
         if period.is_zero() {
             return Err(HandlerError::rejected("a period must be longer than zero"));
         }
-        let cell = self.core.cell.clone();
+        let (router, cell) = (self.core.router.clone(), self.core.cell.clone());
         self.core.background(async move {
-            let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
-            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let period = period.min(deadline::FAR);
+            let mut ticks = tokio::time::interval_at(deadline::after(period), period);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
             loop {
                 ticks.tick().await;
-                push_to_self(&cell, message.clone()).await;
+                let (tick, handled) = oneshot::channel();
+                push_to_self(&router, &cell, message.clone(), ReplyTo::Ticker(tick)).await;
+                // It ends by being dropped, whatever became of the tick.
+                drop(handled.await);
             }
         })
     }
@@ -239,16 +246,15 @@ impl<'a> Context<'a> {
     pub async fn monitor(&mut self, agent: &AgentRef) -> Result<MonitorId, HandlerError> {
         self.core.monitors += 1;
         let monitor = MonitorId(self.core.monitors);
-        let watcher = Watcher::Agent { cell: Arc::downgrade(&self.core.cell), monitor };
-        agent.watch(watcher, monitor).await?;
+        let watched = agent.watch(Watcher::Agent { who: self.core.life(), monitor }, monitor).await?;
+        self.core.watched.insert(monitor, watched);
         Ok(monitor)
     }
 
     /// Stops watching: after this, `on_down` is not called for it.
-    pub fn demonitor(&mut self, agent: &AgentRef, monitor: MonitorId) {
-        if let Some(other) = agent.cell() {
-            other.unwatch(|watchers| watchers.remove_agent(&self.core.cell, monitor));
-        }
+    pub fn demonitor(&mut self, monitor: MonitorId) {
+        self.core.demonitor(monitor);
+        self.core.cell.unheard(monitor);
     }
 
     /// Shares the fate of an agent of this node: when one of the two ends abnormally, the other one crashes too,
@@ -260,20 +266,20 @@ impl<'a> Context<'a> {
         let Some(other) = agent.cell() else {
             return Err(HandlerError::rejected("links hold within a node; monitor an agent of another node instead"));
         };
-        let me = &self.core.cell;
-        let there = other.watch(Watcher::Link { cell: Arc::downgrade(me) });
-        let here = me.watch(Watcher::Link { cell: Arc::downgrade(&other) });
-        match (there, here) {
-            (Ok(_), Ok(_)) => Ok(()),
-            (Err(_), _) | (_, Err(_)) => Err(HandlerError::new(format!("{} is not running", other.name))),
-        }
+        // Two links between the same two are one.
+        self.unlink(agent);
+        let not_running = |_| HandlerError::new(format!("{} is not running", other.name));
+        let incarnation = other.watch(Watcher::Link(self.core.life())).map_err(not_running)?;
+        self.core.cell.watch(Watcher::Link(Life::new(&other, incarnation))).map_err(not_running)?;
+        Ok(())
     }
 
     /// Takes a link back on both sides.
     pub fn unlink(&mut self, agent: &AgentRef) {
         if let Some(other) = agent.cell() {
-            other.unwatch(|watchers| watchers.remove_link(&self.core.cell));
-            self.core.cell.unwatch(|watchers| watchers.remove_link(&other));
+            let (me, incarnation) = (&self.core.cell, self.core.incarnation);
+            other.unwatch(|watchers| watchers.remove_link(me, incarnation));
+            me.unwatch(|watchers| watchers.remove_link(&other, other.incarnation()));
         }
     }
 
@@ -282,9 +288,16 @@ impl<'a> Context<'a> {
         self.core.traps_exits = trap;
     }
 
-    /// Stops this agent after the present message, normally.
+    /// Stops this agent after the present message, normally: a permanent agent is started again, others are not.
+    ///
+    /// In `pre_start` it declines the start, which is no failure: nothing runs, and it is not tried again.
     pub fn stop(&mut self) {
-        self.core.stop = Some(Exit::Normal);
+        self.stop_as(Exit::Normal);
+    }
+
+    /// Stops this agent after the present message, and tells its supervisor and its watchers that it ended like this.
+    pub fn stop_as(&mut self, exit: Exit) {
+        self.core.stop = Some(exit);
     }
 
     /// A fresh id that sorts by time.
@@ -309,20 +322,11 @@ impl Timer {
     }
 }
 
-async fn push_to_self<M: Message>(cell: &Arc<AgentCell>, message: M) {
+/// What can't be queued is a dead letter: a timer has nobody to tell.
+async fn push_to_self<M: Message>(router: &Router, cell: &Arc<AgentCell>, message: M, reply: ReplyTo<M::Reply>) {
     let from = Some(Address::Agent(cell.name.clone()));
     let meta = Meta { from, attempt: 1, ..Meta::default() };
-    let mut parcel: Box<dyn crate::parcel::Parcel> =
-        Box::new(Typed { message, reply: ReplyTo::Nobody, items: None, meta });
-    loop {
-        match cell.push(parcel) {
-            Pushed::Queued { .. } | Pushed::Closed(..) => return,
-            Pushed::Full(back) => {
-                parcel = back;
-                cell.mailbox.wait_for_room(0).await;
-            }
-        }
-    }
+    drop(push(router, cell, Box::new(Typed { message, reply, items: None, meta }), None).await);
 }
 
 /// What belongs to one incarnation beside the agent's own value.
@@ -338,6 +342,8 @@ pub(crate) struct Core {
     /// The message that crashed the agent goes back to its lane.
     pub(crate) crashed_message_returns: bool,
     monitors: u64,
+    /// The monitors that have not told their end yet.
+    watched: BTreeMap<MonitorId, Watched>,
     pipe: Option<Box<dyn Any + Send>>,
     background: JoinSet<()>,
     children: Option<Supervisor>,
@@ -356,6 +362,7 @@ impl Core {
             traps_exits: false,
             crashed_message_returns: false,
             monitors: 0,
+            watched: BTreeMap::new(),
             pipe: None,
             background: JoinSet::new(),
             children: None,
@@ -366,30 +373,62 @@ impl Core {
         &self.router
     }
 
+    /// A message came whose bytes are not what its type says.
+    pub(crate) fn malformed(&self, envelope: &Envelope, error: &CallError) {
+        let (to, name) = (address_of(&self.cell.name), message_name(envelope));
+        self.router.letter(to, envelope.from.clone(), name, Reason::Malformed, &error.to_string());
+    }
+
     pub(crate) fn take_pipe<R: 'static>(&mut self) -> Option<Pipe<R>> {
         let pipe = self.pipe.take()?.downcast::<Pipe<R>>().ok()?;
         Some(*pipe)
     }
 
-    pub(crate) fn run_pipe_to_caller<R: Send + 'static>(&mut self, pipe: Pipe<R>, mut reply: ReplyTo<R>) {
-        let piped = Piped::begin(&self.cell);
+    pub(crate) fn run_pipe_to_caller<R: Send + 'static>(
+        &mut self,
+        message: MessageName,
+        pipe: Pipe<R>,
+        mut reply: ReplyTo<R>,
+    ) {
+        let piped = Piped::begin(self, message);
+        let (pipe, late) = (self.beside(pipe), self.late());
         self.spawn_background(async move {
             let result = tokio::select! {
                 biased;
                 () = reply.gone() => return,
-                result = guarded(pipe) => result,
+                within = late => return reply.send(Err(CallError::TimedOut(within))),
+                result = pipe => result,
             };
             reply.send(result);
             piped.handled();
         });
     }
 
+    /// The pipe at its place: what it sends and calls is for the same caller.
+    fn beside<R>(&self, pipe: Pipe<R>) -> impl Future<Output = Result<R, CallError>> + use<R> {
+        scope::at(self.place.beside(), guarded(pipe))
+    }
+
+    /// Ends when the caller of the present message stops waiting, and says how long that was from now.
+    fn late(&self) -> impl Future<Output = Duration> + use<> {
+        let (began, deadline) = (Instant::now(), self.place.deadline());
+        async move {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+            began.elapsed()
+        }
+    }
+
     pub(crate) fn run_pipe_to_answer<R: Serialize + Send + 'static>(
         &mut self,
+        message: MessageName,
         pipe: Pipe<R>,
         answer: Option<Box<dyn Answer>>,
     ) {
-        let piped = Piped::begin(&self.cell);
+        let piped = Piped::begin(self, message);
+        let (pipe, late) = (self.beside(pipe), self.late());
         let gone = answer.as_ref().map(|answer| answer.gone());
         self.spawn_background(async move {
             let gone = async {
@@ -401,7 +440,8 @@ impl Core {
             let result: Result<Bytes, CallError> = tokio::select! {
                 biased;
                 () = gone => return,
-                result = guarded(pipe) => result.and_then(|reply| encode_reply(&reply)),
+                within = late => return give(answer, Err(CallError::TimedOut(within)), None),
+                result = pipe => result.and_then(|reply| encode_reply(&reply)),
             };
             give(answer, result, None);
             piped.handled();
@@ -417,10 +457,35 @@ impl Core {
         Ok(self.children.insert(children).clone())
     }
 
-    /// Stops the children, last started first, and everything in the background.
+    /// This incarnation, as a watcher.
+    fn life(&self) -> Life {
+        Life::new(&self.cell, self.incarnation)
+    }
+
+    /// A monitor has told its end.
+    pub(crate) fn heard(&mut self, monitor: MonitorId) {
+        self.watched.remove(&monitor);
+    }
+
+    fn demonitor(&mut self, monitor: MonitorId) {
+        match self.watched.remove(&monitor) {
+            Some(Watched::Here(other)) => {
+                if let Some(other) = other.upgrade() {
+                    other.unwatch(|watchers| watchers.remove_agent(&self.cell, self.incarnation, monitor));
+                }
+            }
+            Some(Watched::There(number)) => self.router.unwatch_remote(number),
+            Some(Watched::Nobody) | None => {}
+        }
+    }
+
+    /// Stops the children, last started first, and everything in the background; nothing is watched any more.
     pub(crate) async fn wind_up(&mut self) {
+        while let Some((&monitor, _)) = self.watched.first_key_value() {
+            self.demonitor(monitor);
+        }
         if let Some(children) = self.children.take() {
-            children.stop().await;
+            children.stop_unless(self.cell.killed()).await;
         }
         self.background.shutdown().await;
     }
@@ -451,23 +516,31 @@ impl Core {
     }
 }
 
-/// Counts a piped message when its future ends, or is dropped.
-struct Piped(Arc<AgentCell>, bool);
+/// Counts a piped message when its future ends; one whose future is dropped is a dead letter.
+struct Piped {
+    router: Router,
+    cell: Arc<AgentCell>,
+    message: MessageName,
+    handled: bool,
+}
 
 impl Piped {
-    fn begin(cell: &Arc<AgentCell>) -> Piped {
-        cell.mailbox.begin_pipe();
-        Piped(cell.clone(), false)
+    fn begin(core: &Core, message: MessageName) -> Piped {
+        core.cell.mailbox.begin_pipe();
+        Piped { router: core.router.clone(), cell: core.cell.clone(), message, handled: false }
     }
 
     fn handled(mut self) {
-        self.1 = true;
+        self.handled = true;
     }
 }
 
 impl Drop for Piped {
     fn drop(&mut self) {
-        self.0.mailbox.settle_pipe(self.1);
+        if !self.handled {
+            self.router.pipe_dropped(&self.cell.name, &self.message);
+        }
+        self.cell.mailbox.settle_pipe(self.handled);
     }
 }
 

@@ -8,7 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connectome_codecs::{MessageName, Sequence};
+use connectome_codecs::{Address, MessageName, Sequence};
 use futures_util::FutureExt;
 use ractor::{ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::{Instant, timeout};
@@ -26,7 +26,7 @@ use crate::parcel::{Encoded, Meta, Parcel};
 use crate::protocol::restart::Exit;
 use crate::router::Router;
 use crate::scope;
-use crate::supervisor::{ExitSlot, Orders, Running};
+use crate::supervisor::{ExitSlot, Orders, Running, Started};
 use crate::table::Outcome;
 
 /// Messages handled in one turn before the actor looks at the rest of its world (its children's ends, a kill): enough
@@ -48,24 +48,40 @@ pub(crate) struct Setup<A> {
 }
 
 /// Starts an incarnation below `parent`, and returns once `pre_start` has succeeded.
-pub(crate) async fn start<A: Agent>(setup: Setup<A>, parent: ActorCell) -> Result<Running, String> {
+pub(crate) async fn start<A: Agent>(setup: Setup<A>, parent: ActorCell) -> Result<Started, String> {
     let exit = ExitSlot::default();
-    let orders = Arc::new(CellOrders(setup.cell.clone()));
+    let orders = Arc::new(CellOrders { router: setup.router.clone(), cell: setup.cell.clone() });
     let started = ractor::Actor::spawn_linked(None, Runner(PhantomData), (setup, exit.clone()), parent);
-    let (actor, _task) = started.await.map_err(|error| error.to_string())?;
-    Ok(Running { actor: actor.get_cell(), exit, orders })
+    match started.await {
+        Ok((actor, _task)) => Ok(Started::Running(Running { actor: actor.get_cell(), exit, orders })),
+        Err(_) if exit.is_set() => Ok(Started::Declined),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
-struct CellOrders(Arc<AgentCell>);
+struct CellOrders {
+    router: Router,
+    cell: Arc<AgentCell>,
+}
 
 impl Orders for CellOrders {
     fn stop(&self) {
-        self.0.stop(Exit::Shutdown);
+        self.cell.stop(Exit::Shutdown);
     }
     fn kill(&self) {
-        self.0.kill();
+        self.cell.kill();
+    }
+    fn abandon(&self) {
+        let (cell, number) = (&self.cell, self.cell.incarnation());
+        if cell.mailbox.abandon() > 0 {
+            self.router.crashed(&cell.name, None, &HUNG, "its handler blocked its thread and was left there");
+        }
+        self.router.tell_watchers(cell, number, &Exit::Killed, cell.end(number));
     }
 }
+
+/// Whatever it was that the handler was busy with.
+const HUNG: MessageName = MessageName::from_static("-");
 
 /// The ractor side of an incarnation.
 struct Runner<A>(PhantomData<fn() -> A>);
@@ -128,15 +144,26 @@ impl<A: Agent> Incarnation<A> {
         let core = Core::new(router, cell, number, myself.clone());
         let mut life = Incarnation { agent, table, core, exit, is_over: false };
         if let Err(problem) = life.pre_start().await {
-            life.core.wind_up().await;
-            life.end_of_watch(&Exit::Crashed(problem.clone()));
-            return Err(problem);
+            return Err(life.not_started(Exit::Crashed(problem.clone()), problem).await);
+        }
+        if let Some(exit) = life.core.stop.take() {
+            if !exit.is_abnormal() {
+                life.exit.set(exit.clone());
+            }
+            return Err(life.not_started(exit.clone(), exit.to_string()).await);
         }
         life.core.cell.tell_lane(Word::Started { incarnation: number, cursor }).await;
         if life.core.cell.mailbox.begin() {
             life.core.cell.wake();
         }
         Ok(life)
+    }
+
+    /// Whatever `pre_start` began ends again.
+    async fn not_started(mut self, exit: Exit, why: String) -> String {
+        self.core.wind_up().await;
+        self.end_of_watch(&exit);
+        why
     }
 
     async fn pre_start(&mut self) -> Result<(), String> {
@@ -155,9 +182,20 @@ impl<A: Agent> Incarnation<A> {
     /// Handles up to [`TURN`] messages, and whatever is more urgent before each.
     async fn turn(&mut self, myself: &ActorRef<Wake>) {
         let place = self.core.place.clone();
-        if let Some(exit) = scope::at(place, self.messages()).await {
+        let turn = AssertUnwindSafe(scope::at(place, self.messages())).catch_unwind().await;
+        if let Some(exit) = turn.unwrap_or_else(|panic| Some(self.panicked(panic_text(panic)))) {
             self.finish(exit, myself).await;
         }
+    }
+
+    /// Something of the agent panicked beside its handlers: a decoder, an encoder, a destructor.
+    fn panicked(&self, cause: String) -> Exit {
+        let cell = &self.core.cell;
+        if cell.mailbox.in_hand() > 0 {
+            self.core.router.crashed(&cell.name, None, &HUNG, &cause);
+            cell.mailbox.settle(Settled::Dead);
+        }
+        Exit::Crashed(cause)
     }
 
     async fn messages(&mut self) -> Option<Exit> {
@@ -187,20 +225,27 @@ impl<A: Agent> Incarnation<A> {
 
     /// Orders and signals go before messages.
     async fn urgent(&mut self) -> Option<Exit> {
-        if let Some(exit) = self.core.stop.take().or_else(|| self.core.cell.stop_order()) {
-            return Some(exit);
-        }
-        while let Some(signal) = self.core.cell.next_signal() {
+        loop {
+            if self.core.cell.incarnation() != self.core.incarnation {
+                // It hung, was given up, and came back after its successor had begun.
+                return Some(Exit::Killed);
+            }
+            if let Some(exit) = self.core.stop.take().or_else(|| self.core.cell.stop_order()) {
+                return Some(exit);
+            }
+            let signal = self.core.cell.next_signal()?;
             if let Err(exit) = self.signal(signal).await {
                 return Some(exit);
             }
         }
-        None
     }
 
     async fn signal(&mut self, signal: Signal) -> Result<(), Exit> {
         let down = match signal {
-            Signal::Down(down) => down,
+            Signal::Down(down) => {
+                self.core.heard(down.monitor);
+                down
+            }
             Signal::LinkDown { agent, exit } if self.core.traps_exits => self.core.link_down(agent, exit),
             Signal::LinkDown { agent, exit } if exit.is_abnormal() => {
                 return Err(Exit::Crashed(format!("linked to {agent}, which ended: {exit}")));
@@ -209,6 +254,7 @@ impl<A: Agent> Incarnation<A> {
         };
         let cell = self.core.cell.clone();
         let meta = Meta::default();
+        self.core.place.enter(&meta);
         let mut ctx = Context::new(&mut self.core, &meta, &never);
         let told = AssertUnwindSafe(self.agent.on_down(down, &mut ctx)).catch_unwind();
         match unless_killed(&cell, told).await {
@@ -234,10 +280,10 @@ impl<A: Agent> Incarnation<A> {
             message = %parcel.name(),
             trace = parcel.meta().trace.as_ref().map(tracing::field::display),
         );
-        let name = parcel.name();
+        let (name, from) = (parcel.name(), parcel.meta().from.clone());
         let cell = self.core.cell.clone();
         let outcome = unless_killed(&cell, self.dispatch(parcel).instrument(span)).await;
-        self.concluded(outcome, &name)
+        self.concluded(outcome, from, &name)
     }
 
     /// A message whose caller no longer waits is not started.
@@ -246,7 +292,7 @@ impl<A: Agent> Incarnation<A> {
             return Some((Reason::Abandoned, CallError::NotStarted(Duration::ZERO)));
         }
         let late = parcel.meta().deadline.is_some_and(|deadline| deadline <= Instant::now());
-        late.then(|| (Reason::Expired, CallError::NotStarted(Duration::ZERO)))
+        late.then_some((Reason::Expired, CallError::NotStarted(Duration::ZERO)))
     }
 
     async fn dispatch(&mut self, parcel: Box<dyn Parcel>) -> Outcome {
@@ -268,27 +314,32 @@ impl<A: Agent> Incarnation<A> {
         }
     }
 
-    fn concluded(&mut self, outcome: Option<Outcome>, message: &MessageName) -> Result<Settled, Exit> {
+    fn concluded(
+        &mut self,
+        outcome: Option<Outcome>,
+        from: Option<Address>,
+        message: &MessageName,
+    ) -> Result<Settled, Exit> {
         match outcome {
             Some(Outcome::Settled(settled)) => Ok(settled),
             Some(Outcome::Crashed(cause)) => {
                 let returned = std::mem::take(&mut self.core.crashed_message_returns);
-                self.fatal(message, &cause, returned);
+                self.fatal(from, message, &cause, returned);
                 Err(Exit::Crashed(cause))
             }
             None => {
-                self.fatal(message, "killed", false);
+                self.fatal(from, message, "killed", false);
                 Err(Exit::Killed)
             }
         }
     }
 
     /// The message that ended this incarnation: a dead letter, unless its lane takes it back.
-    fn fatal(&self, message: &MessageName, cause: &str, returned: bool) {
+    fn fatal(&self, from: Option<Address>, message: &MessageName, cause: &str, returned: bool) {
         if returned {
             self.core.cell.mailbox.settle(Settled::Returned);
         } else {
-            self.core.router.crashed(&self.core.cell.name, message, cause);
+            self.core.router.crashed(&self.core.cell.name, from, message, cause);
             self.core.cell.mailbox.settle(Settled::Dead);
         }
     }
@@ -309,6 +360,7 @@ impl<A: Agent> Incarnation<A> {
         let place = self.core.place.clone();
         let meta = Meta::default();
         let agent = self.core.cell.name.clone();
+        place.enter(&meta);
         let mut ctx = Context::new(&mut self.core, &meta, &never);
         let stop = scope::at(place, self.agent.post_stop(exit, &mut ctx));
         match timeout(POST_STOP_MAX, AssertUnwindSafe(stop).catch_unwind()).await {
@@ -321,7 +373,7 @@ impl<A: Agent> Incarnation<A> {
     }
 
     fn end_of_watch(&self, exit: &Exit) {
-        let watchers = self.core.cell.end();
+        let watchers = self.core.cell.end(self.core.incarnation);
         self.core.router.tell_watchers(&self.core.cell, self.core.incarnation, exit, watchers);
     }
 }

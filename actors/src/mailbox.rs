@@ -34,7 +34,7 @@ pub enum Overflow {
 /// A mailbox's bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MailboxConfig {
-    /// Messages in the queue at the most.
+    /// Messages in the queue at the most; 0 means 1, since a mailbox that holds nothing could pass nothing on.
     pub capacity: usize,
     /// Bytes of messages that came encoded, at the most.
     pub bytes: usize,
@@ -93,7 +93,8 @@ pub(crate) enum Settled {
 /// What a push came to.
 pub(crate) enum Pushed {
     /// It is in the queue under this ticket. `wake`: nobody is at work, so the agent must be woken.
-    Queued { ticket: u64, wake: bool, displaced: Option<Box<dyn Parcel>> },
+    /// `displaced`: the oldest ones, which made room.
+    Queued { ticket: u64, wake: bool, displaced: Vec<Box<dyn Parcel>> },
     /// There is no room; the parcel comes back.
     Full(Box<dyn Parcel>),
     /// The agent has stopped for good, for this reason; the parcel comes back.
@@ -130,6 +131,7 @@ struct Item {
 
 impl Mailbox {
     pub(crate) fn new(config: MailboxConfig) -> Mailbox {
+        let config = MailboxConfig { capacity: config.capacity.max(1), ..config };
         Mailbox { config, queue: Mutex::default(), room: Notify::new(), idle: Notify::new() }
     }
 
@@ -144,11 +146,11 @@ impl Mailbox {
             let why = why.clone();
             return Pushed::Closed(parcel, why);
         }
-        let mut displaced = None;
-        if !queue.has_room(&self.config, parcel.size()) {
+        let mut displaced = Vec::new();
+        while !queue.has_room(&self.config, parcel.size()) {
             match self.config.overflow {
                 Overflow::Block | Overflow::Fail => return Pushed::Full(parcel),
-                Overflow::DropOldest => displaced = queue.drop_oldest(),
+                Overflow::DropOldest => displaced.extend(queue.drop_oldest()),
             }
         }
         let ticket = queue.append(parcel);
@@ -199,17 +201,30 @@ impl Mailbox {
     /// The message in hand goes on in a pipe; it is settled there.
     pub(crate) fn begin_pipe(&self) {
         let mut queue = self.queue.lock();
-        queue.in_hand -= 1;
-        queue.piped += 1;
+        if queue.let_go() {
+            queue.piped += 1;
+        }
     }
 
     /// A piped message ended.
     pub(crate) fn settle_pipe(&self, handled: bool) {
         let mut queue = self.queue.lock();
-        queue.piped -= 1;
-        if handled { queue.handled += 1 } else { queue.dead += 1 }
+        if let Some(others) = queue.piped.checked_sub(1) {
+            queue.piped = others;
+            if handled { queue.handled += 1 } else { queue.dead += 1 }
+        }
         drop(queue);
         self.idle.notify_waiters();
+    }
+
+    /// The incarnation was taken away where it hung: what it had in hand and in pipes is given up. Says how many.
+    pub(crate) fn abandon(&self) -> u64 {
+        let mut queue = self.queue.lock();
+        let lost = std::mem::take(&mut queue.in_hand) + std::mem::take(&mut queue.piped);
+        queue.dead += lost;
+        drop(queue);
+        self.idle.notify_waiters();
+        lost
     }
 
     /// Takes one message back out of the queue, if it is still there: then it certainly had no effect.
@@ -222,6 +237,8 @@ impl Mailbox {
         if queue.waiting_senders > 0 {
             self.room.notify_one();
         }
+        drop(queue);
+        self.idle.notify_waiters();
         Some(item.parcel)
     }
 
@@ -239,7 +256,9 @@ impl Mailbox {
         let left: Vec<_> = queue.items.drain(..).map(|item| item.parcel).collect();
         queue.bytes = 0;
         queue.dead += left.len() as u64;
+        drop(queue);
         self.room.notify_waiters();
+        self.idle.notify_waiters();
         left
     }
 
@@ -282,9 +301,10 @@ impl Mailbox {
 }
 
 impl Queue {
+    /// An empty queue has room for any one message: what is longer than all of its bytes could never pass otherwise.
     fn has_room(&self, config: &MailboxConfig, size: usize) -> bool {
-        let fits = self.items.is_empty() || self.bytes + size <= config.bytes;
-        self.items.len() < config.capacity && fits
+        let fits = self.bytes + size <= config.bytes;
+        self.items.is_empty() || (self.items.len() < config.capacity && fits)
     }
 
     fn append(&mut self, parcel: Box<dyn Parcel>) -> u64 {
@@ -303,10 +323,17 @@ impl Queue {
         Some(item.parcel)
     }
 
+    /// The message in hand is no longer. `false`: it was given up meanwhile, and counted.
+    fn let_go(&mut self) -> bool {
+        let held = self.in_hand > 0;
+        self.in_hand -= u64::from(held);
+        held
+    }
+
     fn settle(&mut self, settled: Option<Settled>) {
         let Some(settled) = settled else { return };
-        if settled != Settled::Piped {
-            self.in_hand -= 1;
+        if settled != Settled::Piped && !self.let_go() {
+            return;
         }
         match settled {
             Settled::Handled => self.handled += 1,

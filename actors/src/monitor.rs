@@ -43,14 +43,55 @@ pub struct MonitorId(pub(crate) u64);
 
 /// Who hears of an end.
 pub(crate) enum Watcher {
-    /// An agent of this node, by its `on_down`.
-    Agent { cell: Weak<AgentCell>, monitor: MonitorId },
-    /// An agent of this node that shares the fate.
-    Link { cell: Weak<AgentCell> },
+    /// An incarnation of an agent of this node, by its `on_down`.
+    Agent { who: Life, monitor: MonitorId },
+    /// An incarnation of an agent of this node that shares the fate.
+    Link(Life),
     /// A future.
     Future(oneshot::Sender<Down>),
     /// Another node, which has a watcher of this number.
     Remote { node: NodeId, watcher: u64 },
+}
+
+/// One incarnation of an agent of this node. What it watched does not concern the next one.
+#[derive(Clone)]
+pub(crate) struct Life {
+    cell: Weak<AgentCell>,
+    incarnation: u64,
+}
+
+impl Life {
+    pub(crate) fn new(cell: &Arc<AgentCell>, incarnation: u64) -> Life {
+        Life { cell: Arc::downgrade(cell), incarnation }
+    }
+
+    /// Tells it, if it still is.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(cell) = self.cell.upgrade() {
+            cell.signal(self.incarnation, signal);
+        }
+    }
+
+    pub(crate) fn is(&self, cell: &AgentCell, incarnation: u64) -> bool {
+        std::ptr::eq(self.cell.as_ptr(), cell) && self.incarnation == incarnation
+    }
+
+    /// Takes back its side of a link.
+    pub(crate) fn unlink(&self, other: &AgentCell, incarnation: u64) {
+        if let Some(cell) = self.cell.upgrade() {
+            cell.unwatch(|watchers| watchers.remove_link(other, incarnation));
+        }
+    }
+}
+
+/// Where a watcher was set, to take it back.
+pub(crate) enum Watched {
+    /// At an agent of this node.
+    Here(Weak<AgentCell>),
+    /// At an agent of another node, under this number.
+    There(u64),
+    /// Nobody was there; the watcher has been told.
+    Nobody,
 }
 
 /// What an agent must hear beside its messages. Never bounded by the mailbox, never dropped: there is at most one for
@@ -69,26 +110,25 @@ pub(crate) struct Watchers {
 }
 
 impl Watchers {
-    pub(crate) fn add(&mut self, watcher: Watcher) -> u64 {
+    pub(crate) fn add(&mut self, watcher: Watcher) {
         self.next += 1;
         self.list.insert(self.next, watcher);
-        self.next
     }
 
     pub(crate) fn take_all(&mut self) -> Vec<Watcher> {
         std::mem::take(&mut self.list).into_values().collect()
     }
 
-    pub(crate) fn remove_agent(&mut self, watcher: &Arc<AgentCell>, which: MonitorId) {
+    pub(crate) fn remove_agent(&mut self, watcher: &AgentCell, incarnation: u64, which: MonitorId) {
         self.list.retain(|_, entry| match entry {
-            Watcher::Agent { cell, monitor } => *monitor != which || cell.as_ptr() != Arc::as_ptr(watcher),
-            Watcher::Link { .. } | Watcher::Future(_) | Watcher::Remote { .. } => true,
+            Watcher::Agent { who, monitor } => *monitor != which || !who.is(watcher, incarnation),
+            Watcher::Link(_) | Watcher::Future(_) | Watcher::Remote { .. } => true,
         });
     }
 
-    pub(crate) fn remove_link(&mut self, other: &Arc<AgentCell>) {
+    pub(crate) fn remove_link(&mut self, other: &AgentCell, incarnation: u64) {
         self.list.retain(|_, entry| match entry {
-            Watcher::Link { cell } => cell.as_ptr() != Arc::as_ptr(other),
+            Watcher::Link(who) => !who.is(other, incarnation),
             Watcher::Agent { .. } | Watcher::Future(_) | Watcher::Remote { .. } => true,
         });
     }
@@ -96,7 +136,7 @@ impl Watchers {
     pub(crate) fn remove_remote(&mut self, from: NodeId, number: u64) {
         self.list.retain(|_, entry| match entry {
             Watcher::Remote { node, watcher } => (*node, *watcher) != (from, number),
-            Watcher::Agent { .. } | Watcher::Link { .. } | Watcher::Future(_) => true,
+            Watcher::Agent { .. } | Watcher::Link(_) | Watcher::Future(_) => true,
         });
     }
 }

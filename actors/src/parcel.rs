@@ -207,6 +207,8 @@ pub(crate) trait Answer: Send + Sync {
 pub(crate) enum ReplyTo<R> {
     /// Nowhere: a cast.
     Nobody,
+    /// Nowhere; a timer waits until this is dropped before it ticks again.
+    Ticker(#[expect(dead_code, reason = "only its end is heard")] oneshot::Sender<()>),
     /// To a caller on this node.
     Caller(oneshot::Sender<Result<R, CallError>>),
 }
@@ -214,7 +216,7 @@ pub(crate) enum ReplyTo<R> {
 impl<R> ReplyTo<R> {
     pub(crate) fn send(self, result: Result<R, CallError>) {
         match self {
-            ReplyTo::Nobody => {}
+            ReplyTo::Nobody | ReplyTo::Ticker(_) => {}
             // The caller may have stopped waiting; then the answer has no reader, and that is its choice.
             ReplyTo::Caller(caller) => drop(caller.send(result)),
         }
@@ -222,14 +224,14 @@ impl<R> ReplyTo<R> {
 
     pub(crate) fn is_gone(&self) -> bool {
         match self {
-            ReplyTo::Nobody => false,
+            ReplyTo::Nobody | ReplyTo::Ticker(_) => false,
             ReplyTo::Caller(caller) => caller.is_closed(),
         }
     }
 
     pub(crate) async fn gone(&mut self) {
         match self {
-            ReplyTo::Nobody => std::future::pending().await,
+            ReplyTo::Nobody | ReplyTo::Ticker(_) => std::future::pending().await,
             ReplyTo::Caller(caller) => caller.closed().await,
         }
     }

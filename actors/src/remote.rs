@@ -18,8 +18,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::agent_ref::refuse_full;
+use crate::agent_ref::{bury_displaced, refuse_full};
 use crate::dead_letters::Reason;
+use crate::deadline;
 use crate::error::{CallError, HandlerError};
 use crate::mailbox::{Overflow, Pushed};
 use crate::message::{Message, Streaming};
@@ -28,8 +29,8 @@ use crate::parcel::{Answer, Chain, Encoded, Meta, Named, message_name};
 use crate::port::TransportError;
 use crate::protocol::restart::Exit;
 use crate::registry::Place;
-use crate::reply::{Grant, ItemStream, RemoteItems, STREAM_WINDOW};
-use crate::router::Router;
+use crate::reply::{Grant, ItemStream, Limit, RemoteItems, STREAM_WINDOW};
+use crate::router::{Router, STOPPING};
 use crate::scope;
 
 /// Calls to other nodes that wait for an answer at the most: a node that is this far behind should refuse.
@@ -63,8 +64,39 @@ pub(crate) enum Gossip {
 /// A call that waits for its answer.
 struct Waiting {
     node: NodeId,
-    items: Option<mpsc::Sender<Bytes>>,
+    items: Option<Items>,
     end: oneshot::Sender<Result<Bytes, CallError>>,
+}
+
+/// Where the items of a streamed answer go, and the number of the next one.
+struct Items {
+    sink: mpsc::Sender<Bytes>,
+    next: u64,
+}
+
+impl Waiting {
+    /// Takes an answer, or one item of it. `Some`: nothing follows.
+    fn take(&mut self, response: Response) -> Option<Result<Bytes, CallError>> {
+        let Response { result, item, last } = response;
+        let Some(items) = &mut self.items else { return last.then_some(Ok(result)) };
+        // The end is numbered as well, so that nothing that was lost before it goes unseen.
+        if let Some(number) = item
+            && number != items.next
+        {
+            return Some(Err(CallError::BadReply(format!("items from {} to {number} were lost on the way", items.next))));
+        }
+        if last {
+            return Some(Ok(result));
+        }
+        items.next += 1;
+        match items.sink.try_send(result) {
+            // Its reader may have gone away; then it says so itself.
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => None,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                Some(Err(CallError::BadReply("the writer sent more items than it had credit for".to_owned())))
+            }
+        }
+    }
 }
 
 /// A call that is being answered here.
@@ -72,6 +104,8 @@ struct Waiting {
 struct Serving {
     cancelled: CancellationToken,
     credit: Arc<Semaphore>,
+    /// Items sent so far.
+    number: Arc<AtomicU64>,
 }
 
 /// An agent of another node that somebody here watches.
@@ -166,7 +200,7 @@ impl Router {
         let (end, answer) = oneshot::channel();
         let call = self.open_call(&envelope, node, None, end)?;
         self.transmit(node, envelope).await?;
-        let body = match timeout_at(started + within, answer).await {
+        let body = match timeout_at(deadline::after(within), answer).await {
             Ok(Ok(result)) => call.closed(started.elapsed(), result)?,
             Ok(Err(_)) => return Err(CallError::PathLost(node)),
             Err(_) => return Err(CallError::TimedOut(within)),
@@ -191,7 +225,8 @@ impl Router {
         self.transmit(node, envelope).await?;
         call.keep_open();
         let grant = Grant { router: self.clone(), writer: node, correlation, owed: 0, ended: false };
-        Ok(ItemStream::far(items, answer, grant))
+        let limit = Limit { until: deadline::after(within), within };
+        Ok(ItemStream::far(items, answer, grant, limit))
     }
 
     fn envelope<M: Message>(&self, to: &Address, message: &M, meta: &Meta) -> Result<Envelope, CallError> {
@@ -224,12 +259,12 @@ impl Router {
         let wait = envelope.expires.map_or(self.call_timeout(), |expires| expires.since(envelope.sent));
         let (to, name) = (envelope.to.clone(), message_name(&envelope));
         let frame = self.frame(node, envelope)?;
-        let deadline = Instant::now() + wait;
+        let until = deadline::after(wait);
         loop {
             match self.transport().send(node, frame.clone()) {
                 Ok(()) => return Ok(()),
                 Err(TransportError::Full { .. })
-                    if timeout_at(deadline, self.transport().ready(node)).await.is_ok() => {}
+                    if timeout_at(until, self.transport().ready(node)).await.is_ok() => {}
                 Err(error) => {
                     self.letter(to, None, name, Reason::NotSent, &error.to_string());
                     return Err(CallError::NotSent(error.to_string()));
@@ -241,16 +276,21 @@ impl Router {
     fn frame(&self, node: NodeId, envelope: Envelope) -> Result<Bytes, CallError> {
         let encoding = self.inner().remote.encoding(node);
         let envelope = envelope.compress(encoding, self.inner().config.compression_threshold);
-        envelope.encode().map_err(|error| CallError::NotSent(error.to_string()))
+        let frame = hop("send", node, &envelope).in_scope(|| envelope.encode());
+        frame.map_err(|error| CallError::NotSent(error.to_string()))
     }
 
     /// Sends what nobody waits for: an answer, a control message. Where there is no room it is sent a little later.
-    fn transmit_later(&self, node: NodeId, envelope: Envelope) {
-        let Ok(frame) = self.frame(node, envelope.clone()) else { return };
+    ///
+    /// # Errors
+    /// When it is too large to be sent at all.
+    fn transmit_later(&self, node: NodeId, envelope: Envelope) -> Result<(), CallError> {
+        let frame = self.frame(node, envelope.clone())?;
         if let Err(TransportError::Full { .. }) = self.transport().send(node, frame) {
             let router = self.clone();
             tokio::spawn(async move { drop(router.transmit(node, envelope).await) });
         }
+        Ok(())
     }
 
     fn open_call(
@@ -265,6 +305,7 @@ impl Router {
             return Err(CallError::NotSent(format!("{CALLS_MAX} calls to other nodes wait for an answer already")));
         }
         let correlation = CorrelationId::from(envelope.id);
+        let items = items.map(|sink| Items { sink, next: 0 });
         remote.calls.insert(correlation, Waiting { node, items, end });
         remote.began(node);
         Ok(OpenCall { router: self.clone(), correlation, node, open: true })
@@ -291,9 +332,18 @@ impl Router {
     }
 
     fn control(&self, node: NodeId, correlation: CorrelationId, control: &Control) {
-        match self.about(node, correlation, Kind::Control, control) {
-            Ok(envelope) => self.transmit_later(node, envelope),
-            Err(error) => tracing::error!(%error, "a control message could not be encoded"),
+        let to = Address::Id(connectome_codecs::AgentId(*node.as_bytes()));
+        self.control_at(node, to, correlation, control);
+    }
+
+    /// A control message about an agent of another node.
+    fn control_at(&self, node: NodeId, to: Address, correlation: CorrelationId, control: &Control) {
+        let sent = self.about(node, correlation, Kind::Control, control).and_then(|mut envelope| {
+            envelope.to = to;
+            Ok(self.transmit_later(node, envelope)?)
+        });
+        if let Err(error) = sent {
+            tracing::error!(%error, "a control message could not be encoded");
         }
     }
 
@@ -310,8 +360,14 @@ impl Router {
         Ok(Envelope::new(self.message_id(), kind, to, self.now(), body).correlated(correlation))
     }
 
-    /// Watches an agent of another node.
-    pub(crate) async fn watch_remote(&self, node: NodeId, agent: &AgentName, watcher: Watcher, monitor: MonitorId) {
+    /// Watches an agent of another node, under the number that is returned.
+    pub(crate) async fn watch_remote(
+        &self,
+        node: NodeId,
+        agent: &AgentName,
+        watcher: Watcher,
+        monitor: MonitorId,
+    ) -> u64 {
         let remote = &self.inner().remote;
         let number = remote.watchers.fetch_add(1, Ordering::Relaxed);
         remote.watching.insert(number, Watching { node, agent: agent.clone(), watcher, monitor });
@@ -327,6 +383,14 @@ impl Router {
         if !sent {
             self.watched_down(number, 0, DownReason::NodeLost(node));
         }
+        number
+    }
+
+    /// Takes a watcher back, here and there.
+    pub(crate) fn unwatch_remote(&self, number: u64) {
+        let Some((_, Watching { node, agent, .. })) = self.inner().remote.watching.remove(&number) else { return };
+        let correlation = CorrelationId::from(self.message_id());
+        self.control_at(node, Address::Agent(agent), correlation, &Control::Unwatch { watcher: number });
     }
 
     pub(crate) fn tell_remote(&self, node: NodeId, watcher: u64, down: &Down) {
@@ -410,6 +474,7 @@ impl Router {
             Ok(envelope) => envelope,
             Err(error) => return self.malformed(from, &error.to_string()),
         };
+        let _hop = hop("receive", from, &envelope).entered();
         match envelope.kind {
             Kind::Response | Kind::Error if envelope.correlation.is_some() => self.answered(from, envelope),
             Kind::Control => self.controlled(from, envelope),
@@ -442,29 +507,21 @@ impl Router {
     fn answered(&self, from: NodeId, envelope: Envelope) {
         let Some(correlation) = envelope.correlation else { return };
         let calls = &self.inner().remote.calls;
-        if calls.get(&correlation).is_none_or(|call| call.node != from) {
-            return; // Its caller no longer waits, or it is not this node's to answer.
-        }
-        let result = match envelope.kind {
-            Kind::Error => Err(body::<message::Error>(&envelope).map_or_else(CallError::BadReply, call_error)),
-            _ => body::<Response>(&envelope).map_err(CallError::BadReply),
+        let end = match calls.get_mut(&correlation) {
+            Some(mut call) if call.node == from => match answer_in(&envelope) {
+                Ok(response) => call.take(response),
+                Err(error) => Some(Err(error)),
+            },
+            // Its caller no longer waits, or it is not this node's to answer.
+            Some(_) | None => None,
         };
-        let response = match result {
-            Ok(Response { result, item: Some(_), last: false }) => {
-                let full = calls.get(&correlation).and_then(|call| call.items.as_ref().map(|s| s.try_send(result)));
-                match full {
-                    Some(Err(mpsc::error::TrySendError::Full(_))) => {
-                        Err(CallError::BadReply("the writer sent more items than it had credit for".to_owned()))
-                    }
-                    Some(_) | None => return,
-                }
-            }
-            Ok(Response { result, .. }) => Ok(result),
-            Err(error) => Err(error),
-        };
+        let Some(response) = end else { return };
         if let Some((_, call)) = calls.remove(&correlation) {
             if call.items.is_some() {
                 self.inner().remote.ended(from, None);
+            }
+            if let Err(CallError::BadReply(_)) = &response {
+                self.control(from, correlation, &Control::Cancel);
             }
             // Its caller may have gone away.
             drop(call.end.send(response));
@@ -523,25 +580,22 @@ impl Router {
     /// Puts an envelope from another node into the mailbox it is for.
     fn deliver(&self, from: NodeId, envelope: Envelope) {
         let answer = self.answer_to(from, &envelope);
-        let cell = match self.find(&envelope.to) {
-            Ok(Place::Here(cell)) => cell,
-            Ok(Place::There(_)) | Err(_) => {
-                let error = CallError::NoAgent(envelope.to.clone());
-                return refuse(answer, error);
-            }
-        };
         let meta = meta_of(&envelope);
+        let Some(Place::Here(cell)) = self.locate(&envelope.to) else {
+            return refuse(answer, self.no_agent(&envelope.to, meta.from, message_name(&envelope)));
+        };
         if meta.chain.as_ref().is_some_and(|chain| chain.agents().any(|waiting| *waiting == cell.name)) {
             return refuse(answer, CallError::Cycle(format!("{} -> {}", join(&envelope.call_chain), cell.name)));
         }
-        let parcel = Encoded { envelope, answer: answer.map(|answer| answer as Box<dyn Answer>), meta };
-        match cell.push(Box::new(parcel)) {
+        let turned_away = self.turns_away(&meta);
+        let parcel = Box::new(Encoded { envelope, answer: answer.map(|answer| answer as Box<dyn Answer>), meta });
+        if turned_away {
+            let error = CallError::Stopped(STOPPING.to_owned());
+            return self.dead_letter(&cell.name, parcel, Reason::Stopped, error);
+        }
+        match cell.push(parcel) {
             Pushed::Queued { displaced, .. } => {
-                if let Some(oldest) = displaced {
-                    let capacity = cell.mailbox.config().capacity;
-                    let error = CallError::MailboxFull { agent: cell.name.clone(), capacity };
-                    self.dead_letter(&cell.name, oldest, Reason::MailboxFull, error);
-                }
+                bury_displaced(self, &cell, displaced);
             }
             Pushed::Full(back) => {
                 debug_assert_ne!(cell.mailbox.config().overflow, Overflow::DropOldest, "the oldest makes room");
@@ -556,8 +610,11 @@ impl Router {
         let correlation = envelope.correlation?;
         envelope.reply_to?;
         // The answer goes to the node the transport authenticated, whatever the envelope says.
-        let serving =
-            Serving { cancelled: CancellationToken::new(), credit: Arc::new(Semaphore::new(STREAM_WINDOW)) };
+        let serving = Serving {
+            cancelled: CancellationToken::new(),
+            credit: Arc::new(Semaphore::new(STREAM_WINDOW)),
+            number: Arc::default(),
+        };
         self.inner().remote.serving.insert((from, correlation), serving.clone());
         Some(Box::new(RemoteAnswer { router: self.clone(), to: from, correlation, serving, given: false }))
     }
@@ -569,9 +626,21 @@ fn refuse(answer: Option<Box<RemoteAnswer>>, error: CallError) {
     }
 }
 
+/// One hop of a message, in the log.
+fn hop(what: &'static str, peer: NodeId, envelope: &Envelope) -> tracing::Span {
+    tracing::debug_span!(
+        "hop",
+        what,
+        %peer,
+        to = %envelope.to,
+        kind = %envelope.kind,
+        trace = envelope.trace.as_ref().map(tracing::field::display),
+    )
+}
+
 fn meta_of(envelope: &Envelope) -> Meta {
     // The sender's own two times are compared, so its clock may differ from ours.
-    let deadline = envelope.expires.map(|expires| Instant::now() + expires.since(envelope.sent));
+    let deadline = envelope.expires.map(|expires| deadline::after(expires.since(envelope.sent)));
     Meta {
         from: envelope.from.clone(),
         deadline,
@@ -583,6 +652,13 @@ fn meta_of(envelope: &Envelope) -> Meta {
 
 fn join(chain: &[AgentName]) -> String {
     chain.iter().rev().map(AgentName::as_str).collect::<Vec<_>>().join(" -> ")
+}
+
+fn answer_in(envelope: &Envelope) -> Result<Response, CallError> {
+    match envelope.kind {
+        Kind::Error => Err(body::<message::Error>(envelope).map_or_else(CallError::BadReply, call_error)),
+        _ => body::<Response>(envelope).map_err(CallError::BadReply),
+    }
 }
 
 fn body<B: Body>(envelope: &Envelope) -> Result<B, String> {
@@ -603,17 +679,23 @@ impl RemoteAnswer {
     fn answer(&mut self, result: Result<Bytes, CallError>) {
         self.given = true;
         self.router.inner().remote.serving.remove(&(self.to, self.correlation));
-        let envelope = match &result {
-            Ok(body) => {
-                let response = Response { result: body.clone(), item: None, last: true };
-                self.router.about(self.to, self.correlation, Kind::Response, &response)
-            }
-            Err(error) => self.router.about(self.to, self.correlation, Kind::Error, &wire_error(error)),
-        };
-        match envelope {
-            Ok(envelope) => self.router.transmit_later(self.to, envelope),
-            Err(error) => tracing::error!(%error, "an answer could not be encoded"),
+        if let Err(error) = result.and_then(|body| self.respond(body))
+            && let Err(error) = self.send(Kind::Error, &wire_error(&error))
+        {
+            tracing::error!(%error, "an answer could not be encoded");
         }
+    }
+
+    fn respond(&self, result: Bytes) -> Result<(), CallError> {
+        let sent = self.serving.number.load(Ordering::Relaxed);
+        let response = Response { result, item: (sent > 0).then_some(sent), last: true };
+        let refused = |why| HandlerError::rejected(format!("the answer could not be sent: {why}"));
+        self.send(Kind::Response, &response).map_err(|why| CallError::Handler(refused(why)))
+    }
+
+    fn send<B: Body>(&self, kind: Kind, body: &B) -> Result<(), HandlerError> {
+        let envelope = self.router.about(self.to, self.correlation, kind, body)?;
+        Ok(self.router.transmit_later(self.to, envelope)?)
     }
 }
 
@@ -636,7 +718,7 @@ impl Answer for RemoteAnswer {
             reader: self.to,
             correlation: self.correlation,
             credit: self.serving.credit.clone(),
-            number: Arc::default(),
+            number: self.serving.number.clone(),
         })
     }
 }
@@ -655,7 +737,16 @@ fn wire_error(error: &CallError) -> message::Error {
         CallError::Handler(error) if !error.is_retryable() => REJECTED,
         _ => error.code(),
     });
-    message::Error::new(code, error.blame(), error.effect(), &error.to_string())
+    message::Error::new(code, error.blame(), error.effect(), &wire_text(error))
+}
+
+/// What the receiver's own words are put around again, and at least one letter.
+fn wire_text(error: &CallError) -> String {
+    let text = match error {
+        CallError::Crashed(why) | CallError::Stopped(why) | CallError::Cycle(why) => why.clone(),
+        other => other.to_string(),
+    };
+    if text.is_empty() { "no reason was given".to_owned() } else { text }
 }
 
 const REJECTED: &str = "rejected";

@@ -4,12 +4,14 @@
 //! credit as it reads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use connectome_codecs::{CorrelationId, NodeId, wire};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::{CallError, HandlerError};
 use crate::router::Router;
@@ -88,8 +90,16 @@ impl<T: Serialize + Send + 'static> ItemSink<T> {
 #[must_use = "a stream that is dropped cancels the call"]
 pub struct ItemStream<T, R> {
     source: Source<T, R>,
+    limit: Limit,
     reply: Option<R>,
     ended: bool,
+}
+
+/// How long the whole answer may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit {
+    pub(crate) until: Instant,
+    pub(crate) within: Duration,
 }
 
 enum Source<T, R> {
@@ -107,16 +117,21 @@ pub(crate) struct Grant {
 }
 
 impl<T: DeserializeOwned, R: DeserializeOwned> ItemStream<T, R> {
-    pub(crate) fn near(items: mpsc::Receiver<T>, end: oneshot::Receiver<Result<R, CallError>>) -> Self {
-        ItemStream { source: Source::Near { items, end }, reply: None, ended: false }
+    pub(crate) fn near(
+        items: mpsc::Receiver<T>,
+        end: oneshot::Receiver<Result<R, CallError>>,
+        limit: Limit,
+    ) -> Self {
+        ItemStream { source: Source::Near { items, end }, limit, reply: None, ended: false }
     }
 
     pub(crate) fn far(
         items: mpsc::Receiver<Bytes>,
         end: oneshot::Receiver<Result<Bytes, CallError>>,
         grant: Grant,
+        limit: Limit,
     ) -> Self {
-        ItemStream { source: Source::Far { items, end, grant }, reply: None, ended: false }
+        ItemStream { source: Source::Far { items, end, grant }, limit, reply: None, ended: false }
     }
 
     /// The next piece; `None` after the last one.
@@ -127,6 +142,16 @@ impl<T: DeserializeOwned, R: DeserializeOwned> ItemStream<T, R> {
         if self.ended {
             return Ok(None);
         }
+        let limit = self.limit;
+        let item = match timeout_at(limit.until, self.advance()).await {
+            Ok(item) => item,
+            Err(_) => Err(CallError::TimedOut(limit.within)),
+        };
+        self.ended = !matches!(item, Ok(Some(_)));
+        item
+    }
+
+    async fn advance(&mut self) -> Result<Option<T>, CallError> {
         let item = match &mut self.source {
             Source::Near { items, .. } => items.recv().await,
             Source::Far { items, grant, .. } => match items.recv().await {
@@ -135,7 +160,6 @@ impl<T: DeserializeOwned, R: DeserializeOwned> ItemStream<T, R> {
             },
         };
         if item.is_none() {
-            self.ended = true;
             self.reply = Some(self.finish().await?);
         }
         Ok(item)

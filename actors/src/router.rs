@@ -36,6 +36,9 @@ use crate::task_queue::Tasks;
 /// Events that wait to be published at the most: a second's worth of a busy store. Then whoever emits waits.
 pub(crate) const EVENTS_WAITING_MAX: usize = 8_192;
 
+/// Why a node that stops refuses what is new.
+pub(crate) const STOPPING: &str = "its node is stopping";
+
 /// How a node routes, in numbers.
 #[derive(Debug, Clone)]
 pub struct RouterConfig {
@@ -223,16 +226,18 @@ impl Router {
     }
 
     /// Where an address leads now.
-    pub(crate) fn find(&self, to: &Address) -> Result<Place, CallError> {
-        let found = match to {
+    pub(crate) fn locate(&self, to: &Address) -> Option<Place> {
+        match to {
             Address::Agent(name) => self.0.registry.find(name),
             Address::Id(id) => self.0.registry.name_of(id).and_then(|name| self.0.registry.find(&name)),
             Address::Capability(capability) => self.choose(&self.0.registry.able(capability)),
-        };
-        found.ok_or_else(|| {
-            self.letter(to.clone(), None, MessageName::from_static("-"), Reason::NoAgent, "nobody answers to this address");
-            CallError::NoAgent(to.clone())
-        })
+        }
+    }
+
+    /// A message for whom nobody is there.
+    pub(crate) fn no_agent(&self, to: &Address, from: Option<Address>, message: MessageName) -> CallError {
+        self.letter(to.clone(), from, message, Reason::NoAgent, "nobody answers to this address");
+        CallError::NoAgent(to.clone())
     }
 
     /// One of those who can do it: the less busy of two, this node's first.
@@ -259,7 +264,7 @@ impl Router {
 
     /// An agent's first incarnation runs, or another one does.
     pub(crate) async fn registered(&self, cell: &Arc<AgentCell>) {
-        if cell.incarnation() == 1 {
+        if cell.make_known() {
             self.0.announce.add(&cell.name);
             self.0.tasks.workers_changed();
             self.note_registered(cell).await;
@@ -275,12 +280,16 @@ impl Router {
             self.letter_for(&cell.name, &*parcel, Reason::Stopped, &why);
             parcel.refuse(error);
         }
+        // Whatever is not settled now never will be.
+        cell.mailbox.abandon();
         if self.0.registry.release(cell) {
             self.0.announce.add(&cell.name);
             self.0.mail.add(&cell.name);
             self.0.tasks.workers_changed();
             *self.0.retired.lock() += cell.mailbox.accounts();
-            self.note_unregistered(cell, exit).await;
+            if cell.is_known() {
+                self.note_unregistered(cell, exit).await;
+            }
         }
     }
 
@@ -296,8 +305,14 @@ impl Router {
     }
 
     /// A message crashed the agent that handled it, and will not be delivered again.
-    pub(crate) fn crashed(&self, agent: &AgentName, message: &MessageName, cause: &str) {
-        self.letter(address_of(agent), None, message.clone(), Reason::Crashed, cause);
+    pub(crate) fn crashed(&self, agent: &AgentName, from: Option<Address>, message: &MessageName, cause: &str) {
+        self.letter(address_of(agent), from, message.clone(), Reason::Crashed, cause);
+    }
+
+    /// What went on in a pipe was given up: its caller went away, or the agent ended.
+    pub(crate) fn pipe_dropped(&self, agent: &AgentName, message: &MessageName) {
+        let cause = "its pipe was dropped: the caller stopped waiting, or the agent ended";
+        self.letter(address_of(agent), None, message.clone(), Reason::Abandoned, cause);
     }
 
     fn letter_for(&self, agent: &AgentName, parcel: &dyn Parcel, reason: Reason, cause: &str) {
@@ -355,6 +370,17 @@ impl Router {
         self.0.tasks.workers_changed();
     }
 
+    /// Whether a node that stops refuses this message. What its own agents have to say, and the calls that they wait
+    /// for, are work in hand.
+    pub(crate) fn turns_away(&self, meta: &Meta) -> bool {
+        let is_mine = |agent: &AgentName| self.0.registry.local(agent).is_some();
+        let mine = || match &meta.from {
+            Some(Address::Agent(agent)) if is_mine(agent) => true,
+            _ => meta.chain.as_ref().is_some_and(|chain| chain.agents().any(is_mine)),
+        };
+        self.is_draining() && !mine()
+    }
+
     /// Ends when no agent of this node has anything pending.
     pub async fn quiet(&self) {
         while self.accounts().pending > 0 {
@@ -373,10 +399,9 @@ impl Router {
     pub(crate) fn tell_watchers(&self, cell: &AgentCell, incarnation: u64, exit: &Exit, watchers: Vec<Watcher>) {
         for watcher in watchers {
             match watcher {
-                Watcher::Link { cell: linked } => {
-                    if let Some(linked) = linked.upgrade() {
-                        linked.signal(Signal::LinkDown { agent: cell.name.clone(), exit: exit.clone() });
-                    }
+                Watcher::Link(linked) => {
+                    linked.unlink(cell, incarnation);
+                    linked.signal(Signal::LinkDown { agent: cell.name.clone(), exit: exit.clone() });
                 }
                 Watcher::Agent { .. } | Watcher::Future(_) | Watcher::Remote { .. } => {
                     let reason = DownReason::Exit(exit.clone());
@@ -390,26 +415,28 @@ impl Router {
     /// Tells one watcher.
     pub(crate) fn tell(&self, watcher: Watcher, down: &Down) {
         match watcher {
-            Watcher::Agent { cell, monitor } => {
-                if let Some(cell) = cell.upgrade() {
-                    cell.signal(Signal::Down(Down { monitor, ..down.clone() }));
-                }
-            }
+            Watcher::Agent { who, monitor } => who.signal(Signal::Down(Down { monitor, ..down.clone() })),
             // Whoever waited may have gone away.
             Watcher::Future(told) => drop(told.send(down.clone())),
             Watcher::Remote { node, watcher } => self.tell_remote(node, watcher, down),
-            Watcher::Link { .. } => {}
+            Watcher::Link(_) => {}
         }
     }
 
-    /// The trace of a message that leaves this node: its sender's, or a new one.
+    /// The trace of a message that leaves this node: its sender's, or a new one, with this hop as the parent of the
+    /// next (W3C Trace Context, section 3.2.2.4).
     pub(crate) fn trace_of(&self, meta: &Meta) -> Option<TraceContext> {
-        meta.trace.clone().or_else(|| {
-            let trace = self.0.ports.world.random().to_be_bytes();
-            let mut parent = [0; 8];
-            parent.copy_from_slice(&trace[..8]);
-            TraceContext::new(trace, parent, TraceContext::SAMPLED).ok()
-        })
+        let random = self.0.ports.world.random();
+        let (mut hop, fresh) = ([0; 8], self.0.ports.world.random().to_be_bytes());
+        hop.copy_from_slice(&random.to_be_bytes()[..8]);
+        let (trace, flags, state) = match &meta.trace {
+            Some(trace) => (trace.trace_id(), trace.flags, trace.state.clone()),
+            None => (fresh, TraceContext::SAMPLED, None),
+        };
+        // Only an id of nothing but zeros is refused, which is as likely as it is harmless.
+        let mut next = TraceContext::new(trace, hop, flags).ok()?;
+        next.state = state;
+        Some(next)
     }
 }
 

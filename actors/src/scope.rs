@@ -23,6 +23,8 @@ tokio::task_local! {
 /// The agent whose code runs, and what it is busy with.
 pub(crate) struct Place {
     pub(crate) agent: AgentName,
+    /// The code runs beside the mailbox, in a pipe: nothing of the agent waits for it.
+    beside: bool,
     during: Mutex<During>,
 }
 
@@ -35,7 +37,26 @@ struct During {
 
 impl Place {
     pub(crate) fn new(agent: AgentName) -> Place {
-        Place { agent, during: Mutex::default() }
+        Place { agent, beside: false, during: Mutex::default() }
+    }
+
+    /// The place of a future that goes on in a pipe: for the same caller, with the mailbox live meanwhile.
+    pub(crate) fn beside(&self) -> Arc<Place> {
+        let during = Mutex::new(self.during.lock().clone());
+        Arc::new(Place { agent: self.agent.clone(), beside: true, during })
+    }
+
+    /// When the caller of what runs now stops waiting.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.during.lock().deadline
+    }
+
+    /// The agents that wait for what is called from here: also this one, unless its mailbox is live meanwhile.
+    fn chain(&self, during: &During) -> Option<Arc<Chain>> {
+        if self.beside {
+            return during.chain.clone();
+        }
+        Some(Arc::new(Chain { agent: self.agent.clone(), before: during.chain.clone() }))
     }
 
     /// Notes which message is being handled now.
@@ -55,16 +76,20 @@ pub(crate) fn outgoing(is_call: bool) -> Meta {
     PLACE
         .try_with(|place| {
             let during = place.during.lock();
-            let chain = || Arc::new(Chain { agent: place.agent.clone(), before: during.chain.clone() });
             Meta {
                 from: Some(connectome_codecs::Address::Agent(place.agent.clone())),
                 deadline: if is_call { during.deadline } else { None },
-                chain: is_call.then(chain),
+                chain: if is_call { place.chain(&during) } else { None },
                 trace: during.trace.clone(),
                 attempt: 1,
             }
         })
         .unwrap_or(Meta { attempt: 1, ..Meta::default() })
+}
+
+/// Whether the mailbox of `agent` can't move before the code that runs now has ended: it is its handler.
+pub(crate) fn holds_up(agent: &AgentName) -> bool {
+    PLACE.try_with(|place| !place.beside && place.agent == *agent).unwrap_or(false)
 }
 
 /// Decodes with every `AgentRef` bound to `router`.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::panic_text;
 use crate::protocol::restart::Exit;
-use crate::supervisor::{ExitSlot, Orders, Running, Start};
+use crate::supervisor::{ExitSlot, Orders, Running, Start, Started};
 
 /// A loop of the machinery. A new one is made for each incarnation.
 pub trait Service: Send + 'static {
@@ -38,14 +38,15 @@ impl<S: Service, F: Fn() -> S + Send + Sync + 'static> ServiceStart<F, S> {
 
 #[async_trait]
 impl<S: Service, F: Fn() -> S + Send + Sync + 'static> Start for ServiceStart<F, S> {
-    async fn start(&self, parent: ActorCell) -> Result<Running, String> {
+    async fn start(&self, parent: ActorCell) -> Result<Started, String> {
         let (exit, stop) = (ExitSlot::default(), CancellationToken::new());
         let life = Life { service: Some((self.make)()), exit: exit.clone(), stop: stop.clone() };
         let spawned = ractor::Actor::spawn_linked(None, Shell(PhantomData), life, parent).await;
         let (actor, _task) = spawned.map_err(|error| error.to_string())?;
         drop(actor.send_message(Run));
         let actor = actor.get_cell();
-        Ok(Running { actor: actor.clone(), exit, orders: Arc::new(ServiceOrders { stop, actor }) })
+        let orders = Arc::new(ServiceOrders { stop, actor: actor.clone() });
+        Ok(Started::Running(Running { actor, exit, orders }))
     }
 }
 

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use connectome_codecs::{AgentName, Capability, ParseError};
+use connectome_codecs::{Address, AgentName, Capability, ParseError};
 use parking_lot::Mutex;
 use ractor::ActorCell;
 
 use crate::agent::{Agent, Table};
+use crate::agent_ref::AgentRef;
 use crate::cell::AgentCell;
 use crate::incarnation::{self, Setup};
 use crate::mailbox::MailboxConfig;
 use crate::protocol::restart::{ChildSpec, Exit, Restart, StopWithin};
 use crate::router::Router;
-use crate::supervisor::{Running, Start};
+use crate::supervisor::{Start, Started};
 
 /// Everything that can be said about an agent before it starts; only a name and a factory must be.
 ///
@@ -35,6 +36,7 @@ pub struct AgentSpec<A> {
     role: Option<String>,
     version: String,
     restart: Restart,
+    significant: bool,
     stop_within: StopWithin,
     mailbox: Option<MailboxConfig>,
 }
@@ -49,6 +51,7 @@ impl<A: Agent> AgentSpec<A> {
             role: None,
             version: "0".to_owned(),
             restart: Restart::Permanent,
+            significant: false,
             stop_within: StopWithin::Time(std::time::Duration::from_secs(5)),
             mailbox: None,
         }
@@ -78,6 +81,12 @@ impl<A: Agent> AgentSpec<A> {
         self
     }
 
+    /// Its end may shut down its supervisor (`Flags::auto_shutdown`); it must not be permanent.
+    pub fn significant(mut self) -> Self {
+        self.significant = true;
+        self
+    }
+
     /// How long it may take to stop before it is killed; 5 s unless said.
     pub fn stop_within(mut self, stop_within: StopWithin) -> Self {
         self.stop_within = stop_within;
@@ -101,7 +110,8 @@ impl<A: Agent> AgentSpec<A> {
     pub(crate) fn prepare(self, router: &Router) -> Result<(ChildSpec, Arc<AgentStart<A>>), ParseError> {
         let name: AgentName = self.name.parse()?;
         let capabilities = self.capabilities.iter().map(|c| c.parse()).collect::<Result<Vec<_>, _>>()?;
-        let child = ChildSpec::worker(name.as_str()).restart(self.restart).stop_within(self.stop_within);
+        let mut child = ChildSpec::worker(name.as_str()).restart(self.restart).stop_within(self.stop_within);
+        child.significant = self.significant;
         let start = AgentStart {
             router: router.clone(),
             name,
@@ -131,9 +141,12 @@ pub(crate) struct AgentStart<A> {
 }
 
 impl<A: Agent> AgentStart<A> {
-    /// The cell of the agent, while it has one.
-    pub(crate) fn cell(&self) -> Option<Arc<AgentCell>> {
-        self.cell.lock().clone()
+    /// A reference to the agent that was started.
+    pub(crate) fn reference(&self, router: &Router) -> AgentRef {
+        match &*self.cell.lock() {
+            Some(cell) => AgentRef::near(router.clone(), cell.clone()),
+            None => AgentRef::to(router.clone(), Address::Agent(self.name.clone())),
+        }
     }
 
     /// Registers the name the first time.
@@ -156,7 +169,7 @@ impl<A: Agent> AgentStart<A> {
 
 #[async_trait]
 impl<A: Agent> Start for AgentStart<A> {
-    async fn start(&self, parent: ActorCell) -> Result<Running, String> {
+    async fn start(&self, parent: ActorCell) -> Result<Started, String> {
         let cell = self.claim()?;
         let setup = Setup {
             router: self.router.clone(),
@@ -164,9 +177,12 @@ impl<A: Agent> Start for AgentStart<A> {
             factory: self.factory.clone(),
             table: self.table.clone(),
         };
-        let running = incarnation::start(setup, parent).await?;
-        self.router.registered(&cell).await;
-        Ok(running)
+        let started = incarnation::start(setup, parent).await?;
+        match &started {
+            Started::Running(_) => self.router.registered(&cell).await,
+            Started::Declined => {}
+        }
+        Ok(started)
     }
 
     async fn forget(&self, exit: &Exit) {

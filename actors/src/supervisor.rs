@@ -16,14 +16,15 @@ use ractor::{ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent}
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
 use crate::agent_ref::AgentRef;
 use crate::incarnation::POST_STOP_MAX;
 use crate::protocol::Now;
 use crate::protocol::restart::{
-    Action, Answer, ChildId, ChildSpec, ChildState, Counts, Exit, Flags, Incarnation, Input, IntensityScope, Refusal,
-    Request, RequestId, SpecError, Stop, StopWithin, Strategy, Supervision, TimerToken,
+    Action, Answer, ChildId, ChildSpec, ChildState, Counts, Done, Exit, Flags, Incarnation, Input, IntensityScope,
+    Refusal, Request, RequestId, Restart, SpecError, Stop, StopWithin, Strategy, Supervision, TimerToken,
 };
 use crate::router::Router;
 use crate::spec::AgentSpec;
@@ -32,12 +33,20 @@ use crate::spec::AgentSpec;
 #[async_trait]
 pub(crate) trait Start: Send + Sync {
     /// Starts one incarnation, linked below `parent`.
-    async fn start(&self, parent: ActorCell) -> Result<Running, String>;
+    async fn start(&self, parent: ActorCell) -> Result<Started, String>;
 
     /// The child does not run and will not be restarted by itself.
     async fn forget(&self, exit: &Exit) {
         let _ = exit;
     }
+}
+
+/// What came of a start that did not fail.
+pub(crate) enum Started {
+    /// The child runs.
+    Running(Running),
+    /// The child has nothing to do, which is no failure.
+    Declined,
 }
 
 /// A child that runs.
@@ -53,6 +62,12 @@ pub(crate) trait Orders: Send + Sync {
     fn stop(&self);
     /// At once.
     fn kill(&self);
+    /// Whether it ends when its children have, each of which has a deadline of its own.
+    fn has_children(&self) -> bool {
+        false
+    }
+    /// It did not even end when it was killed: whoever waits for it is told that it is gone.
+    fn abandon(&self) {}
 }
 
 /// Where an incarnation writes how it ended, for its supervisor to read.
@@ -64,10 +79,15 @@ impl ExitSlot {
         self.0.lock().get_or_insert(exit);
     }
 
-    /// An actor that ended without a word was killed.
-    fn take(&self) -> Exit {
-        self.0.lock().take().unwrap_or(Exit::Killed)
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.lock().is_some()
     }
+
+    /// An actor that ended without a word was killed.
+    fn get(&self) -> Exit {
+        self.0.lock().clone().unwrap_or(Exit::Killed)
+    }
+
 }
 
 /// A supervisor and its children, before they start: Erlang's `init` result.
@@ -84,7 +104,7 @@ impl ExitSlot {
 ///     .agent(AgentSpec::new("writer", Writer::default));
 /// ```
 pub struct SupervisorSpec {
-    name: String,
+    child: ChildSpec,
     pub(crate) flags: Flags,
     children: Vec<Unprepared>,
     slot: SupervisorSlot,
@@ -107,7 +127,7 @@ impl SupervisorSpec {
     /// A one-for-one supervisor with OTP's meaning of everything and no children yet.
     pub fn new(name: &str) -> SupervisorSpec {
         SupervisorSpec {
-            name: name.to_owned(),
+            child: ChildSpec::supervisor(name),
             flags: Flags::default(),
             children: Vec::new(),
             slot: SupervisorSlot::default(),
@@ -132,6 +152,24 @@ impl SupervisorSpec {
         self
     }
 
+    /// When it is restarted, where it is a child itself; permanent unless said.
+    pub fn restart(mut self, restart: Restart) -> Self {
+        self.child = self.child.restart(restart);
+        self
+    }
+
+    /// Its end may shut down the supervisor above it ([`Flags::auto_shutdown`]).
+    pub fn significant(mut self) -> Self {
+        self.child = self.child.significant();
+        self
+    }
+
+    /// How long it may take to stop, with all its children, before they are killed; as long as they need unless said.
+    pub fn stop_within(mut self, stop_within: StopWithin) -> Self {
+        self.child = self.child.stop_within(stop_within);
+        self
+    }
+
     /// Adds an agent. Children start in the order they are added, and stop in reverse.
     pub fn agent<A: Agent>(self, spec: AgentSpec<A>) -> Self {
         let slot = Mutex::new(Some(spec));
@@ -147,7 +185,7 @@ impl SupervisorSpec {
         let slot = Mutex::new(Some(spec));
         self.child(move |router| {
             let spec = slot.lock().take().ok_or("a supervisor's specification is used once")?;
-            let child = ChildSpec::supervisor(spec.name.as_str());
+            let child = spec.child.clone();
             Ok((child, Arc::new(SupervisorStart::prepare(spec, router)?) as Arc<dyn Start>))
         })
     }
@@ -164,8 +202,11 @@ impl SupervisorSpec {
 /// A running supervisor. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct Supervisor {
-    name: Arc<str>,
+    name: ChildId,
     actor: ActorRef<Ask>,
+    exit: ExitSlot,
+    /// Cancelled: there is no more time to stop politely.
+    hurry: CancellationToken,
 }
 
 /// Why a supervisor did not do what it was asked.
@@ -183,6 +224,12 @@ pub enum SupervisorError {
         /// Why not.
         refusal: Refusal,
     },
+    /// The agent declined to start: `pre_start` stopped it.
+    #[error("{0} declined to start")]
+    Declined(String),
+    /// The node is stopping.
+    #[error("this node is stopping: start it on another one")]
+    Stopping,
     /// The supervisor has ended.
     #[error("the supervisor {0} has ended")]
     Ended(String),
@@ -196,8 +243,7 @@ impl Supervisor {
         parent: Option<ActorCell>,
     ) -> Result<Supervisor, SupervisorError> {
         let start = SupervisorStart::prepare(spec, router).map_err(SupervisorError::Invalid)?;
-        let (supervisor, _) = start.launch(parent).await.map_err(SupervisorError::Invalid)?;
-        Ok(supervisor)
+        start.launch(parent).await.map_err(SupervisorError::Invalid)
     }
 
     /// The supervisor of an agent's children: they come and go, and too many crashes among them are the agent's crash.
@@ -227,9 +273,12 @@ impl Supervisor {
         spec: AgentSpec<A>,
     ) -> Result<AgentRef, SupervisorError> {
         let (child, start) = spec.prepare(router).map_err(|error| SupervisorError::Invalid(error.to_string()))?;
-        self.request(Request::Add(child.clone()), Some(start.clone())).await?;
-        let cell = start.cell().ok_or_else(|| SupervisorError::Ended(child.id.to_string()))?;
-        Ok(AgentRef::near(router.clone(), cell))
+        let name = child.id.to_string();
+        match self.request(Request::Add(child), Some(start.clone())).await? {
+            Done::Ignored => Err(SupervisorError::Declined(name)),
+            // It may have ended again already: then the reference finds whoever has the name next.
+            Done::Started(_) | Done::Terminated | Done::Deleted => Ok(start.reference(router)),
+        }
     }
 
     /// Stops a child and forgets it where the supervisor is dynamic or the child temporary.
@@ -237,7 +286,7 @@ impl Supervisor {
     /// # Errors
     /// [`Refusal::NotFound`].
     pub async fn terminate(&self, child: &str) -> Result<(), SupervisorError> {
-        self.request(Request::Terminate(child.into()), None).await
+        self.request(Request::Terminate(child.into()), None).await.map(|_done| ())
     }
 
     /// Starts a child that was terminated again.
@@ -245,7 +294,7 @@ impl Supervisor {
     /// # Errors
     /// OTP's: it runs, it is about to be restarted, it is not known, it could not be started.
     pub async fn restart(&self, child: &str) -> Result<(), SupervisorError> {
-        self.request(Request::Restart(child.into()), None).await
+        self.request(Request::Restart(child.into()), None).await.map(|_done| ())
     }
 
     /// Forgets a child that was terminated.
@@ -253,7 +302,7 @@ impl Supervisor {
     /// # Errors
     /// OTP's: it runs, it is about to be restarted, it is not known.
     pub async fn delete(&self, child: &str) -> Result<(), SupervisorError> {
-        self.request(Request::Delete(child.into()), None).await
+        self.request(Request::Delete(child.into()), None).await.map(|_done| ())
     }
 
     /// The children in start order, and what each is doing.
@@ -276,13 +325,26 @@ impl Supervisor {
     pub async fn stop(&self) {
         // Where it has ended already there is nothing to stop.
         if self.actor.send_message(Ask::Shutdown).is_ok() {
-            self.ended().await;
+            drop(self.ended().await);
         }
     }
 
-    /// Ends when the supervisor has ended, of itself or because it was stopped.
-    pub async fn ended(&self) {
+    /// The same; once `hurry` ends, what is left is killed.
+    pub(crate) async fn stop_unless(&self, hurry: impl Future<Output = ()>) {
+        tokio::select! {
+            biased;
+            () = self.stop() => {}
+            () = hurry => {
+                Orders::kill(self);
+                drop(self.ended().await);
+            }
+        }
+    }
+
+    /// Ends when the supervisor has ended, of itself or because it was stopped, and says how.
+    pub async fn ended(&self) -> Exit {
         drop(self.actor.wait(None).await);
+        self.exit.get()
     }
 
     /// Starts another supervisor below this one.
@@ -291,24 +353,23 @@ impl Supervisor {
         router: &Router,
         spec: SupervisorSpec,
     ) -> Result<Supervisor, SupervisorError> {
-        let slot = spec.slot.clone();
-        let child = ChildSpec::supervisor(spec.name.as_str());
+        let (slot, child) = (spec.slot.clone(), spec.child.clone());
         let start = SupervisorStart::prepare(spec, router).map_err(SupervisorError::Invalid)?;
         self.add(child, Arc::new(start)).await?;
         slot.current()
     }
 
     pub(crate) async fn add(&self, child: ChildSpec, start: Arc<dyn Start>) -> Result<(), SupervisorError> {
-        self.request(Request::Add(child), Some(start)).await
+        self.request(Request::Add(child), Some(start)).await.map(|_done| ())
     }
 
-    async fn request(&self, request: Request, start: Option<Arc<dyn Start>>) -> Result<(), SupervisorError> {
+    async fn request(&self, request: Request, start: Option<Arc<dyn Start>>) -> Result<Done, SupervisorError> {
         let name = match &request {
             Request::Add(child) => child.id.to_string(),
             Request::Terminate(id) | Request::Restart(id) | Request::Delete(id) => id.to_string(),
         };
         let answer = self.ask(|reply| Ask::Request { request, start, reply }).await?;
-        answer.map(|_done| ()).map_err(|refusal| SupervisorError::Refused { name, refusal })
+        answer.map_err(|refusal| SupervisorError::Refused { name, refusal })
     }
 
     async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, SupervisorError> {
@@ -331,7 +392,7 @@ pub(crate) enum Ask {
 
 /// Starts one supervisor after the other from the same specification.
 pub(crate) struct SupervisorStart {
-    name: Arc<str>,
+    name: ChildId,
     flags: Flags,
     children: Vec<Prepared>,
     seed: u64,
@@ -344,14 +405,14 @@ impl SupervisorStart {
         // A contradiction is better told now than by a supervisor that can't start.
         Supervision::new(spec.flags, children.iter().map(|(child, _)| child.clone()), 0)
             .map_err(|error| error.to_string())?;
-        let (name, slot) = (spec.name.into(), spec.slot);
+        let (name, slot) = (spec.child.id, spec.slot);
         Ok(SupervisorStart { name, flags: spec.flags, children, seed: router.dice(), slot })
     }
 
-    async fn launch(&self, parent: Option<ActorCell>) -> Result<(Supervisor, ExitSlot), String> {
+    async fn launch(&self, parent: Option<ActorCell>) -> Result<Supervisor, String> {
         let (ready, started) = oneshot::channel();
-        let exit = ExitSlot::default();
-        let state = State::new(self, ready, exit.clone()).map_err(|error| error.to_string())?;
+        let (exit, hurry) = (ExitSlot::default(), CancellationToken::new());
+        let state = State::new(self, ready, exit.clone(), hurry.clone()).map_err(|error| error.to_string())?;
         let spawned = match parent {
             Some(parent) => ractor::Actor::spawn_linked(None, Shell, state, parent).await,
             None => ractor::Actor::spawn(None, Shell, state).await,
@@ -360,14 +421,14 @@ impl SupervisorStart {
         drop(actor.send_message(Ask::Begin));
         match started.await {
             Ok(()) => {
-                let supervisor = Supervisor { name: self.name.clone(), actor };
+                let supervisor = Supervisor { name: self.name.clone(), actor, exit, hurry };
                 *self.slot.0.lock() = Some(supervisor.clone());
-                Ok((supervisor, exit))
+                Ok(supervisor)
             }
             Err(_) => {
                 // Its own supervisor must not hear of an end of what never started.
                 drop(actor.wait(None).await);
-                Err(exit.take().to_string())
+                Err(exit.get().to_string())
             }
         }
     }
@@ -375,10 +436,10 @@ impl SupervisorStart {
 
 #[async_trait]
 impl Start for SupervisorStart {
-    async fn start(&self, parent: ActorCell) -> Result<Running, String> {
-        let (supervisor, exit) = self.launch(Some(parent)).await?;
-        let actor = supervisor.actor.get_cell();
-        Ok(Running { actor, exit, orders: Arc::new(supervisor) })
+    async fn start(&self, parent: ActorCell) -> Result<Started, String> {
+        let supervisor = self.launch(Some(parent)).await?;
+        let (actor, exit) = (supervisor.actor.get_cell(), supervisor.exit.clone());
+        Ok(Started::Running(Running { actor, exit, orders: Arc::new(supervisor) }))
     }
 }
 
@@ -387,7 +448,12 @@ impl Orders for Supervisor {
         drop(self.actor.send_message(Ask::Shutdown));
     }
     fn kill(&self) {
-        self.actor.kill();
+        // Its children are killed, and it ends after them: a supervisor that vanished would leave them behind.
+        self.hurry.cancel();
+        Orders::stop(self);
+    }
+    fn has_children(&self) -> bool {
+        true
     }
 }
 
@@ -395,8 +461,9 @@ impl Orders for Supervisor {
 struct Shell;
 
 struct State {
-    name: Arc<str>,
+    name: ChildId,
     supervision: Supervision,
+    flags: Flags,
     starts: BTreeMap<ChildId, Arc<dyn Start>>,
     running: HashMap<ChildId, (Incarnation, Running)>,
     actors: HashMap<ActorId, (ChildId, Incarnation)>,
@@ -406,8 +473,11 @@ struct State {
     began: Instant,
     ready: Option<oneshot::Sender<()>>,
     exit: ExitSlot,
-    /// Children that were stopped in the present round; those that stay so are forgotten by their starters.
-    stopped: Vec<(ChildId, Exit)>,
+    hurry: CancellationToken,
+    /// Children that do not run, and how they ended; those that stay so are forgotten by their starters.
+    stopped: BTreeMap<ChildId, Exit>,
+    /// Those of them that ended, or whose fate may have changed, since they were looked at.
+    touched: Vec<ChildId>,
     ended: bool,
 }
 
@@ -453,11 +523,17 @@ impl ractor::Actor for Shell {
 }
 
 impl State {
-    fn new(start: &SupervisorStart, ready: oneshot::Sender<()>, exit: ExitSlot) -> Result<State, SpecError> {
+    fn new(
+        start: &SupervisorStart,
+        ready: oneshot::Sender<()>,
+        exit: ExitSlot,
+        hurry: CancellationToken,
+    ) -> Result<State, SpecError> {
         let specs = start.children.iter().map(|(child, _)| child.clone());
         Ok(State {
             name: start.name.clone(),
             supervision: Supervision::new(start.flags, specs, start.seed)?,
+            flags: start.flags,
             starts: start.children.iter().map(|(child, start)| (child.id.clone(), start.clone())).collect(),
             running: HashMap::new(),
             actors: HashMap::new(),
@@ -467,7 +543,9 @@ impl State {
             began: Instant::now(),
             ready: Some(ready),
             exit,
-            stopped: Vec::new(),
+            hurry,
+            stopped: BTreeMap::new(),
+            touched: Vec::new(),
             ended: false,
         })
     }
@@ -482,9 +560,15 @@ impl State {
         self.requests += 1;
         let id = RequestId(self.requests);
         self.asked.insert(id, reply);
-        if let (Request::Add(child), Some(start)) = (&request, start) {
-            // A child of that name may run already: then the protocol refuses, and its starter stays.
-            self.starts.entry(child.id.clone()).or_insert(start);
+        if let (Request::Add(child), Some(start)) = (&request, start)
+            // A child of that name is known already: then the protocol refuses, and its starter stays.
+            && self.supervision.state(&child.id).is_none()
+        {
+            self.starts.insert(child.id.clone(), start);
+        }
+        if let Request::Terminate(_) = &request {
+            // Siblings may have waited to be restarted with this child.
+            self.touched.extend(self.stopped.keys().cloned());
         }
         self.drive(Input::Request { id, request }, myself).await;
     }
@@ -492,11 +576,11 @@ impl State {
     async fn exited(&mut self, actor: ActorId, myself: &ActorRef<Ask>) {
         let Some((child, incarnation)) = self.actors.remove(&actor) else { return };
         let Some((_, running)) = self.running.remove(&child) else { return };
-        let exit = running.exit.take();
+        let exit = running.exit.get();
         if exit.is_abnormal() {
             tracing::warn!(supervisor = %self.name, %child, %exit, "a child ended");
         }
-        self.stopped.push((child.clone(), exit.clone()));
+        self.note_stopped(child.clone(), exit.clone());
         self.drive(Input::Exited { child, incarnation, exit }, myself).await;
     }
 
@@ -521,11 +605,11 @@ impl State {
             Action::SetTimer { token, after } => self.set_timer(token, after, myself),
             Action::GiveUp { child, exit } => {
                 tracing::error!(supervisor = %self.name, %child, %exit, "too many restarts: given up");
-                self.stopped.push((child, Exit::GaveUp));
+                self.note_stopped(child, Exit::GaveUp);
             }
             Action::Removed { child } => {
                 if let Some(start) = self.starts.remove(&child) {
-                    start.forget(&self.why_stopped(&child)).await;
+                    start.forget(&self.stopped.remove(&child).unwrap_or(Exit::Shutdown)).await;
                 }
             }
             Action::Reply { id, answer } => {
@@ -548,13 +632,18 @@ impl State {
             return Input::StartFailed { incarnation, reason: "nothing is known of how to start it".to_owned() };
         };
         match start.start(myself.get_cell()).await {
-            Ok(running) => {
+            Ok(Started::Running(running)) => {
+                self.stopped.remove(&child);
                 self.actors.insert(running.actor.get_id(), (child.clone(), incarnation));
                 self.running.insert(child, (incarnation, running));
                 Input::Started { incarnation }
             }
+            Ok(Started::Declined) => {
+                self.note_stopped(child, Exit::Normal);
+                Input::Ignored { incarnation }
+            }
             Err(reason) => {
-                self.stopped.push((child.clone(), Exit::StartFailed { child, reason: reason.clone() }));
+                self.note_stopped(child.clone(), Exit::StartFailed { child, reason: reason.clone() });
                 Input::StartFailed { incarnation, reason }
             }
         }
@@ -566,8 +655,8 @@ impl State {
             let Some((incarnation, running)) = self.running.remove(&stop.child) else { continue };
             debug_assert_eq!(incarnation, stop.incarnation, "one life of a child at a time");
             self.actors.remove(&running.actor.get_id());
-            self.stopped.push((stop.child, Exit::Shutdown));
-            leaving.push(stop_one(running, stop.within));
+            self.note_stopped(stop.child, Exit::Shutdown);
+            leaving.push(stop_one(running, stop.within, self.hurry.clone()));
         }
         join_all(leaving).await;
     }
@@ -587,30 +676,51 @@ impl State {
         self.exit.set(exit);
         self.ready = None;
         self.timers.abort_all();
+        self.touched.extend(self.stopped.keys().cloned());
         myself.stop(None);
     }
 
-    fn why_stopped(&self, child: &ChildId) -> Exit {
-        let known = self.stopped.iter().rev().find(|(stopped, _)| stopped == child);
-        known.map_or(Exit::Shutdown, |(_, exit)| exit.clone())
+    fn note_stopped(&mut self, child: ChildId, exit: Exit) {
+        self.touched.push(child.clone());
+        self.stopped.insert(child, exit);
     }
 
-    /// Whatever was stopped in this round and is neither running again nor about to be has lost its name.
+    /// Whatever was stopped and is neither running again nor about to be has lost its name.
     async fn forget_the_stopped(&mut self) {
-        for (child, exit) in std::mem::take(&mut self.stopped) {
-            let stays = match self.supervision.state(&child) {
-                Some(ChildState::Starting(_) | ChildState::Running(_) | ChildState::Restarting(_)) => !self.ended,
-                Some(ChildState::Stopped) | None => false,
-            };
-            if !stays && let Some(start) = self.starts.get(&child) {
+        for child in std::mem::take(&mut self.touched) {
+            if !self.comes_back(&child)
+                && let (Some(exit), Some(start)) = (self.stopped.remove(&child), self.starts.get(&child))
+            {
                 start.forget(&exit).await;
             }
+        }
+    }
+
+    /// Whether a child runs, or waits to be started again: because it crashed, or together with one that did.
+    fn comes_back(&self, child: &ChildId) -> bool {
+        if self.ended {
+            return false;
+        }
+        match self.supervision.state(child) {
+            Some(ChildState::Starting(_) | ChildState::Running(_) | ChildState::Restarting(_)) => true,
+            Some(ChildState::Stopped) => self.waits_with_another(child),
+            None => false,
+        }
+    }
+
+    fn waits_with_another(&self, child: &ChildId) -> bool {
+        let mut children = self.supervision.children();
+        let waits = |(_, state): (&ChildSpec, ChildState)| matches!(state, ChildState::Restarting(_));
+        match self.flags.strategy {
+            Strategy::OneForAll => children.any(waits),
+            Strategy::RestForOne => children.take_while(|(spec, _)| spec.id != *child).any(waits),
+            Strategy::OneForOne | Strategy::Dynamic => false,
         }
     }
 }
 
 /// Asks, waits, kills. After a kill the child still has the time of its `post_stop`; then its actor is taken away.
-async fn stop_one(child: Running, within: StopWithin) {
+async fn stop_one(child: Running, within: StopWithin, hurry: CancellationToken) {
     let polite = match within {
         StopWithin::Kill => Some(Duration::ZERO),
         StopWithin::Time(time) => Some(time),
@@ -620,13 +730,17 @@ async fn stop_one(child: Running, within: StopWithin) {
         child.orders.kill();
     } else {
         child.orders.stop();
-        if child.actor.wait(polite).await.is_ok() {
-            return;
+        tokio::select! {
+            biased;
+            ended = child.actor.wait(polite) => if ended.is_ok() { return },
+            () = hurry.cancelled() => {}
         }
         child.orders.kill();
     }
-    if child.actor.wait(Some(POST_STOP_MAX + Duration::from_secs(1))).await.is_err() {
+    let grace = if child.orders.has_children() { None } else { Some(POST_STOP_MAX + Duration::from_secs(1)) };
+    if child.actor.wait(grace).await.is_err() {
         // Only code that never yields gets here; its thread can't be taken away, but nobody waits for it any more.
         child.actor.kill();
+        child.orders.abandon();
     }
 }

@@ -13,7 +13,7 @@ use crate::context::{Context, Core};
 use crate::error::{CallError, HandlerError, panic_text};
 use crate::mailbox::Settled;
 use crate::message::Message;
-use crate::parcel::{Answer, Encoded, Typed};
+use crate::parcel::{Answer, Encoded, Named, Typed};
 use crate::scope;
 
 /// How one type of message is handled.
@@ -49,7 +49,7 @@ pub(crate) fn run_typed<'a, A: Handle<M>, M: Message>(
         match result {
             Ok(Err(error)) if error.is_piped() => match core.take_pipe::<M::Reply>() {
                 Some(pipe) => {
-                    core.run_pipe_to_caller(pipe, reply);
+                    core.run_pipe_to_caller(Named::<M>::NAME, pipe, reply);
                     Outcome::Settled(Settled::Piped)
                 }
                 None => {
@@ -79,7 +79,13 @@ pub(crate) fn run_encoded<'a, A: Handle<M>, M: Message>(
         let Encoded { envelope, answer, meta } = parcel;
         let message = match decode_message::<M>(&envelope, core) {
             Ok(message) => message,
-            Err(error) => return refuse(answer, error),
+            Err(error) => {
+                // A durable lane writes a letter of its own.
+                if answer.as_ref().is_none_or(|answer| !answer.takes_back()) {
+                    core.malformed(&envelope, &error);
+                }
+                return refuse(answer, error);
+            }
         };
         let gone = || answer.as_ref().is_some_and(|answer| answer.is_gone());
         let mut ctx = Context::new(core, &meta, &gone)
@@ -106,7 +112,7 @@ pub(crate) fn run_encoded<'a, A: Handle<M>, M: Message>(
 fn pipe_to_answer<M: Message>(core: &mut Core, answer: Option<Box<dyn Answer>>) -> Outcome {
     match core.take_pipe::<M::Reply>() {
         Some(pipe) => {
-            core.run_pipe_to_answer(pipe, answer);
+            core.run_pipe_to_answer(Named::<M>::NAME, pipe, answer);
             Outcome::Settled(Settled::Piped)
         }
         None => {

@@ -86,6 +86,9 @@ impl Tree {
     /// # Errors
     /// When the name is no name or is taken, the start failed, or the node has stopped.
     pub async fn spawn<A: Agent>(&self, spec: AgentSpec<A>) -> Result<AgentRef, SupervisorError> {
+        if self.router.is_draining() {
+            return Err(SupervisorError::Stopping);
+        }
         self.agents.current()?.spawn(&self.router, spec).await
     }
 
@@ -94,6 +97,9 @@ impl Tree {
     /// # Errors
     /// When the specification contradicts itself, a child could not be started, or the node has stopped.
     pub async fn supervise(&self, spec: SupervisorSpec) -> Result<Supervisor, SupervisorError> {
+        if self.router.is_draining() {
+            return Err(SupervisorError::Stopping);
+        }
         self.agents.current()?.add_supervisor(&self.router, spec).await
     }
 
@@ -112,7 +118,7 @@ impl Tree {
 
     /// Ends when the tree has ended: because it was stopped, or because its machinery crashed more often than it may.
     pub async fn ended(&self) {
-        self.root.ended().await;
+        drop(self.root.ended().await);
     }
 }
 

@@ -58,6 +58,11 @@ pub(super) async fn step(router: &Router, id: TaskId, step: &Step) -> Result<Ste
             Ok(outcome @ (Outcome::AlreadyCompleted | Outcome::Unchanged { .. })) => {
                 return Ok(Stepped::Done(record, outcome));
             }
+            Ok(outcome @ Outcome::Completed) => {
+                // Nobody does it again, so what it was made from need not be kept.
+                record.input = bytes::Bytes::new();
+                outcome
+            }
             Ok(outcome) => outcome,
             Err(refusal) => return Ok(Stepped::Refused(refusal)),
         };

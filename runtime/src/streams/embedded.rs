@@ -123,7 +123,7 @@ impl Embedded {
 
     /// Opens the store in the directory `path`, making it if it is not there.
     ///
-    /// Blocks while it reads what is kept, about a second for a million messages. The store stays open, and the
+    /// Blocks while it reads what is kept, about five seconds for a million messages. The store stays open, and the
     /// directory locked, until the last handle is gone: every clone, consumer, tail, bucket and watch.
     ///
     /// # Errors

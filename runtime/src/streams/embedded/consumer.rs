@@ -126,7 +126,7 @@ impl Consumer for Handle {
     }
 
     async fn in_progress(&self, tag: DeliveryTag) -> Result<(), StreamError> {
-        self.apply(|stream, number, now, _| stream.extend(number, tag.sequence.0, now))
+        self.apply(|stream, number, now, effects| stream.extend(number, tag.sequence.0, now, effects))
             .map(|_| ())
     }
 

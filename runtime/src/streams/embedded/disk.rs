@@ -23,7 +23,7 @@
 //! where redb reads its whole file. What it costs: a directory instead of a file, two threads of its own, and point
 //! reads at 1-3 million a second where redb has 3-6.
 
-mod codec;
+pub(super) mod codec;
 mod marker;
 mod tables;
 
