@@ -5,3 +5,4 @@ mod conformance;
 mod durable;
 mod kill_nine;
 mod main_job;
+mod simulation;

@@ -35,6 +35,8 @@ mod commit;
 mod consumer;
 mod core;
 mod disk;
+#[cfg(test)]
+mod failing;
 mod sleeper;
 mod store;
 mod tail;
@@ -132,6 +134,12 @@ impl Embedded {
         disk::open(path.as_ref(), world).map(|store| Self {
             store: Arc::new(store),
         })
+    }
+
+    /// Whether there is a store in the directory `path`, open or not. Changes nothing, where [`open`](Embedded::open)
+    /// would make one.
+    pub fn is_in(path: impl AsRef<Path>) -> bool {
+        disk::is_store(path.as_ref())
     }
 
     /// Changes the core, and waits until the disk has it.
