@@ -17,6 +17,7 @@ extern crate self as connectome;
 
 mod agent;
 mod agent_ref;
+mod bell;
 mod cell;
 mod cluster;
 mod context;

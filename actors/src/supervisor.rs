@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use connectome_codecs::AgentName;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
-use ractor::{ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -346,6 +346,10 @@ impl Supervisor {
     pub async fn ended(&self) -> Exit {
         drop(self.actor.wait(None).await);
         self.exit.get()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.actor.get_status() == ActorStatus::Stopped
     }
 
     /// Starts another supervisor below this one.
