@@ -1,7 +1,10 @@
 //! What Connectome promises, tested through the door that users have: one binary, one module a concern.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod agents;
 mod conformance;
 mod durable;
 mod kill_nine;
 mod main_job;
+mod tidy;
