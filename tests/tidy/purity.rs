@@ -10,9 +10,24 @@ const PURE: &[&str] = &["codecs/src/", "actors/src/protocol/", "actors/src/proto
 
 /// What would make the same inputs give other outputs, or none.
 const IMPURE: &[&str] = &[
-    "tokio", "tokio_util", "futures_util", "ractor", "rand", "getrandom", "std::fs", "std::net", "std::process",
-    "std::env", "std::thread", "std::time::Instant", "std::time::SystemTime", "std::collections::HashMap",
-    "std::collections::HashSet", "dashmap", "parking_lot", "tracing",
+    "tokio",
+    "tokio_util",
+    "futures_util",
+    "ractor",
+    "rand",
+    "getrandom",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::env",
+    "std::thread",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "std::collections::HashMap",
+    "std::collections::HashSet",
+    "dashmap",
+    "parking_lot",
+    "tracing",
 ];
 
 /// The same, as words of the language.
@@ -24,9 +39,17 @@ fn check(tree: &Tree) -> Vec<Finding> {
 
 fn check_file(file: &File) -> Vec<Finding> {
     let mentions = shipped_mentions(file, IMPURE);
-    let words = WAITING.iter().flat_map(|&word| places_of(&file.shipped, word).into_iter().map(move |at| (at, word)));
+    let words = WAITING.iter().flat_map(|&word| {
+        places_of(&file.shipped, word)
+            .into_iter()
+            .map(move |at| (at, word))
+    });
     let words = words.map(|(at, word)| (file.place(at), word));
-    mentions.into_iter().chain(words).map(|(place, what)| finding(place, what)).collect()
+    mentions
+        .into_iter()
+        .chain(words)
+        .map(|(place, what)| finding(place, what))
+        .collect()
 }
 
 fn finding(place: String, what: &str) -> Finding {
@@ -46,9 +69,22 @@ fn what_is_decided_touches_no_world() {
 #[test]
 fn impure_code_is_found_outside_its_tests() {
     let sample = [
-        ("actors/src/protocol/task.rs", "use std::{collections::{BTreeMap, HashMap}};\nasync fn f() {}"),
-        ("codecs/src/id.rs", "fn f() { tokio::spawn(g()) }\n#[cfg(test)]\nmod tests { use tokio::time; }"),
+        (
+            "actors/src/protocol/task.rs",
+            "use std::{collections::{BTreeMap, HashMap}};\nasync fn f() {}",
+        ),
+        (
+            "codecs/src/id.rs",
+            "fn f() { tokio::spawn(g()) }\n#[cfg(test)]\nmod tests { use tokio::time; }",
+        ),
         ("actors/src/router.rs", "use tokio::time;"),
     ];
-    assert_eq!(found(check, &sample), ["actors/src/protocol/task.rs:1", "actors/src/protocol/task.rs:2", "codecs/src/id.rs:1"]);
+    assert_eq!(
+        found(check, &sample),
+        [
+            "actors/src/protocol/task.rs:1",
+            "actors/src/protocol/task.rs:2",
+            "codecs/src/id.rs:1"
+        ]
+    );
 }

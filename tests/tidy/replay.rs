@@ -6,7 +6,13 @@ use super::code::places_of;
 use super::tree::{File, Tree};
 use super::{Finding, found, hold_repository_to};
 
-const UNBOUNDED: &[&str] = &["unbounded_channel", "UnboundedSender", "mpsc::unbounded", "flume::unbounded", "channel::unbounded"];
+const UNBOUNDED: &[&str] = &[
+    "unbounded_channel",
+    "UnboundedSender",
+    "mpsc::unbounded",
+    "flume::unbounded",
+    "channel::unbounded",
+];
 const NAMED: &[&str] = &["Actor::spawn(Some", "Actor::spawn_linked(Some", "spawn_named"];
 
 fn check(tree: &Tree) -> Vec<Finding> {
@@ -19,7 +25,9 @@ fn check_file(file: &File) -> Vec<Finding> {
         let places = words.iter().flat_map(|word| places_of(&file.code, word));
         places.map(|at| finding(file.place(at))).collect()
     };
-    let unfair = places_of(&file.code, "select! {").into_iter().filter(|&at| !is_biased(&file.code, at));
+    let unfair = places_of(&file.code, "select! {")
+        .into_iter()
+        .filter(|&at| !is_biased(&file.code, at));
     let mut findings: Vec<Finding> = unfair.map(|at| rolls_dice(file.place(at))).collect();
     findings.extend(of(UNBOUNDED, has_no_bound));
     findings.extend(of(NAMED, is_named));
@@ -68,5 +76,12 @@ fn chance_names_and_queues_without_bounds_are_found() {
         "actors/src/cell.rs",
         "tokio::select! {\n    biased;\n    x = a() => {}\n}\ntokio::select! {\n    x = a() => {}\n}\nlet (a, b) = mpsc::unbounded_channel();\nractor::Actor::spawn(Some(name), A, ());\n",
     )];
-    assert_eq!(found(check, &sample), ["actors/src/cell.rs:5", "actors/src/cell.rs:8", "actors/src/cell.rs:9"]);
+    assert_eq!(
+        found(check, &sample),
+        [
+            "actors/src/cell.rs:5",
+            "actors/src/cell.rs:8",
+            "actors/src/cell.rs:9"
+        ]
+    );
 }

@@ -11,8 +11,17 @@ pub(super) fn mentions<'p>(code: &str, paths: &[&'p str]) -> Vec<(usize, &'p str
     let mut found: Vec<(usize, &str)> = Vec::new();
     for &path in paths {
         found.extend(places_of(code, path).into_iter().map(|at| (at, path)));
-        let begins = |import: &str| import.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
-        found.extend(imports.iter().filter(|(_, import)| begins(import)).map(|&(at, _)| (at, path)));
+        let begins = |import: &str| {
+            import
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+        };
+        found.extend(
+            imports
+                .iter()
+                .filter(|(_, import)| begins(import))
+                .map(|&(at, _)| (at, path)),
+        );
     }
     found.sort();
     found.dedup();
@@ -22,7 +31,10 @@ pub(super) fn mentions<'p>(code: &str, paths: &[&'p str]) -> Vec<(usize, &'p str
 /// Where the shipped part of a file mentions one of these paths, one place a line.
 pub(super) fn shipped_mentions<'p>(file: &File, paths: &[&'p str]) -> Vec<(String, &'p str)> {
     let mentions = mentions(&file.shipped, paths);
-    let mut places: Vec<_> = mentions.into_iter().map(|(at, path)| (file.place(at), path)).collect();
+    let mut places: Vec<_> = mentions
+        .into_iter()
+        .map(|(at, path)| (file.place(at), path))
+        .collect();
     places.dedup();
     places
 }
@@ -42,7 +54,11 @@ pub(super) fn imports(code: &str) -> Vec<(usize, String)> {
 fn take_apart(before: &str, import: &str, paths: &mut Vec<String>) {
     let Some((head, group)) = import.split_once('{') else {
         let path = import.split(" as ").next().unwrap_or(import).trim();
-        paths.push(format!("{before}{}", path.trim_end_matches("::self")).trim_end_matches("::self").to_owned());
+        paths.push(
+            format!("{before}{}", path.trim_end_matches("::self"))
+                .trim_end_matches("::self")
+                .to_owned(),
+        );
         return;
     };
     let group = group.trim_end().strip_suffix('}').unwrap_or(group);
@@ -58,7 +74,10 @@ fn split_group(group: &str) -> Vec<&str> {
         depth += i32::from(c == '{') - i32::from(c == '}');
         c == ',' && depth == 0
     };
-    group.split(commas).filter(|part| !part.trim().is_empty()).collect()
+    group
+        .split(commas)
+        .filter(|part| !part.trim().is_empty())
+        .collect()
 }
 
 #[cfg(test)]
@@ -70,7 +89,13 @@ mod tests {
     fn groups_are_taken_apart() {
         let code = "use std::{fs::{self, File}, time::Instant as Now};\nuse tokio::net;";
         let paths: Vec<String> = imports(code).into_iter().map(|(_, path)| path).collect();
-        assert_eq!(paths, ["std::fs", "std::fs::File", "std::time::Instant", "tokio::net"]);
-        assert_eq!(mentions(code, &["std::time::Instant", "std::f"]), [(0, "std::time::Instant")]);
+        assert_eq!(
+            paths,
+            ["std::fs", "std::fs::File", "std::time::Instant", "tokio::net"]
+        );
+        assert_eq!(
+            mentions(code, &["std::time::Instant", "std::f"]),
+            [(0, "std::time::Instant")]
+        );
     }
 }

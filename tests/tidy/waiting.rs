@@ -10,14 +10,19 @@ const SLEEPS: &[&str] = &["sleep(", "sleep_until("];
 const EXCEPTIONS: &[(&str, &str)] = &[];
 
 fn check(tree: &Tree) -> Vec<Finding> {
-    let files = tree.rust().filter(|file| !EXCEPTIONS.iter().any(|(path, _)| *path == file.path));
+    let files = tree
+        .rust()
+        .filter(|file| !EXCEPTIONS.iter().any(|(path, _)| *path == file.path));
     files.flat_map(check_file).collect()
 }
 
 fn check_file(file: &File) -> Vec<Finding> {
     let sleeps = SLEEPS.iter().flat_map(|word| places_of(&file.code, word));
     let in_tests = sleeps.filter(|&at| file.shipped.as_bytes().get(at) != file.code.as_bytes().get(at));
-    in_tests.filter(|&at| !file.code[..at].ends_with("fn ")).map(|at| finding(file.place(at))).collect()
+    in_tests
+        .filter(|&at| !file.code[..at].ends_with("fn "))
+        .map(|at| finding(file.place(at)))
+        .collect()
 }
 
 fn finding(place: String) -> Finding {
@@ -37,8 +42,17 @@ fn no_test_sleeps() {
 #[test]
 fn a_sleeping_test_is_found() {
     let sample = [
-        ("tests/agents.rs", "#[test]\nfn f() { std::thread::sleep(SECOND); }"),
-        ("actors/src/mail.rs", "async fn f() { sleep(RETRY).await }\n#[cfg(test)]\nmod tests { fn g() { sleep(RETRY) } }"),
+        (
+            "tests/agents.rs",
+            "#[test]\nfn f() { std::thread::sleep(SECOND); }",
+        ),
+        (
+            "actors/src/mail.rs",
+            "async fn f() { sleep(RETRY).await }\n#[cfg(test)]\nmod tests { fn g() { sleep(RETRY) } }",
+        ),
     ];
-    assert_eq!(found(check, &sample), ["actors/src/mail.rs:3", "tests/agents.rs:2"]);
+    assert_eq!(
+        found(check, &sample),
+        ["actors/src/mail.rs:3", "tests/agents.rs:2"]
+    );
 }

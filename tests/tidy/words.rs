@@ -11,21 +11,54 @@ const WIDTH_MAX: usize = 120;
 const OURSELVES: &str = "tests/tidy/words.rs";
 
 /// Marks of work that is not done, and macros that stand for it.
-const LEFTOVERS: &[&str] = &["TODO", "FIXME", "XXX", "HACK", "WIP", "todo!", "unimplemented!", "dbg!"];
+const LEFTOVERS: &[&str] = &[
+    "TODO",
+    "FIXME",
+    "XXX",
+    "HACK",
+    "WIP",
+    "todo!",
+    "unimplemented!",
+    "dbg!",
+];
 
 /// Homes, and places where people work: what begins with one of these is nowhere else.
 const ONE_MACHINE: &[&str] = &["/work/", "/root/", "/home/", "/Users/", "/tmp/wt", "C:\\Users"];
 
 /// Words that praise and say nothing.
 const EMPTY: &[&str] = &[
-    "blazing", "blazingly", "seamless", "seamlessly", "cutting-edge", "world-class", "enterprise-grade", "game-changing",
-    "effortless", "effortlessly", "revolutionary", "state-of-the-art", "lorem ipsum",
+    "blazing",
+    "blazingly",
+    "seamless",
+    "seamlessly",
+    "cutting-edge",
+    "world-class",
+    "enterprise-grade",
+    "game-changing",
+    "effortless",
+    "effortlessly",
+    "revolutionary",
+    "state-of-the-art",
+    "lorem ipsum",
 ];
 
 fn check(tree: &Tree) -> Vec<Finding> {
-    let files = tree.files.iter().filter(|file| file.path != OURSELVES && file.path != "Cargo.lock");
+    let files = tree
+        .files
+        .iter()
+        .filter(|file| file.path != OURSELVES && file.path != "Cargo.lock");
     let text = files.filter(|file| !file.text.is_empty());
-    text.flat_map(|file| [first_line(file), leftovers(file), machines(file), praise(file), width(file)].concat()).collect()
+    text.flat_map(|file| {
+        [
+            first_line(file),
+            leftovers(file),
+            machines(file),
+            praise(file),
+            width(file),
+        ]
+        .concat()
+    })
+    .collect()
 }
 
 fn first_line(file: &File) -> Vec<Finding> {
@@ -42,7 +75,12 @@ fn first_line(file: &File) -> Vec<Finding> {
 fn leftovers(file: &File) -> Vec<Finding> {
     of(file, LEFTOVERS, |place, word| {
         let why = "it tells a reader that something is missing, and nobody that it will come";
-        finding(place, format!("`{word}` was left behind"), why, "do it now, or open an issue and take the mark out")
+        finding(
+            place,
+            format!("`{word}` was left behind"),
+            why,
+            "do it now, or open an issue and take the mark out",
+        )
     })
 }
 
@@ -51,7 +89,12 @@ fn machines(file: &File) -> Vec<Finding> {
     let absolute = places.filter(|&(at, _)| at == 0 || !is_part_of_path(file.text.as_bytes()[at - 1]));
     let told = absolute.map(|(at, path)| {
         let why = "it is nowhere else";
-        finding(file.place(at), format!("`{path}`: a path of one machine"), why, "use a path from the root of the repository")
+        finding(
+            file.place(at),
+            format!("`{path}`: a path of one machine"),
+            why,
+            "use a path from the root of the repository",
+        )
     });
     told.collect()
 }
@@ -65,40 +108,73 @@ fn praise(file: &File) -> Vec<Finding> {
     let is_prose = file.path.ends_with(".md") || file.path.ends_with(".rs") || file.path.ends_with(".toml");
     let words = if is_prose { EMPTY } else { &[] };
     of(file, words, |place, word| {
-        finding(place, format!("`{word}`"), "it praises and says nothing", "say what it does, with a number if there is one")
+        finding(
+            place,
+            format!("`{word}`"),
+            "it praises and says nothing",
+            "say what it does, with a number if there is one",
+        )
     })
 }
 
 fn of(file: &File, words: &[&str], finding: fn(String, &str) -> Finding) -> Vec<Finding> {
-    let places = words.iter().flat_map(|&word| places_of(&file.text, word).into_iter().map(move |at| (at, word)));
+    let places = words
+        .iter()
+        .flat_map(|&word| places_of(&file.text, word).into_iter().map(move |at| (at, word)));
     places.map(|(at, word)| finding(file.place(at), word)).collect()
 }
 
 fn width(file: &File) -> Vec<Finding> {
     let has_width = file.path.ends_with(".rs") || file.path.ends_with(".md");
-    let lines = file.text.lines().enumerate().filter(|(_, line)| has_width && line.chars().count() > WIDTH_MAX);
+    let lines = file
+        .text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| has_width && line.chars().count() > WIDTH_MAX);
     let wide = lines.filter(|(_, line)| !can_not_be_broken(line));
     let told = wide.map(|(number, line)| {
-        let wrong = format!("a line of {} characters; at most {WIDTH_MAX}", line.chars().count());
+        let wrong = format!(
+            "a line of {} characters; at most {WIDTH_MAX}",
+            line.chars().count()
+        );
         let why = "two files no longer fit side by side";
-        finding(format!("{}:{}", file.path, number + 1), wrong, why, "break it, or say less")
+        finding(
+            format!("{}:{}", file.path, number + 1),
+            wrong,
+            why,
+            "break it, or say less",
+        )
     });
     told.collect()
 }
 
 /// Rows of tables, addresses, and text between quotes.
 fn can_not_be_broken(line: &str) -> bool {
-    let line = line.trim_start().trim_start_matches("//!").trim_start_matches("///").trim_start();
+    let line = line
+        .trim_start()
+        .trim_start_matches("//!")
+        .trim_start_matches("///")
+        .trim_start();
     line.starts_with('|') || line.contains("://") || line.contains('"')
 }
 
 fn finding(place: String, wrong: String, why: &'static str, cure: &'static str) -> Finding {
-    Finding { place, wrong, why, cure }
+    Finding {
+        place,
+        wrong,
+        why,
+        cure,
+    }
 }
 
 impl Clone for Finding {
     fn clone(&self) -> Finding {
-        Finding { place: self.place.clone(), wrong: self.wrong.clone(), why: self.why, cure: self.cure }
+        Finding {
+            place: self.place.clone(),
+            wrong: self.wrong.clone(),
+            why: self.why,
+            cure: self.cure,
+        }
     }
 }
 
@@ -109,24 +185,41 @@ fn files_begin_with_a_word_and_end_without_leftovers() {
 
 #[test]
 fn a_missing_first_line_is_found() {
-    assert_eq!(found(check, &[("codecs/src/id.rs", "use std::fmt;\n")]), ["codecs/src/id.rs:1"]);
+    assert_eq!(
+        found(check, &[("codecs/src/id.rs", "use std::fmt;\n")]),
+        ["codecs/src/id.rs:1"]
+    );
 }
 
 #[test]
 fn leftovers_are_found_in_code_and_prose() {
-    let sample = [("a.rs", "//! A.\n// TODO: later\nfn f() { todo!() }\n"), ("b.md", "A\n\nFIXME\nTODOS"), ("run", "# XXX")];
+    let sample = [
+        ("a.rs", "//! A.\n// TODO: later\nfn f() { todo!() }\n"),
+        ("b.md", "A\n\nFIXME\nTODOS"),
+        ("run", "# XXX"),
+    ];
     assert_eq!(found(check, &sample), ["a.rs:2", "a.rs:3", "b.md:3", "run:1"]);
 }
 
 #[test]
 fn paths_of_one_machine_are_found() {
-    let sample = [("a.md", "see /root/x\nsee benches/work/x\n"), ("run", "cd /home/ada\ncd \"$home/work/\"")];
+    let sample = [
+        ("a.md", "see /root/x\nsee benches/work/x\n"),
+        ("run", "cd /home/ada\ncd \"$home/work/\""),
+    ];
     assert_eq!(found(check, &sample), ["a.md:1", "run:1"]);
 }
 
 #[test]
 fn praise_and_wide_lines_are_found() {
-    let wide = format!("fast\nblazingly fast\n{}\n| {} |\n", "é ".repeat(61), "x".repeat(130));
-    assert_eq!(found(check, &[("README.md", &wide)]), ["README.md:2", "README.md:3"]);
+    let wide = format!(
+        "fast\nblazingly fast\n{}\n| {} |\n",
+        "é ".repeat(61),
+        "x".repeat(130)
+    );
+    assert_eq!(
+        found(check, &[("README.md", &wide)]),
+        ["README.md:2", "README.md:3"]
+    );
     assert_eq!(line_of(&wide, 5), 2);
 }
