@@ -35,6 +35,8 @@ mod commit;
 mod consumer;
 mod core;
 mod disk;
+#[cfg(test)]
+mod failing;
 mod sleeper;
 mod store;
 mod tail;

@@ -107,6 +107,9 @@ impl Consumer for Handle {
             return Ok(Vec::new());
         }
         let (handed, ticket) = self.take(max, later(Instant::now(), wait)).await?;
+        if handed.is_empty() {
+            return Ok(Vec::new());
+        }
         let held = Held { handle: self, handed };
         self.store.settled(ticket).await?;
         let deliveries = self.deliveries(&held.handed)?;

@@ -6,6 +6,8 @@
 //! `marker`.
 
 mod reader;
+#[cfg(test)]
+mod vectors;
 mod writer;
 
 use std::sync::Arc;

@@ -94,12 +94,15 @@ fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Writes the format, and forces it and its name to the disk.
+/// Writes the format, and forces it and the names that lead to it to the disk.
 fn write(file: &mut File, path: &Path) -> std::io::Result<()> {
     file.write_all(FORMAT.as_bytes())?;
     file.sync_all()?;
     if cfg!(unix) {
-        File::open(path)?.sync_all()?;
+        let path = path.canonicalize()?;
+        for directory in path.ancestors().take(2) {
+            File::open(directory)?.sync_all()?;
+        }
     }
     Ok(())
 }

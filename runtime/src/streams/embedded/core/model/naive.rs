@@ -285,6 +285,14 @@ impl Model {
         self.entries.get(key).map(|(revision, _)| *revision)
     }
 
+    pub(super) fn ids_without_message(&self) -> usize {
+        let has_message = |sequence: u64| self.messages.iter().any(|m| m.sequence == sequence);
+        self.ids
+            .iter()
+            .filter(|(_, sequence, _)| !has_message(*sequence))
+            .count()
+    }
+
     pub(super) fn keys(&self) -> usize {
         self.entries.len()
     }
