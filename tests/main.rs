@@ -7,4 +7,5 @@ mod conformance;
 mod durable;
 mod kill_nine;
 mod main_job;
+mod simulation;
 mod tidy;

@@ -226,14 +226,14 @@ impl<'a> Context<'a> {
         let (router, cell) = (self.core.router.clone(), self.core.cell.clone());
         self.core.background(async move {
             let period = period.min(deadline::FAR);
-            let mut ticks = tokio::time::interval_at(deadline::after(period), period);
-            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+            let mut due = deadline::after(period);
             loop {
-                ticks.tick().await;
+                tokio::time::sleep_until(due).await;
                 let (tick, handled) = oneshot::channel();
                 push_to_self(&router, &cell, message.clone(), ReplyTo::Ticker(tick)).await;
                 // It ends by being dropped, whatever became of the tick.
                 drop(handled.await);
+                due = deadline::following(due, period);
             }
         })
     }

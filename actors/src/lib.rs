@@ -67,5 +67,5 @@ pub use service::Service;
 pub use spec::AgentSpec;
 pub use supervisor::{Supervisor, SupervisorError, SupervisorSpec};
 pub use streams::{DEAD_LETTERS, StreamLimits};
-pub use task_queue::{ATTEMPTS_MAX, Submit, TASK_ROUTING, TASKS, TaskContext, TaskCounts, TaskError, TaskHandle};
+pub use task_queue::{ATTEMPTS_MAX, Submit, TASK_ROUTING, TASKS, TaskContext, TaskCounts, TaskError, TaskHandle, tasks_bucket};
 pub use tree::{Tree, TreeError};

@@ -205,6 +205,25 @@ impl Router {
         Ok(AgentRef::to(self.clone(), address.parse()?))
     }
 
+    /// A reference to whoever has that address, once this node knows of somebody there: here, or on another node.
+    /// However long that takes; put it into a timeout where nobody may come.
+    ///
+    /// # Errors
+    /// When the text is no address.
+    pub async fn wait_for(&self, address: &str) -> Result<AgentRef, ParseError> {
+        let to: Address = address.parse()?;
+        loop {
+            // Listened to before the registry is asked, so that no arrival falls in between.
+            let arrival = self.0.registry.arrival();
+            tokio::pin!(arrival);
+            arrival.as_mut().enable();
+            if self.0.registry.knows(&to) {
+                return Ok(AgentRef::to(self.clone(), to));
+            }
+            arrival.await;
+        }
+    }
+
     /// Starts an agent below a supervisor, and returns once it runs.
     ///
     /// # Errors
@@ -232,6 +251,14 @@ impl Router {
             Address::Id(id) => self.0.registry.name_of(id).and_then(|name| self.0.registry.find(&name)),
             Address::Capability(capability) => self.choose(&self.0.registry.able(capability)),
         }
+    }
+
+    /// Where a message from another node leads, which has chosen this one: what is for a capability stays here.
+    pub(crate) fn locate_here(&self, to: &Address) -> Option<Place> {
+        let Address::Capability(capability) = to else { return self.locate(to) };
+        let mut able = self.0.registry.able(capability);
+        able.retain(|(_, node)| node.is_none());
+        self.choose(&able)
     }
 
     /// A message for whom nobody is there.

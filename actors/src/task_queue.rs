@@ -47,6 +47,7 @@ pub use context::TaskContext;
 pub(crate) use dispatcher::TaskRouter;
 pub use handle::{TaskError, TaskHandle};
 pub(crate) use keeper::TaskKeeper;
+pub use record::tasks_bucket;
 
 /// The work queue.
 pub const TASK_ROUTING: &str = "TASK_ROUTING";

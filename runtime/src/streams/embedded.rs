@@ -136,6 +136,12 @@ impl Embedded {
         })
     }
 
+    /// Whether there is a store in the directory `path`, open or not. Changes nothing, where [`open`](Embedded::open)
+    /// would make one.
+    pub fn is_in(path: impl AsRef<Path>) -> bool {
+        disk::is_store(path.as_ref())
+    }
+
     /// Changes the core, and waits until the disk has it.
     async fn durably<T: Send>(
         &self,

@@ -121,6 +121,11 @@ pub(super) fn open(path: &Path, world: Arc<dyn World>) -> Result<Store, OpenErro
     loaded.map_err(|trouble| trouble.at(path))
 }
 
+/// Whether a directory is marked as ours.
+pub(super) fn is_store(path: &Path) -> bool {
+    marker::is_in(path)
+}
+
 /// What can go wrong while a store is read, before it is said where.
 #[derive(Debug)]
 enum Trouble {

@@ -58,6 +58,11 @@ impl Marker {
     }
 }
 
+/// Whether a directory has the marker.
+pub(super) fn is_in(path: &Path) -> bool {
+    path.join(NAME).is_file()
+}
+
 /// Refuses a file, and a directory with things in it but no marker.
 fn check_ours(path: &Path) -> Result<(), OpenError> {
     let foreign = |found: &str| {
@@ -73,7 +78,7 @@ fn check_ours(path: &Path) -> Result<(), OpenError> {
             path: path.to_owned(),
             source,
         }),
-        Ok(_) if path.join(NAME).is_file() => Ok(()),
+        Ok(_) if is_in(path) => Ok(()),
         Ok(mut entries) => match entries.next() {
             None => Ok(()),
             Some(_) => foreign("a directory with other things in it"),
