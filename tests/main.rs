@@ -1,5 +1,7 @@
 //! What Connectome promises, tested through the door that users have: one binary, one module a concern.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod agents;
 mod conformance;
 mod durable;
@@ -7,3 +9,4 @@ mod kill_nine;
 mod main_job;
 mod simulation;
 mod supervision;
+mod tidy;
