@@ -3,7 +3,7 @@
 //! A test starts its own binary again as the victim, reads what the victim says it was promised, kills it, and holds
 //! the store to those promises. `CONNECTOME_SEED` replays the moments of a failing run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -21,6 +21,9 @@ use tokio::task::JoinSet;
 const WRITES: usize = 10_000;
 const SENDERS: usize = 64;
 const ROUNDS: u64 = 5;
+
+const TASKS: u64 = 2_000;
+const WORKERS: usize = 4;
 
 /// What the victim is told by its environment: what to do, and where.
 const PLAY: &str = "CONNECTOME_VICTIM_PLAYS";
@@ -62,6 +65,37 @@ fn a_message_that_kills_its_process_runs_out_of_deliveries() {
     assert_eq!(attempts, [["1"], ["2"], ["3"], ["exhausted"]]);
 }
 
+#[test]
+fn no_task_is_lost_and_no_attempt_is_given_twice() {
+    let seed = seed();
+    println!("CONNECTOME_SEED={seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let directory = tempfile::tempdir().unwrap();
+    let mut attempts: BTreeMap<u64, u32> = BTreeMap::new();
+    for round in 0.. {
+        let kill_after = rng.random_range(1..TASKS as usize);
+        let said = Victim::start("worker", directory.path(), round).kill_after(kill_after);
+        for line in &said {
+            match line.split(' ').collect::<Vec<_>>()[..] {
+                ["took", sequence, attempt] => {
+                    let attempt: u32 = attempt.parse().unwrap();
+                    let before = attempts.insert(sequence.parse().unwrap(), attempt).unwrap_or(0);
+                    assert!(
+                        attempt > before,
+                        "task {sequence} came as attempt {attempt} after {before}"
+                    );
+                }
+                ["empty"] => {
+                    println!("done after {round} kills");
+                    assert!(attempts.into_keys().eq(1..=TASKS), "only what was taken is gone");
+                    return;
+                }
+                _ => panic!("the victim said {line:?}"),
+            }
+        }
+    }
+}
+
 /// Not a test by itself: what a victim runs.
 #[test]
 #[ignore = "the other tests start it in a process of its own"]
@@ -76,6 +110,7 @@ fn victim() {
         .unwrap();
     match play.as_str() {
         "writer" => runtime.block_on(write(Path::new(&path), &round)),
+        "worker" => runtime.block_on(work(Path::new(&path))),
         "poisoned" => runtime.block_on(die_of_a_message(Path::new(&path))),
         other => panic!("no such play: {other}"),
     }
@@ -104,6 +139,37 @@ async fn write(path: &Path, round: &str) {
     senders.join_all().await;
 }
 
+/// Makes the tasks, unless they are made; then says what it takes, and acknowledges it.
+async fn work(path: &Path) {
+    let store = open(path).await;
+    for i in store.stream_info("S").await.unwrap().last.0..TASKS {
+        let message = Publish {
+            subject: "s.a".into(),
+            id: None,
+            body: i.to_string().into(),
+        };
+        store.publish("S", message).await.unwrap();
+    }
+    let mut workers = JoinSet::new();
+    for _ in 0..WORKERS {
+        let consumer = store.consumer("S", consumer_config(None)).await.unwrap();
+        workers.spawn(async move {
+            loop {
+                let taken = consumer.fetch(10, Duration::ZERO).await.unwrap();
+                if taken.is_empty() {
+                    return;
+                }
+                for delivery in taken {
+                    say(&format!("took {} {}", delivery.tag.sequence, delivery.attempt));
+                    consumer.ack(delivery.tag).await.unwrap();
+                }
+            }
+        });
+    }
+    workers.join_all().await;
+    say("empty");
+}
+
 /// Takes a message and dies of it, or says that it was told as exhausted.
 async fn die_of_a_message(path: &Path) {
     let store = open(path).await;
@@ -115,22 +181,25 @@ async fn die_of_a_message(path: &Path) {
     if store.stream_info("S").await.unwrap().messages == 0 {
         store.publish("S", message).await.unwrap();
     }
-    let config = ConsumerConfig {
-        name: "c".into(),
-        filter: "s.>".into(),
-        start: Start::First,
-        ack_wait: Duration::from_secs(60),
-        max_deliver: Some(3),
-        max_ack_pending: 10,
-        backoff: vec![],
-    };
-    let consumer = store.consumer("S", config).await.unwrap();
+    let consumer = store.consumer("S", consumer_config(Some(3))).await.unwrap();
     if let [delivery] = &consumer.fetch(1, Duration::ZERO).await.unwrap()[..] {
         say(&delivery.attempt.to_string());
         std::process::abort();
     }
     assert_eq!(consumer.exhausted().await.unwrap().len(), 1);
     say("exhausted");
+}
+
+fn consumer_config(max_deliver: Option<u32>) -> ConsumerConfig {
+    ConsumerConfig {
+        name: "c".into(),
+        filter: "s.>".into(),
+        start: Start::First,
+        ack_wait: Duration::from_secs(60),
+        max_deliver,
+        max_ack_pending: 1_000,
+        backoff: vec![],
+    }
 }
 
 /// Holds the store to everything that was ever promised, and to giving nothing twice.
@@ -149,7 +218,7 @@ fn verify(path: &Path, promised: &BTreeMap<u64, String>) {
                 "message {sequence} was acknowledged"
             );
         }
-        let bodies: std::collections::BTreeSet<&String> = kept.values().collect();
+        let bodies: BTreeSet<&String> = kept.values().collect();
         assert_eq!(bodies.len(), kept.len(), "every message is there once");
         let last = store.stream_info("S").await.unwrap().last.0;
         assert!(kept.keys().copied().eq(1..=last), "there are no holes");

@@ -4,4 +4,6 @@ mod agents;
 mod conformance;
 mod durable;
 mod kill_nine;
+mod main_job;
+mod simulation;
 mod supervision;

@@ -16,7 +16,7 @@ use crate::error::{CallError, HandlerError};
 use crate::mailbox::{Overflow, Pushed};
 use crate::message::{Message, Streaming};
 use crate::monitor::{Down, DownReason, MonitorId, Watched, Watcher};
-use crate::parcel::{Meta, Parcel, ReplyTo, Typed};
+use crate::parcel::{Meta, Named, Parcel, ReplyTo, Typed};
 use crate::registry::Place;
 use crate::reply::{ItemSink, ItemStream, Limit, STREAM_WINDOW};
 use crate::mail::SendError;
@@ -61,7 +61,7 @@ impl AgentRef {
     pub async fn cast<M: Message>(&self, message: M) -> Result<(), CallError> {
         let router = self.router()?;
         let meta = scope::outgoing(false);
-        match self.place(router)? {
+        match self.place_for::<M>(router, &meta)? {
             Place::Here(cell) => {
                 let parcel = Typed { message, reply: ReplyTo::Nobody, items: None, meta };
                 push(router, &cell, Box::new(parcel), None).await.map(|_ticket| ())
@@ -86,7 +86,7 @@ impl AgentRef {
     pub async fn call_within<M: Message>(&self, within: Duration, message: M) -> Result<M::Reply, CallError> {
         let router = self.router()?;
         let (meta, within) = call_meta(within);
-        match self.place(router)? {
+        match self.place_for::<M>(router, &meta)? {
             Place::Here(cell) => {
                 refuse_cycle(&meta, &cell.name)?;
                 call_here(router, &cell, message, meta, within).await
@@ -117,7 +117,7 @@ impl AgentRef {
         let (mut meta, within) = call_meta(within);
         // Its reader may read for as long as it likes: nobody waits inside a handler, so there is no cycle to find.
         meta.chain = None;
-        match self.place(router)? {
+        match self.place_for::<M>(router, &meta)? {
             Place::Here(cell) => {
                 let (sink, items) = mpsc::channel(STREAM_WINDOW);
                 let (reply, end) = oneshot::channel();
@@ -183,7 +183,7 @@ impl AgentRef {
 
     /// The cell of an agent of this node.
     pub(crate) fn cell(&self) -> Option<Arc<AgentCell>> {
-        match self.place(self.router().ok()?).ok()? {
+        match self.place(self.router().ok()?)? {
             Place::Here(cell) => Some(cell),
             Place::There(_) => None,
         }
@@ -193,11 +193,16 @@ impl AgentRef {
         self.router.as_ref().ok_or(CallError::Unbound)
     }
 
-    fn place(&self, router: &Router) -> Result<Place, CallError> {
+    fn place(&self, router: &Router) -> Option<Place> {
         match &self.near {
-            Some(cell) if !cell.mailbox.is_closed() => Ok(Place::Here(cell.clone())),
-            Some(_) | None => router.find(&self.to),
+            Some(cell) if !cell.mailbox.is_closed() => Some(Place::Here(cell.clone())),
+            Some(_) | None => router.locate(&self.to),
         }
+    }
+
+    /// Where a message goes; one that goes nowhere is a dead letter.
+    fn place_for<M: Message>(&self, router: &Router, meta: &Meta) -> Result<Place, CallError> {
+        self.place(router).ok_or_else(|| router.no_agent(&self.to, meta.from.clone(), Named::<M>::NAME))
     }
 }
 

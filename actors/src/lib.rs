@@ -66,6 +66,6 @@ pub use router::{Ports, Router, RouterConfig};
 pub use service::Service;
 pub use spec::AgentSpec;
 pub use supervisor::{Supervisor, SupervisorError, SupervisorSpec};
-pub use streams::{AGENT_DISCOVERY, DEAD_LETTERS, StreamLimits};
-pub use task_queue::{ATTEMPTS_MAX, Submit, TASK_ROUTING, TASKS, TaskContext, TaskCounts, TaskError, TaskHandle};
+pub use streams::{DEAD_LETTERS, StreamLimits};
+pub use task_queue::{ATTEMPTS_MAX, Submit, TASK_ROUTING, TASKS, TaskContext, TaskCounts, TaskError, TaskHandle, tasks_bucket};
 pub use tree::{Tree, TreeError};

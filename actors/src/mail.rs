@@ -59,6 +59,7 @@ impl From<StreamError> for SendError {
 }
 
 impl Router {
+    #[tracing::instrument(level = "debug", skip_all, fields(%to, %id, message = M::NAME))]
     pub(crate) async fn send_durably<M: Message>(
         &self,
         to: &Address,

@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use connectome_codecs::message::AgentRecord;
-use connectome_codecs::{AgentId, AgentName, Capability, NodeId};
+use connectome_codecs::{Address, AgentId, AgentName, Capability, NodeId};
 use dashmap::DashMap;
 use parking_lot::RwLock;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::cell::AgentCell;
 
@@ -25,6 +27,8 @@ pub(crate) struct Registry {
     able: RwLock<BTreeMap<Capability, BTreeMap<AgentName, Option<NodeId>>>>,
     nodes: RwLock<BTreeMap<NodeId, NodeState>>,
     ids: DashMap<AgentId, AgentName>,
+    /// Somebody can be found who could not be found before.
+    arrived: Notify,
 }
 
 /// What is known of another node.
@@ -58,6 +62,7 @@ impl Registry {
             dashmap::Entry::Vacant(free) => free.insert(cell.clone()),
         };
         self.add_able(&cell.capabilities, &cell.name, None);
+        self.arrived.notify_waiters();
         Ok(())
     }
 
@@ -68,6 +73,20 @@ impl Registry {
             self.remove_able(&cell.capabilities, &cell.name, None);
         }
         held
+    }
+
+    /// Ends at the next arrival after it was enabled.
+    pub(crate) fn arrival(&self) -> Notified<'_> {
+        self.arrived.notified()
+    }
+
+    /// Whether somebody is known at this address.
+    pub(crate) fn knows(&self, to: &Address) -> bool {
+        match to {
+            Address::Agent(name) => self.find(name).is_some(),
+            Address::Id(id) => self.name_of(id).is_some_and(|name| self.find(&name).is_some()),
+            Address::Capability(capability) => self.able.read().contains_key(capability),
+        }
     }
 
     pub(crate) fn local(&self, name: &AgentName) -> Option<Arc<AgentCell>> {
@@ -95,6 +114,7 @@ impl Registry {
         }
         self.add_able(&record.capabilities, &name, Some(node));
         self.there.entry(name).or_default().insert(node, Arc::new(record));
+        self.arrived.notify_waiters();
     }
 
     pub(crate) fn remove_remote(&self, node: NodeId, name: &AgentName) {
@@ -108,6 +128,7 @@ impl Registry {
     /// Notes which name an id belongs to.
     pub(crate) fn note_id(&self, id: AgentId, name: &AgentName) {
         self.ids.insert(id, name.clone());
+        self.arrived.notify_waiters();
     }
 
     pub(crate) fn name_of(&self, id: &AgentId) -> Option<AgentName> {

@@ -277,7 +277,8 @@ impl Router {
     fn frame(&self, node: NodeId, envelope: Envelope) -> Result<Bytes, CallError> {
         let encoding = self.inner().remote.encoding(node);
         let envelope = envelope.compress(encoding, self.inner().config.compression_threshold);
-        envelope.encode().map_err(|error| CallError::NotSent(error.to_string()))
+        let frame = hop("send", node, &envelope).in_scope(|| envelope.encode());
+        frame.map_err(|error| CallError::NotSent(error.to_string()))
     }
 
     /// Sends what nobody waits for: an answer, a control message. Where there is no room it is sent a little later.
@@ -475,6 +476,7 @@ impl Router {
             Ok(envelope) => envelope,
             Err(error) => return self.malformed(from, &error.to_string()),
         };
+        let _hop = hop("receive", from, &envelope).entered();
         match envelope.kind {
             Kind::Response | Kind::Error if envelope.correlation.is_some() => self.answered(from, envelope),
             Kind::Control => self.controlled(from, envelope),
@@ -581,14 +583,8 @@ impl Router {
     fn deliver(&self, from: NodeId, envelope: Envelope) {
         let answer = self.answer_to(from, &envelope);
         let meta = meta_of(&envelope);
-        let cell = match self.find_here(&envelope.to) {
-            Ok(Place::Here(cell)) => cell,
-            Err(error) => return refuse(answer, error),
-            Ok(Place::There(node)) => {
-                let (to, name) = (envelope.to.clone(), message_name(&envelope));
-                self.letter(to.clone(), meta.from, name, Reason::NoAgent, &format!("it is on {node} now"));
-                return refuse(answer, CallError::NoAgent(to));
-            }
+        let Some(Place::Here(cell)) = self.locate_here(&envelope.to) else {
+            return refuse(answer, self.no_agent(&envelope.to, meta.from, message_name(&envelope)));
         };
         if meta.chain.as_ref().is_some_and(|chain| chain.agents().any(|waiting| *waiting == cell.name)) {
             return refuse(answer, CallError::Cycle(format!("{} -> {}", join(&envelope.call_chain), cell.name)));
@@ -630,6 +626,18 @@ fn refuse(answer: Option<Box<RemoteAnswer>>, error: CallError) {
     if let Some(answer) = answer {
         answer.give(Err(error), None);
     }
+}
+
+/// One hop of a message, in the log.
+fn hop(what: &'static str, peer: NodeId, envelope: &Envelope) -> tracing::Span {
+    tracing::debug_span!(
+        "hop",
+        what,
+        %peer,
+        to = %envelope.to,
+        kind = %envelope.kind,
+        trace = envelope.trace.as_ref().map(tracing::field::display),
+    )
 }
 
 fn meta_of(envelope: &Envelope) -> Meta {

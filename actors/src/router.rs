@@ -205,6 +205,25 @@ impl Router {
         Ok(AgentRef::to(self.clone(), address.parse()?))
     }
 
+    /// A reference to whoever has that address, once this node knows of somebody there: here, or on another node.
+    /// However long that takes; put it into a timeout where nobody may come.
+    ///
+    /// # Errors
+    /// When the text is no address.
+    pub async fn wait_for(&self, address: &str) -> Result<AgentRef, ParseError> {
+        let to: Address = address.parse()?;
+        loop {
+            // Listened to before the registry is asked, so that no arrival falls in between.
+            let arrival = self.0.registry.arrival();
+            tokio::pin!(arrival);
+            arrival.as_mut().enable();
+            if self.0.registry.knows(&to) {
+                return Ok(AgentRef::to(self.clone(), to));
+            }
+            arrival.await;
+        }
+    }
+
     /// Starts an agent below a supervisor, and returns once it runs.
     ///
     /// # Errors
@@ -226,28 +245,26 @@ impl Router {
     }
 
     /// Where an address leads now.
-    pub(crate) fn find(&self, to: &Address) -> Result<Place, CallError> {
-        let found = match to {
+    pub(crate) fn locate(&self, to: &Address) -> Option<Place> {
+        match to {
             Address::Agent(name) => self.0.registry.find(name),
             Address::Id(id) => self.0.registry.name_of(id).and_then(|name| self.0.registry.find(&name)),
             Address::Capability(capability) => self.choose(&self.0.registry.able(capability)),
-        };
-        self.found(to, found)
+        }
     }
 
     /// Where a message from another node leads, which has chosen this one: what is for a capability stays here.
-    pub(crate) fn find_here(&self, to: &Address) -> Result<Place, CallError> {
-        let Address::Capability(capability) = to else { return self.find(to) };
+    pub(crate) fn locate_here(&self, to: &Address) -> Option<Place> {
+        let Address::Capability(capability) = to else { return self.locate(to) };
         let mut able = self.0.registry.able(capability);
         able.retain(|(_, node)| node.is_none());
-        self.found(to, self.choose(&able))
+        self.choose(&able)
     }
 
-    fn found(&self, to: &Address, place: Option<Place>) -> Result<Place, CallError> {
-        place.ok_or_else(|| {
-            self.letter(to.clone(), None, MessageName::from_static("-"), Reason::NoAgent, "nobody answers to this address");
-            CallError::NoAgent(to.clone())
-        })
+    /// A message for whom nobody is there.
+    pub(crate) fn no_agent(&self, to: &Address, from: Option<Address>, message: MessageName) -> CallError {
+        self.letter(to.clone(), from, message, Reason::NoAgent, "nobody answers to this address");
+        CallError::NoAgent(to.clone())
     }
 
     /// One of those who can do it: the less busy of two, this node's first.
@@ -433,14 +450,20 @@ impl Router {
         }
     }
 
-    /// The trace of a message that leaves this node: its sender's, or a new one.
+    /// The trace of a message that leaves this node: its sender's, or a new one, with this hop as the parent of the
+    /// next (W3C Trace Context, section 3.2.2.4).
     pub(crate) fn trace_of(&self, meta: &Meta) -> Option<TraceContext> {
-        meta.trace.clone().or_else(|| {
-            let trace = self.0.ports.world.random().to_be_bytes();
-            let mut parent = [0; 8];
-            parent.copy_from_slice(&trace[..8]);
-            TraceContext::new(trace, parent, TraceContext::SAMPLED).ok()
-        })
+        let random = self.0.ports.world.random();
+        let (mut hop, fresh) = ([0; 8], self.0.ports.world.random().to_be_bytes());
+        hop.copy_from_slice(&random.to_be_bytes()[..8]);
+        let (trace, flags, state) = match &meta.trace {
+            Some(trace) => (trace.trace_id(), trace.flags, trace.state.clone()),
+            None => (fresh, TraceContext::SAMPLED, None),
+        };
+        // Only an id of nothing but zeros is refused, which is as likely as it is harmless.
+        let mut next = TraceContext::new(trace, hop, flags).ok()?;
+        next.state = state;
+        Some(next)
     }
 }
 

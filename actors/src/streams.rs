@@ -1,4 +1,4 @@
-//! The five streams of a cluster, and how they are kept.
+//! The streams of a cluster, and how they are kept.
 
 use std::time::Duration;
 
@@ -9,9 +9,6 @@ use crate::task_queue::TASK_ROUTING;
 
 /// The stream of what could not be delivered, and why.
 pub const DEAD_LETTERS: &str = "DEAD_LETTERS";
-
-/// The stream of registrations.
-pub const AGENT_DISCOVERY: &str = "AGENT_DISCOVERY";
 
 /// The bounds of the streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +42,7 @@ pub(crate) async fn create(store: &dyn Streams, namespace: &str, limits: &Stream
     Ok(())
 }
 
-fn configs(namespace: &str, limits: &StreamLimits) -> [StreamConfig; 5] {
+fn configs(namespace: &str, limits: &StreamLimits) -> [StreamConfig; 4] {
     let stream = |name: &str, subject: &str, retention, discard| StreamConfig {
         name: name.to_owned(),
         subjects: vec![format!("{namespace}.{subject}")],
@@ -59,7 +56,6 @@ fn configs(namespace: &str, limits: &StreamLimits) -> [StreamConfig; 5] {
     };
     // What nobody has read yet is not thrown away to make room: its sender is told. What is history makes room.
     [
-        stream(AGENT_DISCOVERY, "discovery.>", Retention::Limits, Discard::Old),
         stream(AGENT_MESSAGES, "message.>", Retention::WorkQueue, Discard::New),
         stream(TASK_ROUTING, "task.>", Retention::WorkQueue, Discard::New),
         stream(SYSTEM_EVENTS, "event.>", Retention::Limits, Discard::Old),

@@ -47,6 +47,7 @@ pub use context::TaskContext;
 pub(crate) use dispatcher::TaskRouter;
 pub use handle::{TaskError, TaskHandle};
 pub(crate) use keeper::TaskKeeper;
+pub use record::tasks_bucket;
 
 /// The work queue.
 pub const TASK_ROUTING: &str = "TASK_ROUTING";
@@ -196,6 +197,22 @@ pub struct TaskCounts {
     pub refused_stale: u64,
 }
 
+impl std::ops::Add for TaskCounts {
+    type Output = TaskCounts;
+
+    fn add(self, other: TaskCounts) -> TaskCounts {
+        TaskCounts {
+            submitted: self.submitted + other.submitted,
+            started: self.started + other.started,
+            completed: self.completed + other.completed,
+            failed: self.failed + other.failed,
+            retried: self.retried + other.retried,
+            redelivered: self.redelivered + other.redelivered,
+            refused_stale: self.refused_stale + other.refused_stale,
+        }
+    }
+}
+
 impl Router {
     /// Hands over a task. `Ok` means that the queue has it: it will be done, or end in the dead letters.
     ///
@@ -227,6 +244,7 @@ impl Router {
         Ok(TaskHandle::new(self.clone(), id))
     }
 
+    #[tracing::instrument(level = "debug", skip_all, fields(task = %task.id, capability = %task.capability, message = M::NAME))]
     async fn enqueue<M: Message>(&self, task: &message::Task) -> Result<(), SendError> {
         use connectome_codecs::message::Body;
         let id = MessageId::from_bytes(task.id.to_bytes());

@@ -9,7 +9,7 @@
 //! # Where to look
 //!
 //! 1. [`Node`] and [`Config`]: starting one. [`prelude`]: everything an agent needs.
-//! 2. [`LocalCluster`]: several in one process. [`sim`]: a cluster on virtual time, from a seed.
+//! 2. [`LocalCluster`]: several in one process. `sim` (a feature): a cluster on virtual time, from a seed.
 //! 3. `transport/` and `streams/`: the ports, made real.
 
 mod cluster;
@@ -17,6 +17,8 @@ pub mod config;
 pub mod keystore;
 mod node;
 pub mod prelude;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod streams;
 pub mod telemetry;
 pub mod transport;
@@ -25,11 +27,11 @@ pub mod world;
 pub use cluster::{ClusterError, LocalCluster};
 pub use config::Config;
 pub use connectome_actors::{
-    Accounts, Agent, AgentRef, AgentSpec, AutoShutdown, Buried, CallError, Context, DEAD_LETTERS, DeadLetter, Down, DownReason, EventFilter,
+    AGENT_MESSAGES, Accounts, Agent, AgentRef, AgentSpec, AutoShutdown, Buried, CallError, Context, DEAD_LETTERS, DeadLetter, Down, DownReason, EventFilter,
     EventListener, Exit, Flags, Handle, HandlerError, Heard, Intensity, ItemSink, ItemStream, MailboxConfig, Message,
-    MonitorId, NodeState, Overflow, Ports, Reason, Restart, Router, RouterConfig, SendError, StopWithin, Strategy,
+    MonitorId, NodeState, Overflow, Ports, Reason, Restart, Router, RouterConfig, SendError, StopWithin, SYSTEM_EVENTS, Strategy,
     StreamLimits, Streaming, Submit, Supervisor, SupervisorError, SupervisorSpec, Table, TaskContext, TaskCounts,
-    TaskError, TaskHandle, Timer, port, protocol,
+    TaskError, TASK_ROUTING, TASKS, TaskHandle, Timer, port, protocol, tasks_bucket,
 };
 pub use bytes::Bytes;
 pub use connectome_codecs as codecs;

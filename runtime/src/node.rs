@@ -194,6 +194,15 @@ impl Node {
         self.router().agent(address)
     }
 
+    /// Whoever has this address, once this node knows of somebody there: an agent of another node is known a moment
+    /// after it has started. However long that takes; put it into a timeout where nobody may come.
+    ///
+    /// # Errors
+    /// When the text is no address.
+    pub async fn wait_for(&self, address: &str) -> Result<AgentRef, ParseError> {
+        self.router().wait_for(address).await
+    }
+
     /// Hands over a task to whoever has the capability.
     ///
     /// # Errors

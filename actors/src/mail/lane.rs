@@ -103,6 +103,7 @@ struct Pushed {
 /// What came of something that was under way.
 enum Event {
     Fetched(Result<Vec<Delivery>, StreamError>),
+    Waiting(Vec<Sequence>),
     Read(Sequence, Option<Stored>),
     Passed(Sequence, Option<Bytes>),
     Saved { cursor: Sequence, revision: Result<Revision, StreamError> },
@@ -245,6 +246,10 @@ impl Work {
     fn happened(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::Fetched(fetched) => self.fetched(fetched),
+            Event::Waiting(waiting) => {
+                self.fetching = false;
+                self.tell(Input::Missed { waiting });
+            }
             Event::Read(sequence, Some(stored)) => {
                 let id = id_of(&stored);
                 self.messages.insert(sequence, stored);
@@ -272,13 +277,25 @@ impl Work {
             }
             Err(error) => {
                 tracing::warn!(agent = %self.cell.name, %error, "the mail could not be fetched; trying again");
-                self.fetching = true;
-                self.begin(async {
-                    sleep(RETRY).await;
-                    Event::Fetched(Ok(Vec::new()))
-                });
+                self.look_again();
             }
         }
+    }
+
+    /// A fetch without an answer may have delivered messages that nobody has: before the next one, the stream itself is
+    /// asked what waits.
+    fn look_again(&mut self) {
+        self.fetching = true;
+        let (router, subject) = (self.router.clone(), subject_of(&self.router, &self.cell.name));
+        let from = self.protocol.applied().next();
+        self.begin(async move {
+            loop {
+                sleep(RETRY).await;
+                if let Ok(waiting) = router.streams().read(AGENT_MESSAGES, &subject, from, EXPECTED_MAX).await {
+                    return Event::Waiting(waiting.into_iter().map(|stored| stored.sequence).collect());
+                }
+            }
+        });
     }
 
     fn handled(&mut self, outcome: Outcome) {

@@ -81,14 +81,14 @@ pub trait Consumer: Send + Sync {
     /// Not done: deliver it again, after `delay`. The last allowed delivery, refused, is exhausted at once.
     async fn nak(&self, tag: DeliveryTag, delay: Duration) -> Result<(), StreamError>;
 
-    /// Still at work: `ack_wait` begins anew.
+    /// Still at work: `ack_wait` begins anew; also when it had passed, if nobody else has the message yet.
     async fn in_progress(&self, tag: DeliveryTag) -> Result<(), StreamError>;
 
     /// Never deliver it again, though it was not done. In a work queue it is removed.
     async fn terminate(&self, tag: DeliveryTag) -> Result<(), StreamError>;
 
     /// Messages that ran out of deliveries (`max_deliver`) since the last call, oldest first. They are still in the
-    /// stream: copy, then [`Streams::delete`].
+    /// stream: copy, then [`Streams::delete`]. A store that was restarted tells those that are left again.
     async fn exhausted(&self) -> Result<Vec<Stored>, StreamError>;
 
     /// Where the consumer stands.

@@ -16,8 +16,12 @@ const ROUNDS_MAX: usize = 64;
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 pub(super) async fn bucket(router: &Router) -> Result<Box<dyn Bucket>, StreamError> {
-    let config = BucketConfig { name: TASKS.to_owned(), ttl: Some(KEPT), storage: Storage::File };
-    router.streams().bucket(config).await
+    router.streams().bucket(tasks_bucket()).await
+}
+
+/// The bucket of task records, for those who look into a store without a node.
+pub fn tasks_bucket() -> BucketConfig {
+    BucketConfig { name: TASKS.to_owned(), ttl: Some(KEPT), storage: Storage::File }
 }
 
 pub(super) fn policy(router: &Router) -> Policy {
@@ -57,6 +61,11 @@ pub(super) async fn step(router: &Router, id: TaskId, step: &Step) -> Result<Ste
         let outcome = match apply(&mut record, router.now(), step.clone(), &policy(router)) {
             Ok(outcome @ (Outcome::AlreadyCompleted | Outcome::Unchanged { .. })) => {
                 return Ok(Stepped::Done(record, outcome));
+            }
+            Ok(outcome @ Outcome::Completed) => {
+                // Nobody does it again, so what it was made from need not be kept.
+                record.input = bytes::Bytes::new();
+                outcome
             }
             Ok(outcome) => outcome,
             Err(refusal) => return Ok(Stepped::Refused(refusal)),

@@ -35,6 +35,8 @@ mod commit;
 mod consumer;
 mod core;
 mod disk;
+#[cfg(test)]
+mod failing;
 mod sleeper;
 mod store;
 mod tail;
@@ -123,7 +125,7 @@ impl Embedded {
 
     /// Opens the store in the directory `path`, making it if it is not there.
     ///
-    /// Blocks while it reads what is kept, about a second for a million messages. The store stays open, and the
+    /// Blocks while it reads what is kept, about five seconds for a million messages. The store stays open, and the
     /// directory locked, until the last handle is gone: every clone, consumer, tail, bucket and watch.
     ///
     /// # Errors
@@ -132,6 +134,12 @@ impl Embedded {
         disk::open(path.as_ref(), world).map(|store| Self {
             store: Arc::new(store),
         })
+    }
+
+    /// Whether there is a store in the directory `path`, open or not. Changes nothing, where [`open`](Embedded::open)
+    /// would make one.
+    pub fn is_in(path: impl AsRef<Path>) -> bool {
+        disk::is_store(path.as_ref())
     }
 
     /// Changes the core, and waits until the disk has it.

@@ -79,10 +79,10 @@ pub(super) async fn a_smaller_bound_applies_at_once(bench: Bench) {
 }
 
 pub(super) async fn old_messages_leave(bench: Bench) {
-    let age = bench.short * 2;
+    let age = bench.short * 10;
     bench.stream(|config| config.max_age = Some(age)).await;
     bench.put("s.a", "old").await;
-    bench.let_pass(age * 2).await;
+    bench.let_pass(age + bench.short).await;
     bench.put("s.a", "young").await;
     assert_eq!(bench.kept().await, ["young"]);
     let info = bench.info().await;

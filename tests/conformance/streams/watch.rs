@@ -58,7 +58,7 @@ pub(super) async fn a_removed_key_comes_without_a_value(bench: Bench) {
 }
 
 pub(super) async fn an_expired_key_comes_without_a_value(bench: Bench) {
-    let bucket = bench.bucket_with(Some(bench.short)).await;
+    let bucket = bench.bucket_with(Some(bench.short * 10)).await;
     let mut watch = bucket.watch("").await.unwrap();
     put(&*bucket, "a", "1").await;
     assert_eq!(next(&mut *watch).await, is("a", "1"));

@@ -9,6 +9,7 @@
 //! failed batch held is answered with [`StreamError::Unknown`], everything later with [`StreamError::Unavailable`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use connectome_actors::port::StreamError;
 
@@ -18,6 +19,10 @@ use super::core::record::Write;
 /// Rows that may wait for the disk, in bytes; who wants to add more waits for room. Twice what a disk of 100 MB/s
 /// takes in the 300 ms of a slow `fdatasync`.
 pub(crate) const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How long the writer waits for those it has just answered, who are about to ask again: a fraction of what the disk
+/// takes. Without it, the first one back would go to the disk alone and all others would wait for it.
+pub(crate) const GATHER: Duration = Duration::from_micros(200);
 
 /// How far the disk must come for an operation to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +43,10 @@ pub(crate) struct Queue {
     batch: Batch,
     weight: usize,
     issued: u64,
+    /// Operations in the batch that someone waits for.
+    awaited: usize,
+    /// How many it was lately.
+    expected: usize,
 }
 
 /// What the disk is given at once.
@@ -71,7 +80,9 @@ impl Queue {
             self.weight += effects.writes.iter().map(Write::weight).sum::<usize>();
             self.batch.writes.append(&mut effects.writes);
             self.batch.appended.append(&mut effects.appended);
-            self.batch.durable |= urgency == Urgency::Durable;
+            let is_awaited = urgency == Urgency::Durable;
+            self.batch.durable |= is_awaited;
+            self.awaited += usize::from(is_awaited);
         }
         Ticket(self.issued)
     }
@@ -85,9 +96,18 @@ impl Queue {
         self.weight < QUEUE_BYTES_MAX
     }
 
+    /// Whether as many wait as lately did, so that waiting for more is not worth it.
+    pub(crate) fn is_gathered(&self) -> bool {
+        !self.batch.durable || self.awaited >= self.expected
+    }
+
     /// Everything that waits, and the ticket it settles.
     pub(crate) fn take(&mut self) -> (Batch, Ticket) {
         self.weight = 0;
+        if self.batch.durable {
+            self.expected = self.awaited.max(self.expected - self.expected.div_ceil(8));
+        }
+        self.awaited = 0;
         (std::mem::take(&mut self.batch), Ticket(self.issued))
     }
 

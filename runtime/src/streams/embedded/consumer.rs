@@ -107,6 +107,9 @@ impl Consumer for Handle {
             return Ok(Vec::new());
         }
         let (handed, ticket) = self.take(max, later(Instant::now(), wait)).await?;
+        if handed.is_empty() {
+            return Ok(Vec::new());
+        }
         let held = Held { handle: self, handed };
         self.store.settled(ticket).await?;
         let deliveries = self.deliveries(&held.handed)?;
@@ -126,7 +129,7 @@ impl Consumer for Handle {
     }
 
     async fn in_progress(&self, tag: DeliveryTag) -> Result<(), StreamError> {
-        self.apply(|stream, number, now, _| stream.extend(number, tag.sequence.0, now))
+        self.apply(|stream, number, now, effects| stream.extend(number, tag.sequence.0, now, effects))
             .map(|_| ())
     }
 

@@ -18,6 +18,8 @@ mod duplicates;
 pub(crate) mod effects;
 mod follower;
 mod messages;
+#[cfg(test)]
+mod model;
 pub(crate) mod reading;
 mod recent;
 pub(crate) mod record;

@@ -23,7 +23,7 @@
 //! where redb reads its whole file. What it costs: a directory instead of a file, two threads of its own, and point
 //! reads at 1-3 million a second where redb has 3-6.
 
-mod codec;
+pub(super) mod codec;
 mod marker;
 mod tables;
 
@@ -119,6 +119,11 @@ pub(super) fn open(path: &Path, world: Arc<dyn World>) -> Result<Store, OpenErro
         Ok(())
     });
     loaded.map_err(|trouble| trouble.at(path))
+}
+
+/// Whether a directory is marked as ours.
+pub(super) fn is_store(path: &Path) -> bool {
+    marker::is_in(path)
 }
 
 /// What can go wrong while a store is read, before it is said where.

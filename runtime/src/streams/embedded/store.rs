@@ -12,7 +12,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::commit::{Batch, Progress, Queue, Ticket, Urgency};
+use super::commit::{Batch, GATHER, Progress, Queue, Ticket, Urgency};
 use super::core::effects::{Bell, Effects};
 use super::core::reading::Seen;
 use super::core::record::Place;
@@ -95,11 +95,13 @@ impl Store {
         let answer = operation(&mut state.core, self.now(), &mut effects);
         state.core.hold(&effects);
         let was_idle = state.queue.is_empty();
+        let was_gathered = state.queue.is_gathered();
         let ticket = state.queue.push(&mut effects, urgency);
         let has_work = was_idle && !state.queue.is_empty();
+        let is_gathered = !was_gathered && state.queue.is_gathered();
         let woken = state.sleepers_of(&effects.bells);
         drop(state);
-        if has_work {
+        if has_work || is_gathered {
             self.shared.work.notify_one();
         }
         woken.iter().for_each(|sleeper| sleeper.wake());
@@ -251,6 +253,9 @@ impl Shared {
                 return None;
             }
             self.work.wait(&mut state);
+        }
+        if !state.queue.is_gathered() && !state.closing {
+            self.work.wait_for(&mut state, GATHER);
         }
         Some(state.queue.take())
     }

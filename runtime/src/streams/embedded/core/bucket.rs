@@ -2,6 +2,7 @@
 //!
 //! Removed keys leave a mark with a revision of its own, so that a watch that is behind still hears of them.
 
+mod slot;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,8 @@ use super::effects::{Bell, Effects, Out};
 use super::record::{EntryHead, Key, Place, Record, Write};
 use crate::streams::names;
 
+pub(crate) use slot::{Found, Lookup};
+use slot::{Slot, Value};
 pub(crate) use watch::Change;
 use watch::Watcher;
 
@@ -45,42 +48,6 @@ pub(crate) struct BucketState {
     /// The highest revision that may be seen: on disk, those behind it are being written.
     visible: u64,
     watchers: BTreeMap<Bell, Watcher>,
-}
-
-#[derive(Debug, Clone)]
-struct Slot {
-    head: EntryHead,
-    value: Value,
-}
-
-#[derive(Debug, Clone)]
-enum Value {
-    /// In memory.
-    Held(Bytes),
-    /// On disk.
-    Kept,
-    /// Removed: this is a mark.
-    Gone,
-}
-
-/// An entry that was looked up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Found {
-    pub(crate) place: Place,
-    pub(crate) head: EntryHead,
-    /// `None`: the disk has it.
-    pub(crate) value: Option<Bytes>,
-}
-
-/// What a bucket says about a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Lookup {
-    /// It has a value.
-    Found(Found),
-    /// It has none.
-    Absent,
-    /// Its newest change is being written: ask again when it is.
-    InFlight,
 }
 
 impl BucketState {
@@ -369,15 +336,6 @@ impl BucketState {
             place: self.place,
             on_disk: self.on_disk,
             effects,
-        }
-    }
-}
-
-impl Slot {
-    fn is_mark(&self) -> bool {
-        match self.value {
-            Value::Gone => true,
-            Value::Held(_) | Value::Kept => false,
         }
     }
 }

@@ -113,14 +113,7 @@ impl ConsumerState {
             .get(&sequence)
             .map_or(0, |pending| pending.attempt)
             .saturating_add(1);
-        let until = now.tick_after(self.patience(attempt));
-        self.set(
-            sequence,
-            Pending {
-                attempt,
-                state: State::InHand(until),
-            },
-        );
+        self.hold_for(sequence, attempt, now);
         self.write(
             sequence,
             PendingRecord {
@@ -203,23 +196,15 @@ impl ConsumerState {
         out.ring(self.bell);
     }
 
-    /// Gives the worker of a pending message more time.
+    /// Gives the worker of a message more time; a late one too, if nobody else has the message yet.
     pub(crate) fn extend(&mut self, sequence: u64, now: Now) {
-        let Some(&Pending {
-            attempt,
-            state: State::InHand(_),
-        }) = self.pending.get(&sequence)
-        else {
+        let Some(&Pending { attempt, state }) = self.pending.get(&sequence) else {
             return;
         };
-        let until = now.tick_after(self.patience(attempt));
-        self.set(
-            sequence,
-            Pending {
-                attempt,
-                state: State::InHand(until),
-            },
-        );
+        match state {
+            State::Waiting(_) => {}
+            State::InHand(_) | State::Due => self.hold_for(sequence, attempt, now),
+        }
     }
 
     /// What ran out of deliveries and was not told yet, oldest first, at most `max`.
@@ -281,6 +266,12 @@ impl ConsumerState {
             PendingState::Waiting(until) if until <= now.wall => State::Due,
             PendingState::Waiting(until) => State::Waiting(now.tick_after(until.since(now.wall))),
         };
+        self.set(sequence, Pending { attempt, state });
+    }
+
+    /// Leaves a message with its worker for as long as this attempt may take.
+    fn hold_for(&mut self, sequence: u64, attempt: u32, now: Now) {
+        let state = State::InHand(now.tick_after(self.patience(attempt)));
         self.set(sequence, Pending { attempt, state });
     }
 

@@ -6,6 +6,8 @@
 //! `marker`.
 
 mod reader;
+#[cfg(test)]
+mod vectors;
 mod writer;
 
 use std::sync::Arc;
@@ -32,7 +34,7 @@ const PENDING: u8 = 8;
 const ENTRY: u8 = 9;
 
 /// The key of a body.
-pub(super) fn body_key(place: Place, number: u64) -> [u8; 12] {
+pub(crate) fn body_key(place: Place, number: u64) -> [u8; 12] {
     let mut key = [0; 12];
     key[..4].copy_from_slice(&place.0.to_be_bytes());
     key[4..].copy_from_slice(&number.to_be_bytes());
@@ -40,7 +42,7 @@ pub(super) fn body_key(place: Place, number: u64) -> [u8; 12] {
 }
 
 /// The key of a record as bytes.
-pub(super) fn key(key: &Key) -> Vec<u8> {
+pub(crate) fn key(key: &Key) -> Vec<u8> {
     let start = |kind: u8, place: &Place| Writer::key(kind, place.0);
     match key {
         Key::Stream(place) => start(STREAM, place).done(),
@@ -59,7 +61,7 @@ pub(super) fn key(key: &Key) -> Vec<u8> {
 }
 
 /// The key of a whole record as bytes.
-pub(super) fn key_of(record: &Record) -> Vec<u8> {
+pub(crate) fn key_of(record: &Record) -> Vec<u8> {
     key(&match record {
         Record::Stream(place, _) => Key::Stream(*place),
         Record::Bucket(place, _) => Key::Bucket(*place),
@@ -74,7 +76,7 @@ pub(super) fn key_of(record: &Record) -> Vec<u8> {
 }
 
 /// The value of a record as bytes.
-pub(super) fn value_of(record: &Record) -> Vec<u8> {
+pub(crate) fn value_of(record: &Record) -> Vec<u8> {
     let writer = Writer::default();
     match record {
         Record::Stream(_, config) => write_stream(writer, config),
@@ -93,7 +95,7 @@ pub(super) fn value_of(record: &Record) -> Vec<u8> {
 ///
 /// # Errors
 /// What does not fit, in words.
-pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<Record, String> {
+pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<Record, String> {
     let (mut k, mut v) = (Reader::new(key), Reader::new(value));
     let record = decode_fields(&mut k, &mut v);
     let whole = record.filter(|_| k.is_empty() && v.is_empty());

@@ -58,6 +58,11 @@ impl Marker {
     }
 }
 
+/// Whether a directory has the marker.
+pub(super) fn is_in(path: &Path) -> bool {
+    path.join(NAME).is_file()
+}
+
 /// Refuses a file, and a directory with things in it but no marker.
 fn check_ours(path: &Path) -> Result<(), OpenError> {
     let foreign = |found: &str| {
@@ -73,7 +78,7 @@ fn check_ours(path: &Path) -> Result<(), OpenError> {
             path: path.to_owned(),
             source,
         }),
-        Ok(_) if path.join(NAME).is_file() => Ok(()),
+        Ok(_) if is_in(path) => Ok(()),
         Ok(mut entries) => match entries.next() {
             None => Ok(()),
             Some(_) => foreign("a directory with other things in it"),
@@ -94,12 +99,15 @@ fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Writes the format, and forces it and its name to the disk.
+/// Writes the format, and forces it and the names that lead to it to the disk.
 fn write(file: &mut File, path: &Path) -> std::io::Result<()> {
     file.write_all(FORMAT.as_bytes())?;
     file.sync_all()?;
     if cfg!(unix) {
-        File::open(path)?.sync_all()?;
+        let path = path.canonicalize()?;
+        for directory in path.ancestors().take(2) {
+            File::open(directory)?.sync_all()?;
+        }
     }
     Ok(())
 }

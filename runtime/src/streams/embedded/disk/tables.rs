@@ -16,8 +16,9 @@ const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// New rows of one table held in memory until they are sorted into files, in bytes.
 const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The journal's length, in bytes: what is read back after `kill -9`, in under a second.
-const JOURNAL_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// The journal's length, in bytes: what is read back after `kill -9`, in about a second. It is the least that fjall
+/// allows.
+const JOURNAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Threads that sort rows into files: one writes while another merges.
 const WORKERS: usize = 2;
@@ -123,7 +124,7 @@ fn explain(error: fjall::Error, path: &Path) -> OpenError {
 fn describe(error: &fjall::Error) -> String {
     match error {
         fjall::Error::Io(source) => source.to_string(),
-        fjall::Error::Poisoned => "an earlier write failed".to_owned(),
+        fjall::Error::Poisoned => "a write in the background failed: the disk is full or broken".to_owned(),
         other => format!("{other:?}"),
     }
 }

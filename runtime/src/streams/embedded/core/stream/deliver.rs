@@ -145,15 +145,24 @@ impl Stream {
         effects: &mut Effects,
     ) -> Option<()> {
         let mut out = self.out(effects);
-        self.consumers
-            .get_mut(&number)?
-            .refuse(sequence, delay, now, &mut out);
+        let consumer = self.consumers.get_mut(&number)?;
+        consumer.advance(now, &mut out);
+        consumer.refuse(sequence, delay, now, &mut out);
         Some(())
     }
 
     /// Gives a worker more time.
-    pub(crate) fn extend(&mut self, number: ConsumerNumber, sequence: u64, now: Now) -> Option<()> {
-        self.consumers.get_mut(&number)?.extend(sequence, now);
+    pub(crate) fn extend(
+        &mut self,
+        number: ConsumerNumber,
+        sequence: u64,
+        now: Now,
+        effects: &mut Effects,
+    ) -> Option<()> {
+        let mut out = self.out(effects);
+        let consumer = self.consumers.get_mut(&number)?;
+        consumer.advance(now, &mut out);
+        consumer.extend(sequence, now);
         Some(())
     }
 

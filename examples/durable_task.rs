@@ -1,0 +1,71 @@
+//! Work that outlives its workers: a node is killed in the middle of a task, another one does it again, and the
+//! results are still there when the whole cluster is gone.
+
+use std::time::Duration;
+
+use connectome::port::Start;
+use connectome::prelude::*;
+use connectome::{EventFilter, LocalCluster, NodeOptions, RouterConfig};
+
+#[derive(Message, Serialize, Deserialize)]
+#[message(name = "square", reply = u64)]
+struct Square(u64);
+
+#[derive(Agent, Clone)]
+#[agent(handles(Square))]
+struct Worker {
+    stuck_at: Option<u64>,
+}
+
+impl Handle<Square> for Worker {
+    async fn handle(&mut self, Square(n): Square, ctx: &mut Context<'_>) -> Result<u64, HandlerError> {
+        match self.stuck_at {
+            Some(stuck_at) if n == stuck_at => ctx.pipe(std::future::pending()),
+            Some(_) | None => Ok(n * n),
+        }
+    }
+}
+
+fn worker(name: &str, stuck_at: Option<u64>) -> AgentSpec<Worker> {
+    AgentSpec::new(name, move || Worker { stuck_at }).capability("square")
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let directory = tempfile::tempdir()?;
+    // A worker that is not heard of for this long has lost its task.
+    let router = RouterConfig { task_lease: Duration::from_millis(500), ..RouterConfig::default() };
+    let options = NodeOptions { router, ..NodeOptions::default() };
+
+    let cluster = LocalCluster::on_disk(directory.path(), options.clone())?;
+    let desk = cluster.start("desk").await?;
+    let mut tasks = Vec::new();
+    for n in 1..=5 {
+        tasks.push(desk.submit(Submit::new("square", Square(n))).await?);
+    }
+
+    let mut assigned = desk.listen(EventFilter::default().of(EventType::TaskAssigned).about(tasks[2].id()), Start::New).await?;
+    let doomed = cluster.start("doomed").await?;
+    doomed.spawn_with(worker("first", Some(3))).await?;
+    assigned.next().await?;
+    cluster.kill("doomed");
+    println!("a node was killed in the middle of task 3");
+
+    cluster.start("spare").await?.spawn_with(worker("second", None)).await?;
+    for (n, task) in (1..).zip(&tasks) {
+        let record = task.ended().await?;
+        let by = record.worker.as_ref().map_or("nobody", AgentName::as_str);
+        println!("task {n}: {} by {by}, attempt {}", record.state, record.attempt);
+    }
+    let ids: Vec<TaskId> = tasks.iter().map(|task| task.id()).collect();
+    drop((tasks, assigned, desk, doomed));
+    cluster.stop().await;
+    drop(cluster);
+
+    let reopened = LocalCluster::on_disk(directory.path(), options)?;
+    let archivist = reopened.start("archivist").await?;
+    for id in ids {
+        println!("kept: {}", archivist.task::<Square>(id).result().await?);
+    }
+    Ok(reopened.stop().await)
+}

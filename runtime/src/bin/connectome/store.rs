@@ -1,0 +1,201 @@
+//! Finding a store, opening it while no node runs, and reading what it keeps.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use connectome::codecs::Sequence;
+use connectome::port::{Storage, Stored, StreamInfo, Streams};
+use connectome::streams::{Embedded, OpenError};
+use connectome::world::SystemWorld;
+
+use crate::args::StoreArgs;
+use crate::failure::Failure;
+
+/// Messages that are read at a time: little memory, few rounds.
+const PAGE: usize = 256;
+
+/// A store that this command has to itself.
+pub(crate) struct Store {
+    streams: Embedded,
+    pub(crate) world: Arc<SystemWorld>,
+}
+
+/// Opens the store and does something with it.
+pub(crate) fn with<T, F>(args: &StoreArgs, work: impl FnOnce(Store) -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("the operating system refused a timer: {error}")))?;
+    let path = path_of(args)?;
+    runtime.block_on(async { work(Store::open(&path)?).await })
+}
+
+/// What was named, else what is configured.
+fn path_of(args: &StoreArgs) -> Result<PathBuf, Failure> {
+    if let Some(path) = &args.store {
+        let inside = path.join("streams");
+        return Ok(if !Embedded::is_in(path) && Embedded::is_in(&inside) { inside } else { path.clone() });
+    }
+    let config = args.config.load()?;
+    match config.streams.storage {
+        Storage::File => Ok(config.store_path()),
+        Storage::Memory => Err(Failure::new(
+            "the configuration keeps streams in memory, so nothing is left of them: name a store on disk with --store",
+        )),
+    }
+}
+
+impl Store {
+    fn open(path: &Path) -> Result<Store, Failure> {
+        let shown = path.display();
+        if !Embedded::is_in(path) {
+            return Err(Failure::new(format!(
+                "there is no store in {shown}: name one with --store, or its data directory with --set data_dir=PATH"
+            )));
+        }
+        let system = |error| Failure::new(format!("the operating system gave no randomness: {error}"));
+        let world = Arc::new(SystemWorld::new().map_err(system)?);
+        match Embedded::open(path, world.clone()) {
+            Ok(streams) => Ok(Store { streams, world }),
+            Err(OpenError::InUse { .. }) => Err(Failure::new(format!(
+                "the store in {shown} is in use by a process, a running node most likely: stop it, then look again"
+            ))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) fn streams(&self) -> &dyn Streams {
+        &self.streams
+    }
+
+    /// How a stream is kept and where it stands.
+    ///
+    /// # Errors
+    /// When there is none of that name; the text names those that there are.
+    pub(crate) async fn info(&self, stream: &str) -> Result<StreamInfo, Failure> {
+        let names = self.streams().stream_names().await?;
+        if names.iter().any(|name| name == stream) {
+            return Ok(self.streams().stream_info(stream).await?);
+        }
+        let there_is = if names.is_empty() { "none: no node has run on this store".to_owned() } else { names.join(", ") };
+        Err(Failure::new(format!("there is no stream named {stream:?}; there is {there_is}")))
+    }
+
+    /// One message of a stream.
+    pub(crate) async fn message(&self, stream: &str, sequence: u64) -> Result<Option<Stored>, Failure> {
+        self.info(stream).await?;
+        let read = self.streams().read(stream, ">", Sequence(sequence), 1).await?;
+        Ok(read.into_iter().find(|stored| stored.sequence.0 == sequence))
+    }
+
+    /// Goes over a stream from a sequence on, until `visit` has had enough.
+    pub(crate) async fn scan(
+        &self,
+        stream: &str,
+        from: Sequence,
+        mut visit: impl FnMut(Stored) -> Flow,
+    ) -> Result<(), Failure> {
+        let mut from = from;
+        loop {
+            let page = self.streams().read(stream, ">", from, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            from = last.sequence.next();
+            for stored in page {
+                if visit(stored) == Flow::Enough {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// At most `max` messages that are wanted: from a sequence on, or else the newest. Oldest first.
+    pub(crate) async fn select<T>(
+        &self,
+        stream: &str,
+        from: Option<u64>,
+        max: usize,
+        wanted: impl Fn(Stored) -> Option<T>,
+    ) -> Result<Selection<T>, Failure> {
+        let info = self.info(stream).await?;
+        match from {
+            Some(from) => self.select_from(stream, Sequence(from), max, wanted).await,
+            None => self.select_newest(stream, &info, max, wanted).await,
+        }
+    }
+
+    async fn select_from<T>(
+        &self,
+        stream: &str,
+        from: Sequence,
+        max: usize,
+        wanted: impl Fn(Stored) -> Option<T>,
+    ) -> Result<Selection<T>, Failure> {
+        let mut chosen = Selection { items: Vec::new(), more: false };
+        let visit = |stored| match wanted(stored) {
+            Some(_) if chosen.items.len() == max => {
+                chosen.more = true;
+                Flow::Enough
+            }
+            wanted => {
+                chosen.items.extend(wanted);
+                Flow::More
+            }
+        };
+        self.scan(stream, from, visit).await?;
+        Ok(chosen)
+    }
+
+    /// Reads backwards in ever longer strides, so that the end of a long stream is found without reading all of it.
+    async fn select_newest<T>(
+        &self,
+        stream: &str,
+        info: &StreamInfo,
+        max: usize,
+        wanted: impl Fn(Stored) -> Option<T>,
+    ) -> Result<Selection<T>, Failure> {
+        let mut stride = max as u64;
+        loop {
+            let from = Sequence(info.last.0.saturating_sub(stride).saturating_add(1)).max(info.first);
+            let mut newest = VecDeque::new();
+            self.scan(stream, from, |stored| {
+                newest.extend(wanted(stored));
+                if newest.len() > max + 1 {
+                    newest.pop_front();
+                }
+                Flow::More
+            })
+            .await?;
+            if newest.len() > max || from == info.first {
+                let more = newest.len() > max;
+                let items = newest.split_off(newest.len().saturating_sub(max)).into();
+                return Ok(Selection { items, more });
+            }
+            stride = stride.saturating_mul(4);
+        }
+    }
+}
+
+/// Whether to read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    More,
+    Enough,
+}
+
+/// What was asked for, and whether there is more of it.
+pub(crate) struct Selection<T> {
+    pub(crate) items: Vec<T>,
+    pub(crate) more: bool,
+}
+
+impl<T> Selection<T> {
+    /// Takes the items, and tells a person that there are more.
+    pub(crate) fn noted(self) -> Vec<T> {
+        if self.more {
+            crate::output::note("there are more: see --max and --from");
+        }
+        self.items
+    }
+}

@@ -1,0 +1,72 @@
+//! `connectome node`: it starts, holds its store, and goes when it is asked to.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use super::support::{command, run};
+
+/// A node prints who and where it is, keeps its store to itself, and stops gracefully when it is asked to.
+#[test]
+fn a_node_runs_until_it_is_asked_to_stop() {
+    for signal in ["-TERM", "-INT"] {
+        let data = tempfile::tempdir().unwrap();
+        let path = data.path().to_str().unwrap();
+        let (mut node, lines) = start(path);
+        assert!(lines[0].starts_with("node") && lines[0].contains("node:z6Mk"), "{lines:?}");
+        assert!(lines[1].starts_with("store") && lines[1].ends_with("/streams"), "{lines:?}");
+
+        let error = run(&["stream", "ls", "--store", path]).bad(1);
+        assert!(error.contains("in use") && error.contains(path), "{error}");
+        let error = run(&["node", "--set", &format!("data_dir={path}"), "--set", "log.filter=off"]).bad(1);
+        assert!(error.contains("in use"), "{error}");
+
+        kill(signal, &node);
+        assert_eq!(node.wait().unwrap().code(), Some(0));
+        let events = run(&["event", "ls", "--store", path, "--json"]).json();
+        let types: Vec<_> = events.as_array().unwrap().iter().map(|event| &event["type"]).collect();
+        assert_eq!(types, ["SYSTEM_READY", "SYSTEM_SHUTDOWN"]);
+    }
+}
+
+/// A node that is killed without warning leaves a store that can be read, and does not take its name with it.
+#[test]
+fn a_killed_node_leaves_its_store_whole() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().to_str().unwrap();
+    let (mut node, first) = start(path);
+    kill("-KILL", &node);
+    node.wait().unwrap();
+    assert!(run(&["stream", "ls", "--store", path]).good().contains("SYSTEM_EVENTS"));
+    let (mut node, second) = start(path);
+    assert_eq!(first[0], second[0]);
+    kill("-TERM", &node);
+    assert_eq!(node.wait().unwrap().code(), Some(0));
+}
+
+/// A configuration that is wrong, or a directory that is somebody else's, is told and changes nothing.
+#[test]
+fn a_node_that_cannot_start_says_why() {
+    let error = run(&["node", "--set", "call_timeout=never"]).bad(1);
+    assert!(error.contains("call_timeout"), "{error}");
+    let error = run(&["node", "--set", "log.filter=connectome=loud"]).bad(1);
+    assert!(error.contains("loud"), "{error}");
+    let theirs = tempfile::tempdir().unwrap();
+    std::fs::create_dir(theirs.path().join("streams")).unwrap();
+    std::fs::write(theirs.path().join("streams/precious"), "theirs").unwrap();
+    let setting = format!("data_dir={}", theirs.path().to_str().unwrap());
+    let error = run(&["node", "--set", &setting, "--set", "log.filter=off"]).bad(1);
+    assert!(error.contains("not a Connectome store"), "{error}");
+}
+
+/// Starts a node, and waits until it has said who it is.
+fn start(path: &str) -> (Child, Vec<String>) {
+    let mut command: Command = command(&["node", "--set", &format!("data_dir={path}")]);
+    let mut node = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(node.stdout.take().unwrap()).lines().take(2).map(Result::unwrap).collect();
+    (node, lines)
+}
+
+fn kill(signal: &str, node: &Child) {
+    let killed = Command::new("kill").args([signal, &node.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+}
