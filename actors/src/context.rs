@@ -340,8 +340,6 @@ pub(crate) struct Core {
     /// Set by a handler that asked to stop.
     pub(crate) stop: Option<Exit>,
     pub(crate) traps_exits: bool,
-    /// The message that crashed the agent goes back to its lane.
-    pub(crate) crashed_message_returns: bool,
     monitors: u64,
     /// The monitors that have not told their end yet.
     watched: BTreeMap<MonitorId, Watched>,
@@ -361,7 +359,6 @@ impl Core {
             place,
             stop: None,
             traps_exits: false,
-            crashed_message_returns: false,
             monitors: 0,
             watched: BTreeMap::new(),
             pipe: None,

@@ -295,10 +295,10 @@ impl<A: Agent> Incarnation<A> {
             message = %parcel.name(),
             trace = parcel.meta().trace.as_ref().map(tracing::field::display),
         );
-        let (name, from) = (parcel.name(), parcel.meta().from.clone());
+        let (name, returns) = (parcel.name(), parcel.takes_back());
         let cell = self.core.cell.clone();
         let outcome = unless_killed(&cell, self.dispatch(parcel).instrument(span)).await;
-        self.concluded(outcome, from, &name)
+        self.concluded(outcome, &name, returns)
     }
 
     /// A message whose caller no longer waits is not started.
@@ -329,29 +329,23 @@ impl<A: Agent> Incarnation<A> {
         }
     }
 
-    fn concluded(
-        &mut self,
-        outcome: Option<Outcome>,
-        from: Option<Address>,
-        message: &MessageName,
-    ) -> Result<Settled, Exit> {
+    fn concluded(&mut self, outcome: Option<Outcome>, message: &MessageName, returns: bool) -> Result<Settled, Exit> {
         match outcome {
             Some(Outcome::Settled(settled)) => Ok(settled),
-            Some(Outcome::Crashed(cause)) => {
-                let returned = std::mem::take(&mut self.core.crashed_message_returns);
-                self.fatal(from, message, &cause, returned);
+            Some(Outcome::Crashed { cause, from }) => {
+                self.fatal(from, message, &cause, returns);
                 Err(Exit::Crashed(cause))
             }
             None => {
-                self.fatal(from, message, "killed", false);
+                self.fatal(None, message, "killed", returns);
                 Err(Exit::Killed)
             }
         }
     }
 
     /// The message that ended this incarnation: a dead letter, unless its lane takes it back.
-    fn fatal(&self, from: Option<Address>, message: &MessageName, cause: &str, returned: bool) {
-        if returned {
+    fn fatal(&self, from: Option<Address>, message: &MessageName, cause: &str, returns: bool) {
+        if returns {
             self.core.cell.mailbox.settle(Settled::Returned);
         } else {
             self.core.router.crashed(&self.core.cell.name, from, message, cause);

@@ -4,7 +4,7 @@ use std::any::{Any, TypeId};
 use std::panic::AssertUnwindSafe;
 
 use bytes::Bytes;
-use connectome_codecs::{compression, wire};
+use connectome_codecs::{Address, compression, wire};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -31,8 +31,8 @@ type RunEncoded<A> = for<'a> fn(&'a mut A, Encoded, &'a mut Core) -> BoxFuture<'
 pub(crate) enum Outcome {
     /// The agent goes on.
     Settled(Settled),
-    /// The agent panicked with this text.
-    Crashed(String),
+    /// The agent panicked with this text, over a message of this sender.
+    Crashed { cause: String, from: Option<Address> },
 }
 
 pub(crate) fn run_typed<'a, A: Handle<M>, M: Message>(
@@ -64,7 +64,7 @@ pub(crate) fn run_typed<'a, A: Handle<M>, M: Message>(
             Err(panic) => {
                 let cause = panic_text(panic);
                 reply.send(Err(CallError::Crashed(cause.clone())));
-                Outcome::Crashed(cause)
+                Outcome::Crashed { cause, from: meta.from }
             }
         }
     })
@@ -100,10 +100,8 @@ pub(crate) fn run_encoded<'a, A: Handle<M>, M: Message>(
             }
             Err(panic) => {
                 let cause = panic_text(panic);
-                let taken_back = answer.as_ref().is_some_and(|answer| answer.takes_back());
                 give(answer, Err(CallError::Crashed(cause.clone())), None);
-                core.crashed_message_returns = taken_back;
-                Outcome::Crashed(cause)
+                Outcome::Crashed { cause, from: meta.from }
             }
         }
     })
