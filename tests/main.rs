@@ -5,3 +5,5 @@ mod conformance;
 mod durable;
 mod kill_nine;
 mod main_job;
+mod simulation;
+mod supervision;

@@ -11,3 +11,10 @@ pub(crate) const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 pub(crate) fn after(wait: Duration) -> Instant {
     Instant::now() + wait.min(FAR)
 }
+
+/// The next instant after now that lies a whole number of periods after `due`, which has passed.
+pub(crate) fn following(due: Instant, period: Duration) -> Instant {
+    let behind = due.elapsed();
+    let into_period = Duration::from_nanos((behind.as_nanos() % period.as_nanos()) as u64);
+    due + (behind - into_period) + period
+}

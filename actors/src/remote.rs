@@ -64,6 +64,7 @@ pub(crate) enum Gossip {
 /// A call that waits for its answer.
 struct Waiting {
     node: NodeId,
+    within: Duration,
     items: Option<Items>,
     end: oneshot::Sender<Result<Bytes, CallError>>,
 }
@@ -198,7 +199,7 @@ impl Router {
         let started = Instant::now();
         let envelope = self.request(to, &message, &meta, within)?;
         let (end, answer) = oneshot::channel();
-        let call = self.open_call(&envelope, node, None, end)?;
+        let call = self.open_call(&envelope, node, within, None, end)?;
         self.transmit(node, envelope).await?;
         let body = match timeout_at(deadline::after(within), answer).await {
             Ok(Ok(result)) => call.closed(started.elapsed(), result)?,
@@ -221,7 +222,7 @@ impl Router {
         // Twice the window: the items in flight, and those that a grant was sent for while they were.
         let (sink, items) = mpsc::channel(2 * STREAM_WINDOW);
         let (end, answer) = oneshot::channel();
-        let call = self.open_call(&envelope, node, Some(sink), end)?;
+        let call = self.open_call(&envelope, node, within, Some(sink), end)?;
         self.transmit(node, envelope).await?;
         call.keep_open();
         let grant = Grant { router: self.clone(), writer: node, correlation, owed: 0, ended: false };
@@ -297,6 +298,7 @@ impl Router {
         &self,
         envelope: &Envelope,
         node: NodeId,
+        within: Duration,
         items: Option<mpsc::Sender<Bytes>>,
         end: oneshot::Sender<Result<Bytes, CallError>>,
     ) -> Result<OpenCall, CallError> {
@@ -306,7 +308,7 @@ impl Router {
         }
         let correlation = CorrelationId::from(envelope.id);
         let items = items.map(|sink| Items { sink, next: 0 });
-        remote.calls.insert(correlation, Waiting { node, items, end });
+        remote.calls.insert(correlation, Waiting { node, within, items, end });
         remote.began(node);
         Ok(OpenCall { router: self.clone(), correlation, node, open: true })
     }
@@ -508,7 +510,7 @@ impl Router {
         let Some(correlation) = envelope.correlation else { return };
         let calls = &self.inner().remote.calls;
         let end = match calls.get_mut(&correlation) {
-            Some(mut call) if call.node == from => match answer_in(&envelope) {
+            Some(mut call) if call.node == from => match answer_in(&envelope, call.within) {
                 Ok(response) => call.take(response),
                 Err(error) => Some(Err(error)),
             },
@@ -581,7 +583,7 @@ impl Router {
     fn deliver(&self, from: NodeId, envelope: Envelope) {
         let answer = self.answer_to(from, &envelope);
         let meta = meta_of(&envelope);
-        let Some(Place::Here(cell)) = self.locate(&envelope.to) else {
+        let Some(Place::Here(cell)) = self.locate_here(&envelope.to) else {
             return refuse(answer, self.no_agent(&envelope.to, meta.from, message_name(&envelope)));
         };
         if meta.chain.as_ref().is_some_and(|chain| chain.agents().any(|waiting| *waiting == cell.name)) {
@@ -654,9 +656,10 @@ fn join(chain: &[AgentName]) -> String {
     chain.iter().rev().map(AgentName::as_str).collect::<Vec<_>>().join(" -> ")
 }
 
-fn answer_in(envelope: &Envelope) -> Result<Response, CallError> {
+fn answer_in(envelope: &Envelope, within: Duration) -> Result<Response, CallError> {
+    let failed = |error| call_error(error, within);
     match envelope.kind {
-        Kind::Error => Err(body::<message::Error>(envelope).map_or_else(CallError::BadReply, call_error)),
+        Kind::Error => Err(body::<message::Error>(envelope).map_or_else(CallError::BadReply, failed)),
         _ => body::<Response>(envelope).map_err(CallError::BadReply),
     }
 }
@@ -752,7 +755,7 @@ fn wire_text(error: &CallError) -> String {
 const REJECTED: &str = "rejected";
 
 /// A failure that came from another node. What its own code means here is kept; the rest is the handler's word.
-fn call_error(error: message::Error) -> CallError {
+fn call_error(error: message::Error, within: Duration) -> CallError {
     let text = error.message.clone();
     match error.code.as_str() {
         "handler" => CallError::Handler(HandlerError::new(text)),
@@ -760,6 +763,8 @@ fn call_error(error: message::Error) -> CallError {
         "crashed" => CallError::Crashed(text),
         "stopped" => CallError::Stopped(text),
         "cycle" => CallError::Cycle(text),
+        "not_started" => CallError::NotStarted(within),
+        "timed_out" => CallError::TimedOut(within),
         _ => CallError::Refused {
             code: error.code.to_string(),
             blame: error.blame,

@@ -62,6 +62,9 @@ pub struct RouterConfig {
     pub encodings: Vec<Encoding>,
     /// Whether every durable message that is handled is followed by a `MESSAGE_RECEIVED` event.
     pub message_events: bool,
+    /// A bug on purpose.
+    #[cfg(feature = "planted-bugs")]
+    pub planted: Option<crate::planted::Planted>,
 }
 
 impl Default for RouterConfig {
@@ -77,6 +80,8 @@ impl Default for RouterConfig {
             compression_threshold: COMPRESSION_THRESHOLD,
             encodings: Encoding::KNOWN.to_vec(),
             message_events: false,
+            #[cfg(feature = "planted-bugs")]
+            planted: None,
         }
     }
 }
@@ -251,6 +256,14 @@ impl Router {
             Address::Id(id) => self.0.registry.name_of(id).and_then(|name| self.0.registry.find(&name)),
             Address::Capability(capability) => self.choose(&self.0.registry.able(capability)),
         }
+    }
+
+    /// Where a message from another node leads, which has chosen this one: what is for a capability stays here.
+    pub(crate) fn locate_here(&self, to: &Address) -> Option<Place> {
+        let Address::Capability(capability) = to else { return self.locate(to) };
+        let mut able = self.0.registry.able(capability);
+        able.retain(|(_, node)| node.is_none());
+        self.choose(&able)
     }
 
     /// A message for whom nobody is there.

@@ -4,7 +4,7 @@
 //! done is answered from the store, and is not done again.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use connectome::codecs::{Sequence, TaskId, UnixMillis};
 use connectome::prelude::*;
@@ -36,10 +36,11 @@ pub struct Job<'a> {
     pub corpus: &'a Corpus,
     pub progress: &'a Progress,
     pub kill: bool,
+    pub killed: AtomicBool,
 }
 
 impl Job<'_> {
-    /// Both phases. A node is killed when half of all tasks are done.
+    /// Both phases. A node is killed halfway.
     pub async fn run(&self) -> Result<Outcome, Failure> {
         let tasks = 2 * self.corpus.documents.len();
         let (done, twice) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -83,10 +84,15 @@ impl Job<'_> {
         twice.fetch_add(usize::from(!news), Ordering::Relaxed);
         let counts = self.crew.counts().await;
         self.progress.step(done, self.crew.panics(), counts.redelivered, self.crew.nodes());
-        if self.kill && done == tasks.div_ceil(2) {
+        if self.kill && self.is_time_to_kill(done, tasks) && !self.killed.swap(true, Ordering::Relaxed) {
             let node = self.crew.kill_one().await;
             self.progress.note(&format!("node {node} was killed without warning; its tasks will be taken over"));
         }
+    }
+
+    /// Halfway, and at a moment when the node has something to lose; should there be none, shortly before the end.
+    fn is_time_to_kill(&self, done: usize, tasks: usize) -> bool {
+        (2 * done >= tasks && self.crew.doomed_in_hand() > 0) || 10 * done >= 9 * tasks
     }
 
     async fn read_digests(&self) -> Result<Vec<DocumentDigest>, Failure> {

@@ -105,7 +105,7 @@ async fn run(arguments: &Arguments) -> Result<bool, Failure> {
         progress.note("going on with a job that was interrupted");
     }
     let crew = Crew::assemble(&store.path).await?;
-    let job = Job { crew: &crew, corpus: &corpus, progress: &progress, kill: !arguments.spare };
+    let job = Job { crew: &crew, corpus: &corpus, progress: &progress, kill: !arguments.spare, killed: false.into() };
     let outcome = job.run().await?;
     let took = began.elapsed();
     progress.phase("checking");

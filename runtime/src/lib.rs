@@ -9,7 +9,7 @@
 //! # Where to look
 //!
 //! 1. [`Node`] and [`Config`]: starting one. [`prelude`]: everything an agent needs.
-//! 2. [`LocalCluster`]: several in one process. [`sim`]: a cluster on virtual time, from a seed.
+//! 2. [`LocalCluster`]: several in one process. `sim` (a feature): a cluster on virtual time, from a seed.
 //! 3. `transport/` and `streams/`: the ports, made real.
 
 mod cluster;
@@ -17,6 +17,8 @@ pub mod config;
 pub mod keystore;
 mod node;
 pub mod prelude;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod streams;
 pub mod telemetry;
 pub mod transport;
@@ -32,5 +34,7 @@ pub use connectome_actors::{
     TaskError, TASK_ROUTING, TASKS, TaskHandle, Timer, port, protocol, tasks_bucket,
 };
 pub use bytes::Bytes;
+#[cfg(feature = "planted-bugs")]
+pub use connectome_actors::Planted;
 pub use connectome_codecs as codecs;
 pub use node::{Drain, Node, NodeError, NodeOptions, StopTimeout};

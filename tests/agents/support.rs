@@ -2,8 +2,15 @@
 
 use std::time::Duration;
 
+use std::sync::Arc;
+
+use connectome::keystore::MemoryKeys;
+use connectome::port::{KeyStore, Transport};
 use connectome::prelude::*;
-use connectome::{LocalCluster, NodeOptions};
+use connectome::streams::Embedded;
+use connectome::transport::local::Hub;
+use connectome::world::SystemWorld;
+use connectome::{LocalCluster, NodeOptions, Ports};
 
 #[derive(Message, Serialize, Deserialize, Clone)]
 #[message(name = "add", reply = u64)]
@@ -137,10 +144,35 @@ pub(crate) async fn two_nodes() -> (LocalCluster, Node, Node) {
 
 /// Waits until a node has heard of an agent of another one.
 pub(crate) async fn knows(node: &Node, agent: &str) {
-    let known = async {
-        while !node.router().remote_agents().iter().any(|(name, _)| name.as_str() == agent) {
-            tokio::task::yield_now().await;
-        }
+    until(|| node.router().remote_agents().iter().any(|(name, _)| name.as_str() == agent)).await;
+}
+
+/// Two nodes over one hub and one store, on the runtime and the clock of the test.
+pub(crate) async fn pair() -> (Node, Node) {
+    let hub = Hub::new();
+    pair_over(&hub, |transport| transport).await
+}
+
+/// The same, with something around the transport of each.
+pub(crate) async fn pair_over(hub: &Hub, wrap: impl Fn(Arc<dyn Transport>) -> Arc<dyn Transport>) -> (Node, Node) {
+    let world = Arc::new(SystemWorld::new().expect("there is randomness"));
+    let streams = Arc::new(Embedded::in_memory(world.clone()));
+    let start = async |name: &str| {
+        let keys = Arc::new(MemoryKeys::from_seed([7; 32], name));
+        let transport = wrap(Arc::new(hub.join(keys.node_id()).expect("no node has this key")));
+        let ports = Ports { world: world.clone(), keys, transport, streams: streams.clone() };
+        Node::start_with(ports, NodeOptions::default()).await.expect("a node starts")
     };
-    tokio::time::timeout(Duration::from_secs(20), known).await.expect("the news of an agent arrives");
+    (start("one").await, start("two").await)
+}
+
+/// Looks every millisecond, real or virtual, until it is so: for what has no event of its own.
+pub(crate) async fn until(so: impl Fn() -> bool) {
+    for _ in 0..30_000 {
+        if so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("it did not come to that");
 }

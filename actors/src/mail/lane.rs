@@ -103,6 +103,7 @@ struct Pushed {
 /// What came of something that was under way.
 enum Event {
     Fetched(Result<Vec<Delivery>, StreamError>),
+    Waiting(Vec<Sequence>),
     Read(Sequence, Option<Stored>),
     Passed(Sequence, Option<Bytes>),
     Saved { cursor: Sequence, revision: Result<Revision, StreamError> },
@@ -139,7 +140,13 @@ impl Work {
     async fn try_open(router: &Router, cell: &Arc<AgentCell>) -> Result<Work, StreamError> {
         let subject = subject_of(router, &cell.name);
         let consumer = router.streams().consumer(AGENT_MESSAGES, config(cell, &subject)).await?.into();
-        let (kept, revision) = state::load(router, &cell.name).await?;
+        #[cfg_attr(not(feature = "planted-bugs"), expect(unused_mut, reason = "only a planted bug changes it"))]
+        let (mut kept, revision) = state::load(router, &cell.name).await?;
+        #[cfg(feature = "planted-bugs")]
+        if router.has_bug(crate::planted::Planted::AppliesTwice) {
+            let cursor = Sequence(kept.lane.cursor.0.saturating_sub(1));
+            kept.lane = crate::protocol::delivery::Kept { cursor, ..Default::default() };
+        }
         let from = kept.lane.cursor.next();
         let waiting = router.streams().read(AGENT_MESSAGES, &subject, from, EXPECTED_MAX).await?;
         let protocol = Protocol::open(kept.lane, waiting.into_iter().map(|stored| stored.sequence));
@@ -245,6 +252,10 @@ impl Work {
     fn happened(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::Fetched(fetched) => self.fetched(fetched),
+            Event::Waiting(waiting) => {
+                self.fetching = false;
+                self.tell(Input::Missed { waiting });
+            }
             Event::Read(sequence, Some(stored)) => {
                 let id = id_of(&stored);
                 self.messages.insert(sequence, stored);
@@ -262,7 +273,12 @@ impl Work {
     fn fetched(&mut self, fetched: Result<Vec<Delivery>, StreamError>) {
         self.fetching = false;
         match fetched {
-            Ok(deliveries) => {
+            #[cfg_attr(not(feature = "planted-bugs"), expect(unused_mut, reason = "only a planted bug changes it"))]
+            Ok(mut deliveries) => {
+                #[cfg(feature = "planted-bugs")]
+                if self.router.has_bug(crate::planted::Planted::Reorders) {
+                    deliveries.reverse();
+                }
                 for Delivery { message, tag, .. } in deliveries {
                     let (sequence, id) = (message.sequence, id_of(&message));
                     self.tags.insert(sequence, tag);
@@ -272,13 +288,25 @@ impl Work {
             }
             Err(error) => {
                 tracing::warn!(agent = %self.cell.name, %error, "the mail could not be fetched; trying again");
-                self.fetching = true;
-                self.begin(async {
-                    sleep(RETRY).await;
-                    Event::Fetched(Ok(Vec::new()))
-                });
+                self.look_again();
             }
         }
+    }
+
+    /// A fetch without an answer may have delivered messages that nobody has: before the next one, the stream itself is
+    /// asked what waits.
+    fn look_again(&mut self) {
+        self.fetching = true;
+        let (router, subject) = (self.router.clone(), subject_of(&self.router, &self.cell.name));
+        let from = self.protocol.applied().next();
+        self.begin(async move {
+            loop {
+                sleep(RETRY).await;
+                if let Ok(waiting) = router.streams().read(AGENT_MESSAGES, &subject, from, EXPECTED_MAX).await {
+                    return Event::Waiting(waiting.into_iter().map(|stored| stored.sequence).collect());
+                }
+            }
+        });
     }
 
     fn handled(&mut self, outcome: Outcome) {

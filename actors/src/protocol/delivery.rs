@@ -67,6 +67,13 @@ pub enum Input {
         /// Its id.
         id: MessageId,
     },
+    /// A fetch from the consumer ended without an answer, so it may have delivered messages that nobody has: they come
+    /// again late, out of order. This is what the stream holds beyond [`Lane::applied`], in order; read after that
+    /// fetch, and before the next one.
+    Missed {
+        /// At most [`EXPECTED_MAX`].
+        waiting: Vec<Sequence>,
+    },
     /// A message that was to be fetched was read from the stream.
     Fetched {
         /// Where it stands in the stream.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use connectome_codecs::event::{TaskAssigned, TaskCompleted, TaskFailed};
 use connectome_codecs::message::{self, Blame, Effect, ErrorCode};
-use connectome_codecs::{AgentName, Attempt, Envelope, Fact, TaskRecord, Term, UnixMillis};
+use connectome_codecs::{AgentName, Attempt, Envelope, Fact, TaskRecord, TaskState, Term, UnixMillis};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -59,7 +59,7 @@ impl Attempting<'_> {
                 self.work(Held { term, attempt, claimed, until }).await
             }
             Stepped::Done(record, outcome) => Ok(self.settled(record, &outcome)),
-            Stepped::Refused(Refusal::Ended { .. }) => Ok(Verdict::Done),
+            Stepped::Refused(Refusal::Ended { .. }) => self.over().await,
             Stepped::Refused(Refusal::Held { until, .. }) => {
                 Ok(Verdict::Again(until.since(self.router.now()).max(AGAIN_MIN)))
             }
@@ -87,7 +87,7 @@ impl Attempting<'_> {
             Ended::Stopped(Stopped::TimeLimit { limit }) => {
                 self.fail(&held, &CallError::TimedOut(limit)).await
             }
-            Ended::Stopped(Stopped::Over { .. }) => Ok(Verdict::Done),
+            Ended::Stopped(Stopped::Over { .. }) => self.over().await,
             Ended::Stopped(Stopped::Fenced { .. } | Stopped::Silence) => Ok(Verdict::Leave),
         }
     }
@@ -169,7 +169,7 @@ impl Attempting<'_> {
                 Ok(Verdict::Done)
             }
             Stepped::Done(record, outcome) => Ok(self.settled(record, &outcome)),
-            Stepped::Refused(refusal) => Ok(self.refused(&refusal)),
+            Stepped::Refused(refusal) => self.refused(&refusal).await,
             Stepped::Unknown => Ok(Verdict::Again(AGAIN_MIN)),
         }
     }
@@ -183,19 +183,29 @@ impl Attempting<'_> {
                 self.say_failed(held, error, &outcome).await;
                 Ok(self.settled(record, &outcome))
             }
-            Stepped::Refused(refusal) => Ok(self.refused(&refusal)),
+            Stepped::Refused(refusal) => self.refused(&refusal).await,
             Stepped::Unknown => Ok(Verdict::Again(AGAIN_MIN)),
         }
     }
 
     /// A worker that lost its task comes too late, and its result does not count.
-    fn refused(&self, refusal: &Refusal) -> Verdict {
+    async fn refused(&self, refusal: &Refusal) -> Result<Verdict, StreamError> {
         count(&self.counts().refused_stale);
         tracing::warn!(task = %self.task.id, worker = %self.worker.name, %refusal, "a late worker was refused");
         match refusal {
-            Refusal::Ended { .. } => Verdict::Done,
-            _ => Verdict::Leave,
+            Refusal::Ended { .. } => self.over().await,
+            _ => Ok(Verdict::Leave),
         }
+    }
+
+    /// The task has ended without us. Whoever ended it may not have lived to write its dead letter; a second one, under
+    /// the same id, is stored once.
+    async fn over(&self) -> Result<Verdict, StreamError> {
+        let record = record::load(self.router, self.task.id).await?.map(|(record, _)| record);
+        Ok(match record {
+            Some(record) if matches!(record.state, TaskState::Failed | TaskState::Rejected) => Verdict::Dead(record),
+            Some(_) | None => Verdict::Done,
+        })
     }
 
     fn settled(&self, record: TaskRecord, outcome: &Outcome) -> Verdict {

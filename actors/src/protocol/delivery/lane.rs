@@ -141,6 +141,7 @@ impl Lane {
                     aside: false,
                 },
             ),
+            Input::Missed { waiting } => self.missed(waiting),
             Input::Fetched { sequence, id } => self.arrived(
                 sequence,
                 Held {

@@ -25,6 +25,13 @@ impl Lane {
         }
     }
 
+    /// What may have been delivered to nobody comes before anything newer, like what was waiting when the lane was
+    /// opened.
+    pub(super) fn missed(&mut self, waiting: Vec<Sequence>) {
+        let unknown = waiting.into_iter().filter(|s| *s > self.applied && !self.hand.contains_key(s));
+        self.expected.extend(unknown.take(EXPECTED_MAX.saturating_sub(self.expected.len())).collect::<Vec<_>>());
+    }
+
     /// Gives back the newest message in hand for an older one, if it is newer.
     pub(super) fn make_room(&mut self, sequence: Sequence) -> bool {
         let needed = match self.step {
