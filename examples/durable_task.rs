@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use connectome::port::Start;
 use connectome::prelude::*;
-use connectome::{EventFilter, LocalCluster, NodeOptions, RouterConfig};
+use connectome::{EventFilter, LocalCluster, NodeOptions};
 
 #[derive(Message, Serialize, Deserialize)]
 #[message(name = "square", reply = u64)]
@@ -26,25 +26,17 @@ impl Handle<Square> for Worker {
     }
 }
 
-fn worker(name: &str, stuck_at: Option<u64>) -> AgentSpec<Worker> {
-    AgentSpec::new(name, move || Worker { stuck_at }).capability("square")
-}
-
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory = tempfile::tempdir()?;
-    // A worker that is not heard of for this long has lost its task.
-    let router = RouterConfig { task_lease: Duration::from_millis(500), ..RouterConfig::default() };
-    let options = NodeOptions { router, ..NodeOptions::default() };
-
-    let cluster = LocalCluster::on_disk(directory.path(), options.clone())?;
+    let cluster = LocalCluster::on_disk(directory.path(), options())?;
     let desk = cluster.start("desk").await?;
     let mut tasks = Vec::new();
     for n in 1..=5 {
         tasks.push(desk.submit(Submit::new("square", Square(n))).await?);
     }
 
-    let third = EventFilter::default().of(EventType::TaskAssigned).about(tasks[2].id());
+    let third = about(EventType::TaskAssigned, tasks[2].id());
     let mut assigned = desk.listen(third, Start::New).await?;
     let doomed = cluster.start("doomed").await?;
     doomed.spawn_with(worker("first", Some(3))).await?;
@@ -52,22 +44,39 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     cluster.kill("doomed");
     println!("a node was killed in the middle of task 3");
 
-    cluster.start("spare").await?.spawn_with(worker("second", None)).await?;
+    let spare = cluster.start("spare").await?;
+    spare.spawn_with(worker("second", None)).await?;
     for (n, task) in (1..).zip(&tasks) {
-        let this = EventFilter::default().of(EventType::TaskCompleted).about(task.id());
-        if let Fact::TaskCompleted(done) = desk.listen(this, Start::First).await?.next().await?.event.fact {
-            println!("task {n}: {}, by the {} worker, attempt {}", task.result().await?, done.worker, done.attempt);
+        let done = about(EventType::TaskCompleted, task.id());
+        let heard = desk.listen(done, Start::First).await?.next().await?;
+        if let Fact::TaskCompleted(done) = heard.event.fact {
+            let (result, worker, attempt) = (task.result().await?, done.worker, done.attempt);
+            println!("task {n}: {result}, by the {worker} worker, attempt {attempt}");
         }
     }
     let ids: Vec<TaskId> = tasks.iter().map(|task| task.id()).collect();
-    drop((tasks, assigned, desk, doomed));
     cluster.stop().await;
-    drop(cluster);
+    drop((tasks, assigned, desk, doomed, spare, cluster));
 
-    let reopened = LocalCluster::on_disk(directory.path(), options)?;
+    let reopened = LocalCluster::on_disk(directory.path(), options())?;
     let archivist = reopened.start("archivist").await?;
     for id in ids {
         println!("kept: {}", archivist.task::<Square>(id).result().await?);
     }
     Ok(reopened.stop().await)
+}
+
+fn worker(name: &str, stuck_at: Option<u64>) -> AgentSpec<Worker> {
+    AgentSpec::new(name, move || Worker { stuck_at }).capability("square")
+}
+
+/// A worker that is not heard of for half a second has lost its task.
+fn options() -> NodeOptions {
+    let mut options = NodeOptions::default();
+    options.router.task_lease = Duration::from_millis(500);
+    options
+}
+
+fn about(event: EventType, task: TaskId) -> EventFilter {
+    EventFilter::default().of(event).about(task)
 }

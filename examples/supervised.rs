@@ -23,7 +23,8 @@ impl Agent for Stage {
     }
 
     async fn pre_start(&mut self, ctx: &mut Context<'_>) -> Result<(), HandlerError> {
-        Ok(self.diary.send(format!("{} begins life {}", ctx.name(), ctx.incarnation()))?)
+        let line = format!("{} begins life {}", ctx.name(), ctx.incarnation());
+        Ok(self.diary.send(line)?)
     }
 
     async fn post_stop(&mut self, exit: &Exit, ctx: &mut Context<'_>) {
@@ -45,28 +46,33 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let diary = diary.clone();
         AgentSpec::new(name, move || Stage { diary: diary.clone() })
     };
-    let station = SupervisorSpec::new("station").strategy(Strategy::RestForOne);
-    node.supervise(station.agent(stage("reader")).agent(stage("parser")).agent(stage("display"))).await?;
+    let station = SupervisorSpec::new("station")
+        .strategy(Strategy::RestForOne)
+        .agent(stage("reader"))
+        .agent(stage("parser"))
+        .agent(stage("display"));
+    node.supervise(station).await?;
     print_until(&mut lines, "display begins life 1").await;
 
     let parser = node.agent("parser")?;
     println!("the parser reads {}", parser.call(Reading("21.5".into())).await?);
-    let error = parser.call(Reading("cold".into())).await.expect_err("cold is no number");
+    let told = parser.call(Reading("cold".into())).await;
     print_until(&mut lines, "display begins life 2").await;
-    println!("the caller was told: {error}");
+    println!("the caller was told: {}", told.expect_err("cold is no number"));
 
     parser.send(Reading("warm".into())).await?;
     print_until(&mut lines, "display begins life 5").await;
 
     let mut letters = node.ports().streams.tail(DEAD_LETTERS, ">", Start::First).await?;
     let letter = Buried::decode(&letters.next().await?.body)?;
-    println!("a message was set aside after {} attempts: {}", letter.attempts, letter.cause);
+    let (attempts, cause) = (letter.attempts, letter.cause);
+    println!("a message was set aside after {attempts} attempts: {cause}");
     println!("the parser reads {}", parser.call(Reading("19.0".into())).await?);
 
     node.router().quiet().await;
-    let accounts = node.accounts();
-    let (accepted, handled, dead) = (accounts.accepted, accounts.handled, accounts.dead_lettered);
-    println!("accepted {accepted} = handled {handled} + given up {dead} + pending {}", accounts.pending);
+    let it = node.accounts();
+    print!("accepted {} = handled {} + ", it.accepted, it.handled);
+    println!("given up {} + pending {}", it.dead_lettered, it.pending);
     Ok(node.stop().await)
 }
 

@@ -197,6 +197,22 @@ impl Node {
     /// Whoever has this address, once this node knows of somebody there: an agent of another node is known a moment
     /// after it has started. However long that takes; put it into a timeout where nobody may come.
     ///
+    /// ```
+    /// # use connectome::prelude::*;
+    /// # use connectome::{LocalCluster, NodeOptions};
+    /// # #[derive(Agent)]
+    /// # #[agent(handles())]
+    /// # struct Greeter;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let cluster = LocalCluster::in_memory(NodeOptions::default())?;
+    /// let (one, two) = (cluster.start("one").await?, cluster.start("two").await?);
+    /// one.spawn("greeter", || Greeter).await?;
+    /// let greeter = two.wait_for("greeter").await?;
+    /// # cluster.stop().await;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// When the text is no address.
     pub async fn wait_for(&self, address: &str) -> Result<AgentRef, ParseError> {

@@ -1,7 +1,7 @@
 //! A data directory that a node has lived in: tasks done and failed, mail read, poisoned and waiting.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use connectome::port::Start;
@@ -31,7 +31,10 @@ pub(crate) struct Clerk {
 
 impl Clerk {
     pub(crate) fn sturdy() -> Clerk {
-        Clerk { sturdy: true, notes: Vec::new() }
+        Clerk {
+            sturdy: true,
+            notes: Vec::new(),
+        }
     }
 }
 
@@ -68,42 +71,66 @@ impl Handle<Divide> for Clerk {
 
 /// What the node of a data directory is told.
 pub(crate) fn configured(directory: &Path) -> Config {
-    Config { data_dir: directory.to_owned(), ..Config::default() }
+    Config {
+        data_dir: directory.to_owned(),
+        ..Config::default()
+    }
 }
 
 /// A copy of the furnished directory, to do with as one likes.
 pub(crate) fn directory() -> TempDir {
-    static ORIGINAL: OnceLock<TempDir> = OnceLock::new();
+    static ORIGINAL: OnceLock<PathBuf> = OnceLock::new();
     let original = ORIGINAL.get_or_init(|| {
-        let directory = tempfile::tempdir().unwrap();
-        in_a_runtime(furnish(directory.path()));
+        // Left where Cargo keeps such things, until the next run.
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("furnished");
+        drop(fs::remove_dir_all(&directory));
+        in_a_runtime(furnish(&directory));
         directory
     });
     let copy = tempfile::tempdir().unwrap();
-    copy_all(original.path(), copy.path());
+    copy_all(original, copy.path());
     copy
 }
 
 /// Runs a future to its end on a runtime of its own, in a thread that may wait for it.
 pub(crate) fn in_a_runtime(work: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(work);
 }
 
 async fn furnish(directory: &Path) {
     let node = Node::start(configured(directory)).await.unwrap();
-    let spec = AgentSpec::new("clerk", Clerk::default).capability("divide").role("office").version("7");
-    let clerk = node.spawn_with(spec.mailbox(MailboxConfig::default())).await.unwrap();
+    let spec = AgentSpec::new("clerk", Clerk::default)
+        .capability("divide")
+        .role("office")
+        .version("7");
+    let clerk = node
+        .spawn_with(spec.mailbox(MailboxConfig::default()))
+        .await
+        .unwrap();
     clerk.send(Note("first".into())).await.unwrap();
     clerk.send(Note("poison".into())).await.unwrap();
-    let mut letters = node.ports().streams.tail(DEAD_LETTERS, ">", Start::First).await.unwrap();
+    let mut letters = node
+        .ports()
+        .streams
+        .tail(DEAD_LETTERS, ">", Start::First)
+        .await
+        .unwrap();
     letters.next().await.unwrap();
     let done = node.submit(Submit::new("divide", Divide(8, 2))).await.unwrap();
     let failed = node.submit(Submit::new("divide", Divide(1, 0))).await.unwrap();
     done.ended().await.unwrap();
     failed.ended().await.unwrap();
     letters.next().await.unwrap();
-    node.agent("nobody-yet").unwrap().send(Note("are you there?".into())).await.unwrap();
+    node.agent("nobody-yet")
+        .unwrap()
+        .send(Note("are you there?".into()))
+        .await
+        .unwrap();
     node.stop().await;
 }
 

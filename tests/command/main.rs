@@ -1,5 +1,7 @@
 //! The `connectome` command, run as a user runs it: what it prints, where, and with which exit code.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails there has found something")]
+
 mod furnished;
 mod support;
 

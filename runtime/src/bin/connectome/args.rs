@@ -243,7 +243,9 @@ pub(crate) enum TaskAction {
 
 fn states() -> ValueParser {
     let known = TaskState::KNOWN.iter().map(TaskState::as_str);
-    ValueParser::new(PossibleValuesParser::new(known).try_map(|text| text.to_ascii_lowercase().parse::<TaskState>()))
+    ValueParser::new(
+        PossibleValuesParser::new(known).try_map(|text| text.to_ascii_lowercase().parse::<TaskState>()),
+    )
 }
 
 #[derive(Debug, Args)]
@@ -255,7 +257,9 @@ pub(crate) struct EventCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum EventAction {
     /// List events of a store
-    #[command(after_help = "Example:\n  connectome event ls --type TASK_FAILED --type ERROR_OCCURRED --max 20")]
+    #[command(
+        after_help = "Example:\n  connectome event ls --type TASK_FAILED --type ERROR_OCCURRED --max 20"
+    )]
     Ls {
         #[command(flatten)]
         store: StoreArgs,
@@ -272,7 +276,9 @@ pub(crate) enum EventAction {
 
 fn types() -> ValueParser {
     let known = EventType::KNOWN.iter().map(EventType::as_str);
-    ValueParser::new(PossibleValuesParser::new(known).try_map(|text| text.to_ascii_uppercase().parse::<EventType>()))
+    ValueParser::new(
+        PossibleValuesParser::new(known).try_map(|text| text.to_ascii_uppercase().parse::<EventType>()),
+    )
 }
 
 #[derive(Debug, Args)]

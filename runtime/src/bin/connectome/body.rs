@@ -44,7 +44,11 @@ pub(crate) fn envelope(envelope: &Envelope) -> Doc {
 }
 
 fn some_list(words: &[impl ToString]) -> Doc {
-    if words.is_empty() { Doc::Nothing } else { Doc::list(words.iter().map(ToString::to_string)) }
+    if words.is_empty() {
+        Doc::Nothing
+    } else {
+        Doc::list(words.iter().map(ToString::to_string))
+    }
 }
 
 fn unknown(envelope: &Envelope) -> Doc {
@@ -52,13 +56,23 @@ fn unknown(envelope: &Envelope) -> Doc {
         return Doc::Nothing;
     }
     let rows = envelope.unknown.iter().map(|(key, value)| {
-        vec![Doc::Number(key), tree::read(value).map_or(Doc::Octets(Bytes::copy_from_slice(value)), Doc::Tree)]
+        vec![
+            Doc::Number(key),
+            tree::read(value).map_or(Doc::Octets(Bytes::copy_from_slice(value)), Doc::Tree),
+        ]
     });
-    Doc::Table(Table { columns: &["key", "value"], shown: 2, rows: rows.collect(), empty: "" })
+    Doc::Table(Table {
+        columns: &["key", "value"],
+        shown: 2,
+        rows: rows.collect(),
+        empty: "",
+    })
 }
 
 fn envelope_body(envelope: &Envelope) -> Doc {
-    let Ok(plain) = envelope.plain_body() else { return Doc::Octets(envelope.body.clone()) };
+    let Ok(plain) = envelope.plain_body() else {
+        return Doc::Octets(envelope.body.clone());
+    };
     match (envelope.kind, Task::decode(&plain)) {
         (Kind::Task, Ok(task)) => submitted(&task),
         (_, Ok(_) | Err(_)) => body(&envelope.content_type, &plain),
@@ -108,7 +122,10 @@ pub(crate) fn fact(fact: &Fact) -> Doc {
 }
 
 pub(crate) fn task(record: &TaskRecord) -> Doc {
-    let result = record.result.as_ref().map(|result| body(&ContentType::MessagePack, result));
+    let result = record
+        .result
+        .as_ref()
+        .map(|result| body(&ContentType::MessagePack, result));
     Doc::Record(vec![
         ("id", Doc::text(record.id)),
         ("capability", Doc::text(&record.capability)),
@@ -133,10 +150,24 @@ pub(crate) fn task(record: &TaskRecord) -> Doc {
 
 fn history(steps: &[TaskStep]) -> Doc {
     let rows = steps.iter().map(|step| {
-        let note = if step.note.is_empty() { Doc::Nothing } else { Doc::text(&step.note) };
-        vec![Doc::Moment(step.at), Doc::text(&step.state), Doc::Number(step.term.0), note]
+        let note = if step.note.is_empty() {
+            Doc::Nothing
+        } else {
+            Doc::text(&step.note)
+        };
+        vec![
+            Doc::Moment(step.at),
+            Doc::text(&step.state),
+            Doc::Number(step.term.0),
+            note,
+        ]
     });
-    Doc::Table(Table { columns: &["at", "state", "term", "note"], shown: 4, rows: rows.collect(), empty: "none" })
+    Doc::Table(Table {
+        columns: &["at", "state", "term", "note"],
+        shown: 4,
+        rows: rows.collect(),
+        empty: "none",
+    })
 }
 
 /// A message of any stream: whichever of our forms it has, under the name of that form.
@@ -156,14 +187,25 @@ pub(crate) fn anything(bytes: &Bytes) -> Doc {
 /// The same in a line.
 pub(crate) fn summary(bytes: &Bytes) -> Doc {
     if let Ok(read) = Envelope::decode(bytes.clone()) {
-        let name = read.name.as_ref().map_or_else(String::new, |name| format!(" {name}"));
-        return Doc::Text(format!("{}{name} to {}, {} bytes", read.kind, read.to, read.body.len()));
+        let name = read
+            .name
+            .as_ref()
+            .map_or_else(String::new, |name| format!(" {name}"));
+        return Doc::Text(format!(
+            "{}{name} to {}, {} bytes",
+            read.kind,
+            read.to,
+            read.body.len()
+        ));
     }
     if let Ok(read) = Event::decode(bytes) {
         return Doc::Text(format!("{} of {}", read.fact.event_type(), read.source));
     }
     match Buried::decode(bytes) {
-        Ok(letter) => Doc::Text(format!("dead after {} attempts: {}", letter.attempts, letter.cause)),
+        Ok(letter) => Doc::Text(format!(
+            "dead after {} attempts: {}",
+            letter.attempts, letter.cause
+        )),
         Err(_) => Doc::Octets(bytes.clone()),
     }
 }
@@ -180,12 +222,16 @@ pub(crate) fn dead_letter(letter: &Buried) -> Doc {
 }
 
 fn record_of(letter: &Buried) -> Doc {
-    letter.record.as_ref().map_or(Doc::Nothing, |bytes| match TaskRecord::decode(bytes) {
-        Ok(record) => task(&record),
-        Err(_) => Doc::Octets(bytes.clone()),
-    })
+    letter
+        .record
+        .as_ref()
+        .map_or(Doc::Nothing, |bytes| match TaskRecord::decode(bytes) {
+            Ok(record) => task(&record),
+            Err(_) => Doc::Octets(bytes.clone()),
+        })
 }
 
 fn payload_of(letter: &Buried) -> Doc {
-    Envelope::decode(letter.payload.clone()).map_or_else(|_| Doc::Octets(letter.payload.clone()), |read| envelope(&read))
+    Envelope::decode(letter.payload.clone())
+        .map_or_else(|_| Doc::Octets(letter.payload.clone()), |read| envelope(&read))
 }

@@ -28,13 +28,26 @@ pub(crate) fn run(command: &DeadCommand) -> Result<Doc, Failure> {
 }
 
 async fn list(store: &Store, part: &Part) -> Result<Doc, Failure> {
-    let letters = store.select(DEAD_LETTERS, part.from, part.max, |stored| Some(row(&stored))).await?;
-    let columns = &["sequence", "at", "kind", "to", "attempts", "cause", "message", "stream", "subject"];
-    Ok(Doc::Table(Table { columns, shown: 7, rows: letters.noted(), empty: "no dead letters" }))
+    let letters = store
+        .select(DEAD_LETTERS, part.from, part.max, |stored| Some(row(&stored)))
+        .await?;
+    let columns = &[
+        "sequence", "at", "kind", "to", "attempts", "cause", "message", "stream", "subject",
+    ];
+    Ok(Doc::Table(Table {
+        columns,
+        shown: 7,
+        rows: letters.noted(),
+        empty: "no dead letters",
+    }))
 }
 
 fn row(stored: &Stored) -> Vec<Doc> {
-    let mut row = vec![Doc::Number(stored.sequence.0), Doc::Moment(stored.at), kind(stored)];
+    let mut row = vec![
+        Doc::Number(stored.sequence.0),
+        Doc::Moment(stored.at),
+        kind(stored),
+    ];
     match Buried::decode(&stored.body) {
         Ok(letter) => {
             let envelope = Envelope::decode(letter.payload.clone()).ok();
@@ -49,7 +62,11 @@ fn row(stored: &Stored) -> Vec<Doc> {
             ]);
         }
         Err(error) => {
-            row.extend([Doc::Nothing, Doc::Nothing, Doc::Text(format!("it can't be read: {error}"))]);
+            row.extend([
+                Doc::Nothing,
+                Doc::Nothing,
+                Doc::Text(format!("it can't be read: {error}")),
+            ]);
             row.extend([Doc::Nothing, Doc::Nothing, Doc::Nothing]);
         }
     }
@@ -76,10 +93,14 @@ fn show(stored: &Stored) -> Result<Doc, Failure> {
 
 async fn find(store: &Store, sequence: u64) -> Result<Stored, Failure> {
     let found = store.message(DEAD_LETTERS, sequence).await?;
-    let none = || format!("there is no dead letter {sequence}; `connectome dead ls` lists those that are kept");
+    let none =
+        || format!("there is no dead letter {sequence}; `connectome dead ls` lists those that are kept");
     found.ok_or_else(|| Failure::new(none()))
 }
 
 pub(crate) async fn remove(store: &Store, stored: &Stored) -> Result<(), Failure> {
-    Ok(store.streams().delete(DEAD_LETTERS, Sequence(stored.sequence.0)).await?)
+    Ok(store
+        .streams()
+        .delete(DEAD_LETTERS, Sequence(stored.sequence.0))
+        .await?)
 }

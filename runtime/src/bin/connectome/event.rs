@@ -11,7 +11,9 @@ use crate::{body, decode};
 
 pub(crate) fn run(command: &EventCommand) -> Result<Doc, Failure> {
     match &command.action {
-        EventAction::Ls { store, types, part } => store::with(store, async |store| list(&store, types, part).await),
+        EventAction::Ls { store, types, part } => {
+            store::with(store, async |store| list(&store, types, part).await)
+        }
         EventAction::Decode(input) => decode::event(input),
     }
 }
@@ -23,7 +25,12 @@ async fn list(store: &Store, types: &[EventType], part: &Part) -> Result<Doc, Fa
         wanted.then(|| row(stored.sequence, &event))
     });
     let columns = &["sequence", "at", "type", "source", "fact", "id", "correlation"];
-    Ok(Doc::Table(Table { columns, shown: 5, rows: events.await?.noted(), empty: "no events" }))
+    Ok(Doc::Table(Table {
+        columns,
+        shown: 5,
+        rows: events.await?.noted(),
+        empty: "no events",
+    }))
 }
 
 fn row(sequence: Sequence, event: &Event) -> Vec<Doc> {

@@ -14,7 +14,8 @@ pub(crate) fn run(args: &ConfigArgs, json: bool) -> Result<Doc, Failure> {
     let config = args.load()?;
     telemetry::init(&config.log.filter, config.log.format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(format!("the operating system refused a thread: {error}")))?;
+    let runtime =
+        runtime.map_err(|error| Failure::new(format!("the operating system refused a thread: {error}")))?;
     let ended = runtime.block_on(keep(config, json));
     leave(runtime);
     ended.map(|()| Doc::Nothing)
@@ -33,7 +34,10 @@ async fn keep(config: Config, json: bool) -> Result<(), Failure> {
         Storage::Memory => "in memory, gone with the process".into(),
     };
     let node = Node::start(config).await?;
-    let parts = vec![("node", Doc::text(node.id())), ("store", Doc::text(store.display()))];
+    let parts = vec![
+        ("node", Doc::text(node.id())),
+        ("store", Doc::text(store.display())),
+    ];
     // A node keeps its store whether somebody reads this or not.
     drop(output::write(&Doc::Record(parts), json));
     tokio::select! {

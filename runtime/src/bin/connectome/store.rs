@@ -26,8 +26,11 @@ pub(crate) fn with<T, F>(args: &StoreArgs, work: impl FnOnce(Store) -> F) -> Res
 where
     F: Future<Output = Result<T, Failure>>,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let runtime = runtime.map_err(|error| Failure::new(format!("the operating system refused a timer: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    let runtime =
+        runtime.map_err(|error| Failure::new(format!("the operating system refused a timer: {error}")))?;
     let path = path_of(args)?;
     runtime.block_on(async { work(Store::open(&path)?).await })
 }
@@ -41,7 +44,11 @@ fn path_of(args: &StoreArgs) -> Result<PathBuf, Failure> {
             ));
         }
         let inside = path.join("streams");
-        return Ok(if !Embedded::is_in(path) && Embedded::is_in(&inside) { inside } else { path.clone() });
+        return Ok(if !Embedded::is_in(path) && Embedded::is_in(&inside) {
+            inside
+        } else {
+            path.clone()
+        });
     }
     let config = args.config.load()?;
     match config.streams.storage {
@@ -84,8 +91,14 @@ impl Store {
         if names.iter().any(|name| name == stream) {
             return Ok(self.streams().stream_info(stream).await?);
         }
-        let there_is = if names.is_empty() { "none: no node has run on this store".to_owned() } else { names.join(", ") };
-        Err(Failure::new(format!("there is no stream named {stream:?}; there is {there_is}")))
+        let there_is = if names.is_empty() {
+            "none: no node has run on this store".to_owned()
+        } else {
+            names.join(", ")
+        };
+        Err(Failure::new(format!(
+            "there is no stream named {stream:?}; there is {there_is}"
+        )))
     }
 
     /// One message of a stream.
@@ -137,7 +150,10 @@ impl Store {
         max: usize,
         wanted: impl Fn(Stored) -> Option<T>,
     ) -> Result<Selection<T>, Failure> {
-        let mut chosen = Selection { items: Vec::new(), more: false };
+        let mut chosen = Selection {
+            items: Vec::new(),
+            more: false,
+        };
         let visit = |stored| match wanted(stored) {
             Some(_) if chosen.items.len() == max => {
                 chosen.more = true;
@@ -199,7 +215,7 @@ impl<T> Selection<T> {
     /// Takes the items, and tells a person that there are more.
     pub(crate) fn noted(self) -> Vec<T> {
         if self.more {
-            crate::output::note("there are more: see --max and --from");
+            crate::output::note("there are more: raise --max to see them");
         }
         self.items
     }

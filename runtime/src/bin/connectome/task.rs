@@ -19,10 +19,15 @@ pub(crate) fn run(command: &TaskCommand) -> Result<Doc, Failure> {
 
 async fn list(store: &Store, state: Option<&TaskState>, max: usize) -> Result<Doc, Failure> {
     let tasks = bucket(store).await?;
-    let mut chosen = Selection { items: Vec::new(), more: false };
+    let mut chosen = Selection {
+        items: Vec::new(),
+        more: false,
+    };
     // Keys are ids, and ids sort by time: from the newest back, until there are enough.
     for key in tasks.keys("").await?.iter().rev() {
-        let Some(record) = read(&*tasks, key).await? else { continue };
+        let Some(record) = read(&*tasks, key).await? else {
+            continue;
+        };
         if state.is_some_and(|state| *state != record.state) {
             continue;
         }
@@ -33,9 +38,24 @@ async fn list(store: &Store, state: Option<&TaskState>, max: usize) -> Result<Do
         chosen.items.push(row(&record));
     }
     chosen.items.reverse();
-    let columns =
-        &["id", "state", "attempts", "capability", "worker", "updated", "error", "submitted", "attempts_max", "owner"];
-    Ok(Doc::Table(Table { columns, shown: 7, rows: chosen.noted(), empty: "no tasks" }))
+    let columns = &[
+        "id",
+        "state",
+        "attempts",
+        "capability",
+        "worker",
+        "updated",
+        "error",
+        "submitted",
+        "attempts_max",
+        "owner",
+    ];
+    Ok(Doc::Table(Table {
+        columns,
+        shown: 7,
+        rows: chosen.noted(),
+        empty: "no tasks",
+    }))
 }
 
 fn row(record: &TaskRecord) -> Vec<Doc> {
@@ -56,7 +76,9 @@ fn row(record: &TaskRecord) -> Vec<Doc> {
 async fn show(store: &Store, id: TaskId) -> Result<Doc, Failure> {
     match read(&*bucket(store).await?, &id.to_string()).await? {
         Some(record) => Ok(body::task(&record)),
-        None => Err(Failure::new(format!("there is no task {id}; `connectome task ls` lists those that are kept"))),
+        None => Err(Failure::new(format!(
+            "there is no task {id}; `connectome task ls` lists those that are kept"
+        ))),
     }
 }
 
@@ -68,7 +90,11 @@ pub(crate) async fn bucket(store: &Store) -> Result<Box<dyn Bucket>, Failure> {
 async fn read(tasks: &dyn Bucket, key: &str) -> Result<Option<TaskRecord>, Failure> {
     let value = tasks.get(key).await?.and_then(|entry| entry.value);
     Ok(value.and_then(|value| {
-        let told = |error| output::note(format_args!("warning: the record of task {key} can't be read: {error}"));
+        let told = |error| {
+            output::note(format_args!(
+                "warning: the record of task {key} can't be read: {error}"
+            ))
+        };
         TaskRecord::decode(&value).map_err(told).ok()
     }))
 }
