@@ -44,7 +44,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         tasks.push(desk.submit(Submit::new("square", Square(n))).await?);
     }
 
-    let mut assigned = desk.listen(EventFilter::default().of(EventType::TaskAssigned).about(tasks[2].id()), Start::New).await?;
+    let third = EventFilter::default().of(EventType::TaskAssigned).about(tasks[2].id());
+    let mut assigned = desk.listen(third, Start::New).await?;
     let doomed = cluster.start("doomed").await?;
     doomed.spawn_with(worker("first", Some(3))).await?;
     assigned.next().await?;
@@ -53,9 +54,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     cluster.start("spare").await?.spawn_with(worker("second", None)).await?;
     for (n, task) in (1..).zip(&tasks) {
-        let record = task.ended().await?;
-        let by = record.worker.as_ref().map_or("nobody", AgentName::as_str);
-        println!("task {n}: {} by {by}, attempt {}", record.state, record.attempt);
+        let this = EventFilter::default().of(EventType::TaskCompleted).about(task.id());
+        if let Fact::TaskCompleted(done) = desk.listen(this, Start::First).await?.next().await?.event.fact {
+            println!("task {n}: {}, by the {} worker, attempt {}", task.result().await?, done.worker, done.attempt);
+        }
     }
     let ids: Vec<TaskId> = tasks.iter().map(|task| task.id()).collect();
     drop((tasks, assigned, desk, doomed));

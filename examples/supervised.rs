@@ -1,8 +1,8 @@
 //! A crash, and who falls with it: three agents below one supervisor, and a message that no agent survives.
 //!
 //! The reader, the parser and the display depend on each other in that order, so `rest_for_one`: when the parser
-//! crashes, it and the display begin anew, and the reader never notices. The message is tried three times, then set
-//! aside with its cause; everything else goes on.
+//! crashes, it and the display begin anew, and the reader never notices. A call is promised at most once: its caller is
+//! told. A durable message is tried three times, then set aside with its cause; everything else goes on.
 
 use connectome::port::Start;
 use connectome::prelude::*;
@@ -33,7 +33,7 @@ impl Agent for Stage {
 
 impl Handle<Reading> for Stage {
     async fn handle(&mut self, Reading(text): Reading, _: &mut Context<'_>) -> Result<f64, HandlerError> {
-        Ok(text.parse().expect("a reading is a number"))
+        Ok(text.parse().unwrap_or_else(|_| panic!("{text:?} is no number")))
     }
 }
 
@@ -51,8 +51,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let parser = node.agent("parser")?;
     println!("the parser reads {}", parser.call(Reading("21.5".into())).await?);
+    let error = parser.call(Reading("cold".into())).await.expect_err("cold is no number");
+    print_until(&mut lines, "display begins life 2").await;
+    println!("the caller was told: {error}");
+
     parser.send(Reading("warm".into())).await?;
-    print_until(&mut lines, "display begins life 4").await;
+    print_until(&mut lines, "display begins life 5").await;
 
     let mut letters = node.ports().streams.tail(DEAD_LETTERS, ">", Start::First).await?;
     let letter = Buried::decode(&letters.next().await?.body)?;

@@ -1,7 +1,7 @@
 //! Agents on one node and on several: messages, crashes, deadlines, pipes, streams, monitors.
 
-mod probe;
-mod support;
+pub(crate) mod probe;
+pub(crate) mod support;
 
 mod accounts;
 mod calls;

@@ -2,29 +2,88 @@
 //!
 //! The executables are those that Cargo built beside this test: it builds a package's examples before it runs its tests.
 
-use std::path::PathBuf;
+use std::env::consts::EXE_EXTENSION;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The smallest agent answers.
 #[test]
 fn hello() {
-    prints("hello", "hello Ada, from greeter\n");
+    prints("hello", &["hello Ada, from greeter\n"]);
 }
 
-/// The executable of an example: beside `deps/`, where this test is.
+/// An agent is found, called, referred to and streamed from, on another node.
+#[test]
+fn two_nodes() {
+    prints(
+        "two_nodes",
+        &[
+            "plato has thought about the good\n",
+            "hypatia has thought about cones, as plato was told\n",
+            "  sing\n  goddess\n  the\n  wrath\n",
+            "4 words from another node\n",
+        ],
+    );
+}
+
+/// A crash takes along who was started later; a poisoned message is set aside; every message is accounted for.
+#[test]
+fn supervised() {
+    let crash = |text, life| {
+        format!(
+            "  parser ends: crashed: {text:?} is no number\n  display ends: shutdown\n  \
+             parser begins life {life}\n  display begins life {life}\n"
+        )
+    };
+    let wanted = [
+        "  reader begins life 1\n  parser begins life 1\n  display begins life 1\nthe parser reads 21.5\n",
+        &crash("cold", 2),
+        "the caller was told: the agent crashed while handling the message: \"cold\" is no number\n",
+        &crash("warm", 3),
+        &crash("warm", 4),
+        &crash("warm", 5),
+        "a message was set aside after 3 attempts: \"warm\" is no number\nthe parser reads 19\n\
+         accepted 3 = handled 2 + given up 1 + pending 0\n",
+    ];
+    prints("supervised", &wanted);
+}
+
+/// Tasks outlive the node that was at work on them, and their results the cluster.
+#[test]
+fn durable_task() {
+    prints(
+        "durable_task",
+        &[
+            "a node was killed in the middle of task 3\n",
+            "task 1: 1, by the first worker, attempt 1\n",
+            "task 2: 4, by the first worker, attempt 1\n",
+            "task 3: 9, by the second worker, attempt 2\n",
+            "task 4: 16, by the second worker, attempt 1\n",
+            "task 5: 25, by the second worker, attempt 1\n",
+            "kept: 1\nkept: 4\nkept: 9\nkept: 16\nkept: 25\n",
+        ],
+    );
+}
+
+/// The executable of an example: beside `deps/`, where this test is. `--test` alone builds no examples, so it may be old.
 fn executable(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(|deps| deps.parent()).expect("a test lies in target/<profile>/deps");
-    profile.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION)
+    let profile = test.parent().and_then(Path::parent).expect("a test lies in target/<profile>/deps");
+    let built = profile.join("examples").join(name).with_extension(EXE_EXTENSION);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(name).with_extension("rs");
+    let changed = |path: &Path| path.metadata().and_then(|known| known.modified()).ok();
+    assert!(
+        changed(&built) > changed(&source),
+        "{} is missing or older than its source: `cargo test -p connectome-examples` builds it",
+        built.display()
+    );
+    built
 }
 
 #[track_caller]
-fn prints(name: &str, wanted: &str) {
-    let path = executable(name);
-    let output = Command::new(&path).output().unwrap_or_else(|error| {
-        panic!("{} can't be run ({error}): `cargo test -p connectome-examples` builds it", path.display())
-    });
+fn prints(name: &str, wanted: &[&str]) {
+    let output = Command::new(executable(name)).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), wanted, "{errors}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), wanted.concat(), "{errors}");
 }

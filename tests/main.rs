@@ -8,4 +8,5 @@ mod durable;
 mod kill_nine;
 mod main_job;
 mod simulation;
+mod supervision;
 mod tidy;

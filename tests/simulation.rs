@@ -6,6 +6,7 @@
 mod agents;
 mod checks;
 mod client;
+mod planted;
 mod run;
 mod same;
 mod seeds;

@@ -8,19 +8,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use connectome_codecs::{AgentName, Capability};
 use parking_lot::Mutex;
-use ractor::ActorRef;
 use tokio::sync::{Notify, mpsc};
 
+use crate::bell::Bell;
 use crate::mail::Word;
 use crate::mailbox::{Mailbox, MailboxConfig, Pushed};
 use crate::monitor::{MonitorId, Signal, Watcher, Watchers};
 use crate::parcel::Parcel;
 use crate::protocol::restart::Exit;
-
-/// The one message of the ractor actor that runs an incarnation: look at the mailbox.
-///
-/// It has no size, so sending it allocates nothing; the work itself waits in the mailbox.
-pub(crate) struct Wake;
 
 pub(crate) struct AgentCell {
     pub(crate) name: AgentName,
@@ -28,7 +23,8 @@ pub(crate) struct AgentCell {
     pub(crate) version: String,
     pub(crate) capabilities: Vec<Capability>,
     pub(crate) mailbox: Mailbox,
-    runner: Mutex<Option<ActorRef<Wake>>>,
+    bell: Bell,
+    running: Mutex<bool>,
     orders: Mutex<Orders>,
     watchers: Mutex<Watchers>,
     incarnation: AtomicU64,
@@ -64,7 +60,8 @@ impl AgentCell {
             version,
             capabilities,
             mailbox: Mailbox::new(mailbox),
-            runner: Mutex::default(),
+            bell: Bell::default(),
+            running: Mutex::default(),
             orders: Mutex::default(),
             watchers: Mutex::default(),
             incarnation: AtomicU64::new(0),
@@ -88,35 +85,37 @@ impl AgentCell {
 
     /// Tells the incarnation that runs, if one does, to look at its mailbox and orders.
     pub(crate) fn wake(&self) {
-        if let Some(runner) = &*self.runner.lock() {
-            // A runner that is just ending takes nothing more; its successor looks at the mailbox when it begins.
-            drop(runner.send_message(Wake));
-        }
+        self.bell.ring();
+    }
+
+    /// Ends when there may be something in the mailbox or in the orders.
+    pub(crate) async fn woken(&self) {
+        self.bell.heard().await;
     }
 
     /// A new incarnation takes over, and answers which one it is: 1 is the first.
-    pub(crate) fn begin(&self, runner: ActorRef<Wake>) -> u64 {
+    pub(crate) fn begin(&self) -> u64 {
         let mut orders = self.orders.lock();
         orders.signals.clear();
         orders.stop = None;
         self.killed.store(false, Ordering::Release);
-        let mut runs = self.runner.lock();
-        *runs = Some(runner);
+        let mut running = self.running.lock();
+        *running = true;
         self.incarnation.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     /// The incarnation of this number is over; whoever watched it is returned, to be told.
     pub(crate) fn end(&self, number: u64) -> Vec<Watcher> {
-        let mut runner = self.runner.lock();
+        let mut running = self.running.lock();
         if self.incarnation() != number {
             return Vec::new();
         }
-        *runner = None;
+        *running = false;
         self.watchers.lock().take_all()
     }
 
     pub(crate) fn is_running(&self) -> bool {
-        self.runner.lock().is_some()
+        *self.running.lock()
     }
 
     /// Says whether others must be told of this agent: the first time.
@@ -134,8 +133,8 @@ impl AgentCell {
 
     /// Adds a watcher of the incarnation that runs, and says which that is. Hands it back when none does.
     pub(crate) fn watch(&self, watcher: Watcher) -> Result<u64, Watcher> {
-        let runner = self.runner.lock();
-        if runner.is_none() {
+        let running = self.running.lock();
+        if !*running {
             return Err(watcher);
         }
         self.watchers.lock().add(watcher);

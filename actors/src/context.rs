@@ -18,10 +18,11 @@ use tokio::time::Instant;
 
 use crate::agent::Agent;
 use crate::agent_ref::{AgentRef, push};
-use crate::cell::{AgentCell, Wake};
+use crate::cell::AgentCell;
 use crate::dead_letters::{Reason, address_of};
 use crate::deadline;
 use crate::error::{CallError, HandlerError, panic_text};
+use crate::incarnation::Begin;
 use crate::message::{Message, Streaming};
 use crate::monitor::{Down, DownReason, Life, MonitorId, Watched, Watcher};
 use crate::parcel::{Answer, Meta, Pipe, ReplyTo, Typed, message_name};
@@ -334,7 +335,7 @@ pub(crate) struct Core {
     pub(crate) router: Router,
     pub(crate) cell: Arc<AgentCell>,
     pub(crate) incarnation: u64,
-    pub(crate) runner: ActorRef<Wake>,
+    pub(crate) runner: ActorRef<Begin>,
     pub(crate) place: Arc<Place>,
     /// Set by a handler that asked to stop.
     pub(crate) stop: Option<Exit>,
@@ -350,7 +351,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(router: Router, cell: Arc<AgentCell>, incarnation: u64, runner: ActorRef<Wake>) -> Core {
+    pub(crate) fn new(router: Router, cell: Arc<AgentCell>, incarnation: u64, runner: ActorRef<Begin>) -> Core {
         let place = Arc::new(Place::new(cell.name.clone()));
         Core {
             router,
@@ -455,6 +456,21 @@ impl Core {
         }
         let children = Supervisor::start_for_children(&self.router, &self.cell.name, self.runner.get_cell()).await?;
         Ok(self.children.insert(children).clone())
+    }
+
+    /// Waits until there may be something to do.
+    pub(crate) async fn idle(&mut self) {
+        let Some(children) = &self.children else { return self.cell.woken().await };
+        tokio::select! {
+            biased;
+            () = self.cell.woken() => {}
+            _gave_up = children.ended() => {}
+        }
+    }
+
+    /// Whether the supervisor of the children has given up.
+    pub(crate) fn has_lost_its_children(&self) -> bool {
+        self.children.as_ref().is_some_and(Supervisor::has_ended)
     }
 
     /// This incarnation, as a watcher.

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use connectome_codecs::{Address, MessageName, Sequence};
 use futures_util::FutureExt;
-use ractor::{ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use crate::agent::{Agent, Table};
-use crate::cell::{AgentCell, Wake};
+use crate::cell::AgentCell;
 use crate::context::{Context, Core};
 use crate::dead_letters::Reason;
 use crate::error::{CallError, panic_text};
@@ -29,8 +30,8 @@ use crate::scope;
 use crate::supervisor::{ExitSlot, Orders, Running, Started};
 use crate::table::Outcome;
 
-/// Messages handled in one turn before the actor looks at the rest of its world (its children's ends, a kill): enough
-/// that a turn's overhead vanishes, few enough that nobody waits for long.
+/// Messages handled in one turn before others on this thread get theirs: enough that a turn's overhead vanishes, few
+/// enough that nobody waits for long.
 const TURN: usize = 64;
 
 /// How long `pre_start` may take: a start that hangs would hang its supervisor and all siblings.
@@ -55,6 +56,7 @@ pub(crate) async fn start<A: Agent>(setup: Setup<A>, parent: ActorCell) -> Resul
     match started.await {
         Ok((actor, _task)) => Ok(Started::Running(Running { actor: actor.get_cell(), exit, orders })),
         Err(_) if exit.is_set() => Ok(Started::Declined),
+        Err(SpawnErr::StartupFailed(why)) => Err(why.to_string()),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -83,17 +85,23 @@ impl Orders for CellOrders {
 /// Whatever it was that the handler was busy with.
 const HUNG: MessageName = MessageName::from_static("-");
 
+/// The one message of the ractor actor that runs an incarnation: its life begins, and is all that ractor ever handles.
+///
+/// What the agent is sent waits in its mailbox, and rings the bell of its cell. Through ractor's own queue each message
+/// would be queued, woken for and selected twice.
+pub(crate) struct Begin;
+
 /// The ractor side of an incarnation.
 struct Runner<A>(PhantomData<fn() -> A>);
 
 impl<A: Agent> ractor::Actor for Runner<A> {
-    type Msg = Wake;
+    type Msg = Begin;
     type State = Incarnation<A>;
     type Arguments = (Setup<A>, ExitSlot);
 
     async fn pre_start(
         &self,
-        myself: ActorRef<Wake>,
+        myself: ActorRef<Begin>,
         (setup, exit): Self::Arguments,
     ) -> Result<Incarnation<A>, ActorProcessingErr> {
         Ok(Incarnation::begin(setup, exit, myself).await?)
@@ -101,30 +109,31 @@ impl<A: Agent> ractor::Actor for Runner<A> {
 
     async fn handle(
         &self,
-        myself: ActorRef<Wake>,
-        _: Wake,
+        myself: ActorRef<Begin>,
+        _: Begin,
         state: &mut Incarnation<A>,
     ) -> Result<(), ActorProcessingErr> {
-        if !state.is_over {
-            state.turn(&myself).await;
-        }
+        state.live(&myself).await;
         Ok(())
     }
 
     async fn handle_supervisor_evt(
         &self,
-        myself: ActorRef<Wake>,
-        event: SupervisionEvent,
-        state: &mut Incarnation<A>,
+        _: ActorRef<Begin>,
+        _: SupervisionEvent,
+        _: &mut Incarnation<A>,
     ) -> Result<(), ActorProcessingErr> {
-        match event {
-            SupervisionEvent::ActorTerminated(..) | SupervisionEvent::ActorFailed(..) if !state.is_over => {
-                state.finish(Exit::Crashed("the supervisor of its children gave up".to_owned()), &myself).await;
-            }
-            _ => {}
-        }
+        // Ractor would stop here; what the end of the children's supervisor means is decided in `urgent`.
         Ok(())
     }
+}
+
+/// How a turn ended.
+enum Turn {
+    /// There was nothing more to handle.
+    Emptied,
+    /// It was as long as it may be.
+    Full,
 }
 
 struct Incarnation<A> {
@@ -132,17 +141,16 @@ struct Incarnation<A> {
     table: Arc<Table<A>>,
     core: Core,
     exit: ExitSlot,
-    is_over: bool,
 }
 
 impl<A: Agent> Incarnation<A> {
-    async fn begin(setup: Setup<A>, exit: ExitSlot, myself: ActorRef<Wake>) -> Result<Self, String> {
+    async fn begin(setup: Setup<A>, exit: ExitSlot, myself: ActorRef<Begin>) -> Result<Self, String> {
         let Setup { router, cell, factory, table } = setup;
         let mut agent = factory();
         let cursor = restore(&mut agent, &router, &cell).await?;
-        let number = cell.begin(myself.clone());
+        let number = cell.begin();
         let core = Core::new(router, cell, number, myself.clone());
-        let mut life = Incarnation { agent, table, core, exit, is_over: false };
+        let mut life = Incarnation { agent, table, core, exit };
         if let Err(problem) = life.pre_start().await {
             return Err(life.not_started(Exit::Crashed(problem.clone()), problem).await);
         }
@@ -153,9 +161,8 @@ impl<A: Agent> Incarnation<A> {
             return Err(life.not_started(exit.clone(), exit.to_string()).await);
         }
         life.core.cell.tell_lane(Word::Started { incarnation: number, cursor }).await;
-        if life.core.cell.mailbox.begin() {
-            life.core.cell.wake();
-        }
+        life.core.cell.mailbox.begin();
+        myself.send_message(Begin).map_err(|error| error.to_string())?;
         Ok(life)
     }
 
@@ -179,13 +186,12 @@ impl<A: Agent> Incarnation<A> {
         }
     }
 
-    /// Handles up to [`TURN`] messages, and whatever is more urgent before each.
-    async fn turn(&mut self, myself: &ActorRef<Wake>) {
+    /// Handles what comes, until there is a reason to end.
+    async fn live(&mut self, myself: &ActorRef<Begin>) {
         let place = self.core.place.clone();
-        let turn = AssertUnwindSafe(scope::at(place, self.messages())).catch_unwind().await;
-        if let Some(exit) = turn.unwrap_or_else(|panic| Some(self.panicked(panic_text(panic)))) {
-            self.finish(exit, myself).await;
-        }
+        let life = AssertUnwindSafe(scope::at(place, self.messages())).catch_unwind().await;
+        let exit = life.unwrap_or_else(|panic| self.panicked(panic_text(panic)));
+        self.finish(exit, myself).await;
     }
 
     /// Something of the agent panicked beside its handlers: a decoder, an encoder, a destructor.
@@ -198,23 +204,29 @@ impl<A: Agent> Incarnation<A> {
         Exit::Crashed(cause)
     }
 
-    async fn messages(&mut self) -> Option<Exit> {
+    async fn messages(&mut self) -> Exit {
+        loop {
+            match self.turn().await {
+                Ok(Turn::Full) => yield_now().await,
+                Ok(Turn::Emptied) => self.core.idle().await,
+                Err(exit) => return exit,
+            }
+        }
+    }
+
+    /// Handles up to [`TURN`] messages, and whatever is more urgent before each.
+    async fn turn(&mut self) -> Result<Turn, Exit> {
         let mut settled = None;
         for _ in 0..TURN {
             if let Some(exit) = self.urgent().await {
                 self.settle(settled);
-                return Some(exit);
+                return Err(exit);
             }
-            let parcel = self.core.cell.mailbox.next(settled.take())?;
-            match self.handle(parcel).await {
-                Ok(ended) => settled = Some(ended),
-                Err(exit) => return Some(exit),
-            }
+            let Some(parcel) = self.core.cell.mailbox.next(settled.take()) else { return Ok(Turn::Emptied) };
+            settled = Some(self.handle(parcel).await?);
         }
         self.settle(settled);
-        // The mailbox still counts this agent as awake, so the next turn must be asked for here.
-        self.core.cell.wake();
-        None
+        Ok(Turn::Full)
     }
 
     fn settle(&self, settled: Option<Settled>) {
@@ -232,6 +244,9 @@ impl<A: Agent> Incarnation<A> {
             }
             if let Some(exit) = self.core.stop.take().or_else(|| self.core.cell.stop_order()) {
                 return Some(exit);
+            }
+            if self.core.has_lost_its_children() {
+                return Some(Exit::Crashed("the supervisor of its children gave up".to_owned()));
             }
             let signal = self.core.cell.next_signal()?;
             if let Err(exit) = self.signal(signal).await {
@@ -345,8 +360,7 @@ impl<A: Agent> Incarnation<A> {
     }
 
     /// Ends this incarnation: children, background work, `post_stop`, watchers, and then the actor itself.
-    async fn finish(&mut self, exit: Exit, myself: &ActorRef<Wake>) {
-        self.is_over = true;
+    async fn finish(&mut self, exit: Exit, myself: &ActorRef<Begin>) {
         self.core.wind_up().await;
         self.post_stop(&exit).await;
         self.end_of_watch(&exit);

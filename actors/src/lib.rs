@@ -17,6 +17,7 @@ extern crate self as connectome;
 
 mod agent;
 mod agent_ref;
+mod bell;
 mod cell;
 mod cluster;
 mod context;
@@ -31,6 +32,8 @@ mod message;
 mod message_handler;
 mod monitor;
 mod parcel;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 pub mod port;
 pub mod protocol;
 mod registry;
@@ -58,6 +61,8 @@ pub use mail::{AGENT_MESSAGES, SHARDS, STATE_MAX, STATES, SendError};
 pub use mailbox::{Accounts, MAILBOX_BYTES, MAILBOX_CAPACITY, MailboxConfig, Overflow};
 pub use message::{Message, Streaming};
 pub use monitor::{Down, DownReason, MonitorId};
+#[cfg(feature = "planted-bugs")]
+pub use planted::Planted;
 pub use protocol::restart::{AutoShutdown, Exit, Flags, Intensity, Restart, StopWithin, Strategy};
 pub use registry::{AGENTS_MAX, NodeState};
 pub use remote::CALLS_MAX;

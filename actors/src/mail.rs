@@ -75,6 +75,10 @@ impl Router {
         envelope.trace = self.trace_of(&meta);
         let body = envelope.encode().map_err(|error| SendError::NotSent(error.to_string()))?;
         let message = Publish { subject: subject_of(self, &agent), id: Some(id), body };
+        #[cfg(feature = "planted-bugs")]
+        if self.has_bug(crate::planted::Planted::LosesAcknowledged) && self.dice() % 64 == 0 {
+            return Ok(id);
+        }
         self.streams().publish(AGENT_MESSAGES, message).await?;
         Ok(id)
     }

@@ -242,11 +242,9 @@ impl Mailbox {
         Some(item.parcel)
     }
 
-    /// A new incarnation begins: whatever is queued is its own. Says whether there is anything.
-    pub(crate) fn begin(&self) -> bool {
-        let mut queue = self.queue.lock();
-        queue.scheduled = !queue.items.is_empty();
-        queue.scheduled
+    /// A new incarnation begins, and looks at what is queued without being woken for it.
+    pub(crate) fn begin(&self) {
+        self.queue.lock().scheduled = true;
     }
 
     /// The agent has stopped for good: nothing more comes in, and what was queued comes out.

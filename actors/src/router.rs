@@ -62,6 +62,9 @@ pub struct RouterConfig {
     pub encodings: Vec<Encoding>,
     /// Whether every durable message that is handled is followed by a `MESSAGE_RECEIVED` event.
     pub message_events: bool,
+    /// A bug on purpose.
+    #[cfg(feature = "planted-bugs")]
+    pub planted: Option<crate::planted::Planted>,
 }
 
 impl Default for RouterConfig {
@@ -77,6 +80,8 @@ impl Default for RouterConfig {
             compression_threshold: COMPRESSION_THRESHOLD,
             encodings: Encoding::KNOWN.to_vec(),
             message_events: false,
+            #[cfg(feature = "planted-bugs")]
+            planted: None,
         }
     }
 }

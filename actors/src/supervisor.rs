@@ -5,6 +5,7 @@
 //! (`service.rs`), or a supervisor again.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use async_trait::async_trait;
 use connectome_codecs::AgentName;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
-use ractor::{ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -347,6 +348,10 @@ impl Supervisor {
         self.exit.get()
     }
 
+    pub(crate) fn has_ended(&self) -> bool {
+        self.actor.get_status() == ActorStatus::Stopped
+    }
+
     /// Starts another supervisor below this one.
     pub(crate) async fn add_supervisor(
         &self,
@@ -440,6 +445,12 @@ impl Start for SupervisorStart {
         let supervisor = self.launch(Some(parent)).await?;
         let (actor, exit) = (supervisor.actor.get_cell(), supervisor.exit.clone());
         Ok(Started::Running(Running { actor, exit, orders: Arc::new(supervisor) }))
+    }
+}
+
+impl fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Supervisor({})", self.name)
     }
 }
 

@@ -34,5 +34,7 @@ pub use connectome_actors::{
     TaskError, TASK_ROUTING, TASKS, TaskHandle, Timer, port, protocol, tasks_bucket,
 };
 pub use bytes::Bytes;
+#[cfg(feature = "planted-bugs")]
+pub use connectome_actors::Planted;
 pub use connectome_codecs as codecs;
 pub use node::{Drain, Node, NodeError, NodeOptions, StopTimeout};

@@ -41,8 +41,7 @@ fn what_is_sent_again_is_handled() {
 
     in_a_runtime(async {
         let node = Node::start(configured(data.path())).await.unwrap();
-        let sturdy = || Clerk { sturdy: true, ..Clerk::default() };
-        let clerk = node.spawn_with(AgentSpec::new("clerk", sturdy).capability("divide")).await.unwrap();
+        let clerk = node.spawn_with(AgentSpec::new("clerk", Clerk::sturdy).capability("divide")).await.unwrap();
         assert_eq!(node.task::<Divide>(id).result().await.unwrap(), u64::MAX);
         while clerk.call(Heard).await.unwrap() != ["poison"] {
             tokio::task::yield_now().await;

@@ -24,9 +24,15 @@ pub(crate) struct Divide(pub(crate) u64, pub(crate) u64);
 /// Hears notes, and divides numbers.
 #[derive(Default)]
 pub(crate) struct Clerk {
-    /// Whether it survives every note.
-    pub(crate) sturdy: bool,
+    /// Whether it survives every note and divides by zero.
+    sturdy: bool,
     notes: Vec<String>,
+}
+
+impl Clerk {
+    pub(crate) fn sturdy() -> Clerk {
+        Clerk { sturdy: true, notes: Vec::new() }
+    }
 }
 
 impl Agent for Clerk {

@@ -68,7 +68,7 @@ fn rubbish_anywhere_ends_with_a_reason() {
         for command in [&["stream", "show"][..], &["task", "show"], &["dead", "show"], &["dead", "replay"], &["dead", "drop"]] {
             refused(&[command, &[rubbish][..], &store].concat());
         }
-        refused(&["config", rubbish]);
+        refused(&["config", rubbish, "rubbish"]);
         refused(&["config", "--file", rubbish]);
         refused(&["node", "--file", rubbish]);
         refused(&["envelope", "decode", rubbish]);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use connectome::protocol::Dice;
 use connectome::sim::{Sim, SimConfig, Trouble};
-use connectome::{AgentSpec, NodeOptions, RouterConfig};
+use connectome::{AgentSpec, NodeOptions, Planted, RouterConfig};
 
 use super::agents::{Counter, Ledger, Worker};
 use super::checks;
@@ -40,9 +40,14 @@ pub(super) struct Outcome {
 
 /// Plays one seed.
 pub(super) fn run(seed: u64) -> Outcome {
+    run_with(seed, None)
+}
+
+/// Plays one seed with a bug.
+pub(super) fn run_with(seed: u64, planted: Option<Planted>) -> Outcome {
     quiet_crashes();
     let witness = Witness::default();
-    let mut sim = cluster(seed, &witness);
+    let mut sim = cluster(seed, planted, &witness);
     let mut problems = play(&mut sim, &witness).unwrap_or_else(|error| vec![error.to_string()]);
     problems.dedup();
     for problem in &problems {
@@ -62,10 +67,11 @@ pub(super) fn run(seed: u64) -> Outcome {
     }
 }
 
-fn cluster(seed: u64, witness: &Witness) -> Sim {
+fn cluster(seed: u64, planted: Option<Planted>, witness: &Witness) -> Sim {
     let router = RouterConfig {
         task_lease: Duration::from_secs(2),
         task_attempt_max: Duration::from_secs(6),
+        planted,
         ..RouterConfig::default()
     };
     let node = NodeOptions { router, ..NodeOptions::default() };

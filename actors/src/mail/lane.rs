@@ -140,7 +140,13 @@ impl Work {
     async fn try_open(router: &Router, cell: &Arc<AgentCell>) -> Result<Work, StreamError> {
         let subject = subject_of(router, &cell.name);
         let consumer = router.streams().consumer(AGENT_MESSAGES, config(cell, &subject)).await?.into();
-        let (kept, revision) = state::load(router, &cell.name).await?;
+        #[cfg_attr(not(feature = "planted-bugs"), expect(unused_mut, reason = "only a planted bug changes it"))]
+        let (mut kept, revision) = state::load(router, &cell.name).await?;
+        #[cfg(feature = "planted-bugs")]
+        if router.has_bug(crate::planted::Planted::AppliesTwice) {
+            let cursor = Sequence(kept.lane.cursor.0.saturating_sub(1));
+            kept.lane = crate::protocol::delivery::Kept { cursor, ..Default::default() };
+        }
         let from = kept.lane.cursor.next();
         let waiting = router.streams().read(AGENT_MESSAGES, &subject, from, EXPECTED_MAX).await?;
         let protocol = Protocol::open(kept.lane, waiting.into_iter().map(|stored| stored.sequence));
@@ -267,7 +273,12 @@ impl Work {
     fn fetched(&mut self, fetched: Result<Vec<Delivery>, StreamError>) {
         self.fetching = false;
         match fetched {
-            Ok(deliveries) => {
+            #[cfg_attr(not(feature = "planted-bugs"), expect(unused_mut, reason = "only a planted bug changes it"))]
+            Ok(mut deliveries) => {
+                #[cfg(feature = "planted-bugs")]
+                if self.router.has_bug(crate::planted::Planted::Reorders) {
+                    deliveries.reverse();
+                }
                 for Delivery { message, tag, .. } in deliveries {
                     let (sequence, id) = (message.sequence, id_of(&message));
                     self.tags.insert(sequence, tag);

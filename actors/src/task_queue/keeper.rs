@@ -40,9 +40,15 @@ impl TaskKeeper {
         }
     }
 
+    /// In the order of the tasks: a simulation must not see the order of a hash table.
     fn wake_all(&self) {
-        for waiting in &self.router.inner().tasks.waiting {
-            waiting.notify_waiters();
+        let waiting = &self.router.inner().tasks.waiting;
+        let mut tasks: Vec<TaskId> = waiting.iter().map(|entry| *entry.key()).collect();
+        tasks.sort_unstable();
+        for task in tasks {
+            if let Some(waiting) = waiting.get(&task) {
+                waiting.notify_waiters();
+            }
         }
     }
 }

@@ -67,6 +67,11 @@ pub(super) async fn step(router: &Router, id: TaskId, step: &Step) -> Result<Ste
                 record.input = bytes::Bytes::new();
                 outcome
             }
+            #[cfg(feature = "planted-bugs")]
+            Ok(Outcome::Claimed { attempt, until, .. }) if router.has_bug(crate::planted::Planted::ReusesTerm) => {
+                record.term = connectome_codecs::Term(record.term.0.saturating_sub(1).max(1));
+                Outcome::Claimed { term: record.term, attempt, until }
+            }
             Ok(outcome) => outcome,
             Err(refusal) => return Ok(Stepped::Refused(refusal)),
         };

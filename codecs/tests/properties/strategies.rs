@@ -222,13 +222,14 @@ pub(super) fn error() -> impl Strategy<Value = message::Error> {
 }
 
 pub(super) fn heartbeat() -> impl Strategy<Value = Heartbeat> {
-    (node(), count(), count(), small(), small()).prop_map(
-        |(node, incarnation, registry_version, agents, in_flight)| Heartbeat {
+    (node(), count(), count(), small(), small(), vec(any::<u8>().prop_map(Encoding::from), 0..=8)).prop_map(
+        |(node, incarnation, registry_version, agents, in_flight, accepts)| Heartbeat {
             node,
             incarnation,
             registry_version,
             agents,
             in_flight,
+            accepts,
         },
     )
 }

@@ -78,6 +78,7 @@ pub(super) fn messages() -> Vec<Sample> {
         registry_version: 300,
         agents: 12,
         in_flight: 0,
+        accepts: vec![Encoding::Zstd, Encoding::Lz4, Encoding::Identity],
     };
     let status = |status, load| Status {
         status,

@@ -7,18 +7,31 @@ use connectome::{NodeError, telemetry::TelemetryError};
 
 use crate::doc::Doc;
 
-/// What went wrong, in words that also say what would be right; the exit code is 1.
+/// What the shell is told when a command did not do what it was asked.
+const FAILED: u8 = 1;
+
+/// What the shell is told when the command line makes no sense.
+pub(crate) const USAGE: u8 = 2;
+
+/// What went wrong, in words that also say what would be right.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
 pub(crate) struct Failure {
     text: String,
+    /// What the shell is told.
+    pub(crate) code: u8,
     /// What a script may want to read of it.
     pub(crate) details: Doc,
 }
 
 impl Failure {
     pub(crate) fn new(text: impl Into<String>) -> Failure {
-        Failure { text: text.into(), details: Doc::Nothing }
+        Failure { text: text.into(), code: FAILED, details: Doc::Nothing }
+    }
+
+    /// The command line itself makes no sense.
+    pub(crate) fn usage(text: &str) -> Failure {
+        Failure { code: USAGE, ..Failure::new(text) }
     }
 
     pub(crate) fn with(mut self, details: Doc) -> Failure {

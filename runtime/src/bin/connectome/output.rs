@@ -7,24 +7,15 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use crate::doc::Doc;
-use crate::failure::Failure;
+use crate::failure::{Failure, USAGE};
 use crate::plain;
-
-/// What the shell is told when a command did not do what it was asked.
-const FAILED: u8 = 1;
-
-/// What the shell is told when the command line makes no sense.
-const USAGE: u8 = 2;
 
 /// Prints what was found.
 pub(crate) fn print(doc: &Doc, json: bool) -> ExitCode {
     match write(doc, json) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(format_args!("the output could not be written: {error}"));
-            ExitCode::from(FAILED)
-        }
+        Err(error) => fail(&Failure::new(format!("the output could not be written: {error}")), json),
     }
 }
 
@@ -35,7 +26,7 @@ pub(crate) fn fail(failure: &Failure, json: bool) -> ExitCode {
         // That it failed is said already, whoever reads this or not.
         drop(write(&failure.details, json));
     }
-    ExitCode::from(FAILED)
+    ExitCode::from(failure.code)
 }
 
 /// Prints help, or says what is wrong with the command line.

@@ -35,6 +35,11 @@ where
 /// What was named, else what is configured.
 fn path_of(args: &StoreArgs) -> Result<PathBuf, Failure> {
     if let Some(path) = &args.store {
+        if args.config.file.is_some() || !args.config.set.is_empty() {
+            return Err(Failure::usage(
+                "--store says where the store is, so --file and --set would have no say: leave them out, or --store",
+            ));
+        }
         let inside = path.join("streams");
         return Ok(if !Embedded::is_in(path) && Embedded::is_in(&inside) { inside } else { path.clone() });
     }

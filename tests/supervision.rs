@@ -1,0 +1,4 @@
+//! Supervision: OTP's table on real supervisors, and trees of them.
+
+mod otp;
+mod trees;
