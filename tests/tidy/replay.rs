@@ -15,23 +15,36 @@ const UNBOUNDED: &[&str] = &[
 ];
 const NAMED: &[&str] = &["Actor::spawn(Some", "Actor::spawn_linked(Some", "spawn_named"];
 
+/// What is never replayed from a seed: programs, and our peers in the benches.
+const PROGRAMS: &[&str] = &["benches/", "examples/", "runtime/src/bin/"];
+
 fn check(tree: &Tree) -> Vec<Finding> {
     let ours = tree.rust().filter(|file| !file.path.starts_with("benches/"));
-    ours.flat_map(check_file).collect()
+    ours.flat_map(|file| {
+        [
+            chance(file),
+            of(file, UNBOUNDED, has_no_bound),
+            of(file, NAMED, is_named),
+        ]
+        .concat()
+    })
+    .collect()
 }
 
-fn check_file(file: &File) -> Vec<Finding> {
-    let of = |words: &[&str], finding: fn(String) -> Finding| -> Vec<Finding> {
-        let places = words.iter().flat_map(|word| places_of(&file.code, word));
-        places.map(|at| finding(file.place(at))).collect()
-    };
-    let unfair = places_of(&file.code, "select! {")
+fn chance(file: &File) -> Vec<Finding> {
+    let is_program = PROGRAMS.iter().any(|place| file.path.starts_with(place));
+    let choices = places_of(&file.code, "select! {")
         .into_iter()
         .filter(|&at| !is_biased(&file.code, at));
-    let mut findings: Vec<Finding> = unfair.map(|at| rolls_dice(file.place(at))).collect();
-    findings.extend(of(UNBOUNDED, has_no_bound));
-    findings.extend(of(NAMED, is_named));
-    findings
+    choices
+        .filter(|_| !is_program)
+        .map(|at| rolls_dice(file.place(at)))
+        .collect()
+}
+
+fn of(file: &File, words: &[&str], finding: fn(String) -> Finding) -> Vec<Finding> {
+    let places = words.iter().flat_map(|word| places_of(&file.code, word));
+    places.map(|at| finding(file.place(at))).collect()
 }
 
 fn is_biased(code: &str, at: usize) -> bool {

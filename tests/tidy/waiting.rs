@@ -1,4 +1,7 @@
 //! No test sleeps: it waits for the event, or moves the clock.
+//!
+//! On a paused clock a sleep moves it, and takes no time. That a clock is paused is seen by the file: it says
+//! `start_paused`, or it belongs to the simulator.
 
 use super::code::places_of;
 use super::tree::{File, Tree};
@@ -6,8 +9,27 @@ use super::{Finding, found, hold_repository_to};
 
 const SLEEPS: &[&str] = &["sleep(", "sleep_until("];
 
+/// Stops the thread, whatever the clock.
+const THREAD_SLEEPS: &str = "thread::sleep(";
+
+/// Where the time is virtual.
+const VIRTUAL: &[&str] = &["tests/simulation/", "runtime/src/sim"];
+
 /// Where a test sleeps all the same, and why it must.
-const EXCEPTIONS: &[(&str, &str)] = &[];
+const EXCEPTIONS: &[(&str, &str)] = &[
+    (
+        "tests/agents/accounts.rs",
+        "handlers and senders take turns by chance; nothing is waited for",
+    ),
+    (
+        "tests/agents/lifecycle.rs",
+        "a handler that blocks its thread is what is tested",
+    ),
+    (
+        "tests/agents/support.rs",
+        "`until` looks again and again for what has no event, and gives up with a panic",
+    ),
+];
 
 fn check(tree: &Tree) -> Vec<Finding> {
     let files = tree
@@ -17,12 +39,17 @@ fn check(tree: &Tree) -> Vec<Finding> {
 }
 
 fn check_file(file: &File) -> Vec<Finding> {
-    let sleeps = SLEEPS.iter().flat_map(|word| places_of(&file.code, word));
-    let in_tests = sleeps.filter(|&at| file.shipped.as_bytes().get(at) != file.code.as_bytes().get(at));
-    in_tests
-        .filter(|&at| !file.code[..at].ends_with("fn "))
-        .map(|at| finding(file.place(at)))
-        .collect()
+    let code = &file.code;
+    let sleeps = SLEEPS.iter().flat_map(|word| places_of(code, word));
+    let in_tests = sleeps.filter(|&at| file.shipped.as_bytes().get(at) != code.as_bytes().get(at));
+    let calls = in_tests.filter(|&at| !code[..at].ends_with("fn "));
+    let real =
+        calls.filter(|&at| !moves_the_clock(file) || code[..at + "sleep(".len()].ends_with(THREAD_SLEEPS));
+    real.map(|at| finding(file.place(at))).collect()
+}
+
+fn moves_the_clock(file: &File) -> bool {
+    file.code.contains("start_paused") || VIRTUAL.iter().any(|place| file.path.starts_with(place))
 }
 
 fn finding(place: String) -> Finding {
@@ -30,7 +57,7 @@ fn finding(place: String) -> Finding {
         place,
         wrong: "a test sleeps".to_owned(),
         why: "on a busy machine the time is too short and the test fails; on an idle one it is lost",
-        cure: "wait for the event itself under a timeout, or move the paused clock with `tokio::time::advance`",
+        cure: "wait for the event itself under a timeout, or pause the clock and move it",
     }
 }
 
@@ -43,16 +70,20 @@ fn no_test_sleeps() {
 fn a_sleeping_test_is_found() {
     let sample = [
         (
+            "actors/src/mail.rs",
+            "async fn f() { sleep(RETRY).await }\n#[cfg(test)]\nmod tests { fn g() { sleep(RETRY) } }",
+        ),
+        (
             "tests/agents.rs",
             "#[test]\nfn f() { std::thread::sleep(SECOND); }",
         ),
         (
-            "actors/src/mail.rs",
-            "async fn f() { sleep(RETRY).await }\n#[cfg(test)]\nmod tests { fn g() { sleep(RETRY) } }",
+            "tests/clock.rs",
+            "#[tokio::test(start_paused = true)]\nasync fn f() {\n    sleep(DAY).await;\n    thread::sleep(DAY);\n}",
         ),
     ];
     assert_eq!(
         found(check, &sample),
-        ["actors/src/mail.rs:3", "tests/agents.rs:2"]
+        ["actors/src/mail.rs:3", "tests/agents.rs:2", "tests/clock.rs:4"]
     );
 }

@@ -167,17 +167,6 @@ fn finding(place: String, wrong: String, why: &'static str, cure: &'static str) 
     }
 }
 
-impl Clone for Finding {
-    fn clone(&self) -> Finding {
-        Finding {
-            place: self.place.clone(),
-            wrong: self.wrong.clone(),
-            why: self.why,
-            cure: self.cure,
-        }
-    }
-}
-
 #[test]
 fn files_begin_with_a_word_and_end_without_leftovers() {
     hold_repository_to(check);
