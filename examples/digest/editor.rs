@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use connectome::prelude::*;
+use tokio::sync::watch;
 
 use crate::analysis::DocumentDigest;
 use crate::messages::{Counted, Digested, ReadCounts, ReadDigests};
@@ -17,14 +18,16 @@ pub const EDITOR: &str = "editor";
 #[derive(Agent, Default)]
 #[agent(handles(Counted, Digested, ReadCounts, ReadDigests))]
 pub struct Editor {
-    /// Shared with readers while they read; written only before the first one comes.
-    counts: Arc<BTreeMap<usize, TermCounts>>,
+    /// Shared with readers while they read, who wait until it is complete.
+    counts: watch::Sender<Arc<BTreeMap<usize, TermCounts>>>,
     digests: Arc<BTreeMap<usize, DocumentDigest>>,
 }
 
 impl Handle<Counted> for Editor {
     async fn handle(&mut self, Counted { index, counts }: Counted, _: &mut Context<'_>) -> Result<bool, HandlerError> {
-        Ok(Arc::make_mut(&mut self.counts).insert(index, counts).is_none())
+        let mut is_new = false;
+        self.counts.send_modify(|known| is_new = Arc::make_mut(known).insert(index, counts).is_none());
+        Ok(is_new)
     }
 }
 
@@ -35,9 +38,15 @@ impl Handle<Digested> for Editor {
 }
 
 impl Handle<ReadCounts> for Editor {
-    async fn handle(&mut self, _: ReadCounts, ctx: &mut Context<'_>) -> Result<(), HandlerError> {
-        let (sink, counts) = (ctx.sink::<ReadCounts>(), self.counts.clone());
+    /// A job that goes on where it was may digest before the editor has been told all counts again: then it waits.
+    async fn handle(
+        &mut self,
+        ReadCounts { documents }: ReadCounts,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), HandlerError> {
+        let (sink, mut counts) = (ctx.sink::<ReadCounts>(), self.counts.subscribe());
         ctx.pipe(async move {
+            let counts = counts.wait_for(|known| known.len() >= documents).await?.clone();
             for (index, counts) in counts.iter() {
                 sink.push((*index, counts.clone())).await?;
             }

@@ -61,7 +61,7 @@ impl Job<'_> {
         stream::iter(self.corpus.documents.iter())
             .map(|document| async {
                 let id = task_id(fingerprint, 2, document.index);
-                let digest = self.do_task(id, Digest { document: document.clone() }).await?;
+                let digest = self.do_task(id, Digest { documents: self.corpus.documents.len(), document: document.clone() }).await?;
                 let news = self.crew.editor()?.call(Digested { digest }).await?;
                 self.done(&done, &twice, news, tasks).await;
                 Ok::<(), Failure>(())

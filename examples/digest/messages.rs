@@ -17,6 +17,8 @@ pub struct Count {
 #[derive(Message, Serialize, Deserialize)]
 #[message(name = "digest.digest", reply = DocumentDigest)]
 pub struct Digest {
+    /// How many there are in all: so many counts are needed.
+    pub documents: usize,
     pub document: Document,
 }
 
@@ -35,10 +37,12 @@ pub struct Digested {
     pub digest: DocumentDigest,
 }
 
-/// To the editor: the terms of all documents, one by one.
+/// To the editor: the terms of all documents, one by one, once they are known.
 #[derive(Message, Serialize, Deserialize)]
 #[message(name = "digest.read-counts", reply = (), item = (usize, TermCounts))]
-pub struct ReadCounts;
+pub struct ReadCounts {
+    pub documents: usize,
+}
 
 /// To the editor: what it has, in order of the documents.
 #[derive(Message, Serialize, Deserialize)]

@@ -36,11 +36,11 @@ impl Handle<Count> for Worker {
 impl Handle<Digest> for Worker {
     async fn handle(
         &mut self,
-        Digest { document }: Digest,
+        Digest { documents, document }: Digest,
         ctx: &mut Context<'_>,
     ) -> Result<DocumentDigest, HandlerError> {
         let editor = ctx.agent(EDITOR)?;
-        let knowledge = self.shelf.get_or_try_init(|| read_all(editor)).await?;
+        let knowledge = self.shelf.get_or_try_init(|| read_all(editor, documents)).await?;
         self.stumble();
         Ok(analysis::digest(&document, knowledge))
     }
@@ -54,9 +54,9 @@ impl Worker {
     }
 }
 
-async fn read_all(editor: AgentRef) -> Result<Arc<Knowledge>, HandlerError> {
+async fn read_all(editor: AgentRef, documents: usize) -> Result<Arc<Knowledge>, HandlerError> {
     let mut gathering = Gathering::default();
-    let mut all = editor.stream(ReadCounts).await?;
+    let mut all = editor.stream(ReadCounts { documents }).await?;
     while let Some((index, counts)) = all.next().await? {
         gathering.add(index, counts);
     }
