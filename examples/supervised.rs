@@ -7,14 +7,17 @@
 use connectome::port::Start;
 use connectome::prelude::*;
 use connectome::{Buried, DEAD_LETTERS};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+/// Lines of the diary that wait to be printed: more than three agents write in one crash.
+const LINES_MAX: usize = 16;
 
 #[derive(Message, Serialize, Deserialize)]
 #[message(name = "reading", reply = f64)]
 struct Reading(String);
 
 struct Stage {
-    diary: UnboundedSender<String>,
+    diary: Sender<String>,
 }
 
 impl Agent for Stage {
@@ -24,11 +27,11 @@ impl Agent for Stage {
 
     async fn pre_start(&mut self, ctx: &mut Context<'_>) -> Result<(), HandlerError> {
         let line = format!("{} begins life {}", ctx.name(), ctx.incarnation());
-        Ok(self.diary.send(line)?)
+        Ok(self.diary.send(line).await?)
     }
 
     async fn post_stop(&mut self, exit: &Exit, ctx: &mut Context<'_>) {
-        drop(self.diary.send(format!("{} ends: {exit}", ctx.name())));
+        drop(self.diary.send(format!("{} ends: {exit}", ctx.name())).await);
     }
 }
 
@@ -41,7 +44,7 @@ impl Handle<Reading> for Stage {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let node = Node::start(Config::in_memory()).await?;
-    let (diary, mut lines) = unbounded_channel();
+    let (diary, mut lines) = channel(LINES_MAX);
     let stage = |name| {
         let diary = diary.clone();
         AgentSpec::new(name, move || Stage { diary: diary.clone() })
@@ -76,7 +79,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(node.stop().await)
 }
 
-async fn print_until(lines: &mut UnboundedReceiver<String>, last: &str) {
+async fn print_until(lines: &mut Receiver<String>, last: &str) {
     while let Some(line) = lines.recv().await {
         println!("  {line}");
         if line == last {
