@@ -4,6 +4,7 @@ pub(crate) mod probe;
 pub(crate) mod support;
 
 mod accounts;
+mod arrivals;
 mod calls;
 mod children;
 mod crashes;

@@ -12,6 +12,7 @@
 //! nothing new is fetched, then the agents stop, then the machinery.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use connectome_codecs::Fact;
 use tokio::sync::{Mutex, mpsc};
@@ -24,13 +25,18 @@ use crate::mail::MailKeeper;
 use crate::message_handler::MessageHandler;
 use crate::port::StreamError;
 use crate::protocol::membership::Timing;
-use crate::protocol::restart::ChildSpec;
+use crate::protocol::restart::{ChildSpec, Flags, Intensity, IntensityScope};
 use crate::router::{Ports, Router, RouterConfig};
 use crate::service::{Service, ServiceStart};
 use crate::spec::AgentSpec;
 use crate::streams::{self, StreamLimits};
 use crate::supervisor::{Supervisor, SupervisorError, SupervisorSlot, SupervisorSpec};
 use crate::task_queue::{TaskKeeper, TaskRouter};
+
+/// How often branches of the machinery may give up. Each needs up to 10 s for it, with its waits between restarts, so
+/// that four ends of the same branch fit a minute, and a node whose machinery is broken for good does end.
+const BRANCHES: Intensity =
+    Intensity { restarts: 3, period: Duration::from_secs(60), scope: IntensityScope::Supervisor };
 
 /// A node's actors, from the router to the last agent, over the ports it was given.
 ///
@@ -69,6 +75,7 @@ impl Tree {
         let (router, outbox) = Router::new(ports, config);
         let agents = SupervisorSlot::default();
         let root = SupervisorSpec::new("node")
+            .flags(Flags { intensity: BRANCHES, ..Flags::default() })
             .supervisor(core(&router, outbox, timing))
             .supervisor(Supervisor::for_agents("agents").published(&agents))
             .supervisor(consumers(&router));

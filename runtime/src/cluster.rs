@@ -121,8 +121,9 @@ impl LocalCluster {
     /// Takes a node away without warning: nothing of it runs any more, nothing is handed back. Says whether it ran.
     pub fn kill(&self, name: &str) -> bool {
         let Some((runtime, node)) = self.running.lock().remove(name) else { return false };
-        runtime.shutdown_background();
+        // First its voice: what its tasks would still say while they are dropped must not be heard.
         self.hub.cut(node.id());
+        runtime.shutdown_background();
         true
     }
 

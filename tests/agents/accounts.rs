@@ -20,7 +20,9 @@ const MESSAGES: u64 = 100;
 
 /// One message of a kind that the dice choose, for whoever they choose.
 async fn one_message(node: &Node, dice: &mut StdRng) {
-    let Ok(agent) = node.agent(&format!("agent-{}", dice.random_range(0..AGENTS))) else { return };
+    let Ok(agent) = node.agent(&format!("agent-{}", dice.random_range(0..AGENTS))) else {
+        return;
+    };
     let within = Duration::from_micros(dice.random_range(0..3_000));
     match dice.random_range(0..100) {
         0..40 => drop(agent.cast(Add(1)).await),
@@ -65,7 +67,11 @@ async fn one_message(node: &Node, dice: &mut StdRng) {
 
 async fn start(node: &Node, number: u64) {
     let overflow = [Overflow::Block, Overflow::Fail, Overflow::DropOldest][(number % 3) as usize];
-    let mailbox = MailboxConfig { capacity: 4, overflow, ..MailboxConfig::default() };
+    let mailbox = MailboxConfig {
+        capacity: 4,
+        overflow,
+        ..MailboxConfig::default()
+    };
     let spec = AgentSpec::new(&format!("agent-{number}"), Plan::default().agent()).mailbox(mailbox);
     // It may run already, or be about to stop.
     node.spawn_with(spec).await.ok();
@@ -88,9 +94,63 @@ fn check(node: &Node, seed: u64) -> Accounts {
     assert!(accounts.balance(), "seed {seed}: {accounts:?}");
     // A number that went below zero would be nearer to 2⁶⁴ than to anything that was sent.
     let most = 10 * SENDERS * MESSAGES;
-    let Accounts { accepted, handled, dead_lettered, pending, .. } = accounts;
-    assert!([accepted, handled, dead_lettered, pending].iter().all(|count| *count < most), "seed {seed}: {accounts:?}");
+    let Accounts {
+        accepted,
+        handled,
+        dead_lettered,
+        pending,
+        ..
+    } = accounts;
+    assert!(
+        [accepted, handled, dead_lettered, pending]
+            .iter()
+            .all(|count| *count < most),
+        "seed {seed}: {accounts:?}"
+    );
     accounts
+}
+
+/// One message from another node, of a kind that the dice choose.
+async fn one_far_message(node: &Node, dice: &mut StdRng) {
+    let Ok(agent) = node.agent(&format!("tester-{}", dice.random_range(0..2))) else {
+        return;
+    };
+    let within = Duration::from_micros(dice.random_range(0..5_000));
+    match dice.random_range(0..100) {
+        0..30 => drop(agent.cast(Add(1)).await),
+        30..60 => drop(agent.call_within(within, Add(1)).await),
+        60..65 => drop(agent.call_within(within, Crash("in the storm".into())).await),
+        65..75 => drop(agent.call_within(within, Later(1)).await),
+        75..80 => drop(tokio::time::timeout(within, agent.call(Hang)).await),
+        _ => {
+            let Ok(mut numbers) = agent.stream_within(within, CountTo(100)).await else {
+                return;
+            };
+            // Some readers go away in the middle.
+            for _ in 0..dice.random_range(0..150) {
+                if !matches!(numbers.next().await, Ok(Some(_))) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Nothing is pending once it is quiet, everything that was given up has a letter, and a stop changes neither.
+async fn settle(node: &Node, seed: u64) {
+    let quiet = tokio::time::timeout(Duration::from_secs(30), node.router().quiet()).await;
+    assert!(quiet.is_ok(), "seed {seed}: never quiet: {:?}", node.accounts());
+    let accounts = check(node, seed);
+    assert_eq!(accounts.pending, 0, "seed {seed}");
+    let letters = node.router().dead_letter_counts();
+    let never_accepted = letters.get(&Reason::NoAgent).copied().unwrap_or_default();
+    let letters: u64 = letters.values().sum();
+    assert!(
+        letters - never_accepted >= accounts.dead_lettered,
+        "seed {seed}: {letters} letters, {accounts:?}"
+    );
+    node.stop().await;
+    assert_eq!(check(node, seed).pending, 0, "seed {seed}");
 }
 
 async fn storm(seed: u64) {
@@ -110,26 +170,75 @@ async fn storm(seed: u64) {
         });
     }
     tasks.join_all().await;
-    let quiet = tokio::time::timeout(Duration::from_secs(30), node.router().quiet()).await;
-    assert!(quiet.is_ok(), "seed {seed}: never quiet: {:?}", node.accounts());
-    let accounts = check(&node, seed);
-    assert_eq!(accounts.pending, 0, "seed {seed}");
-    let letters: u64 = node.router().dead_letter_counts().values().sum();
-    let never_accepted = node.router().dead_letter_counts().get(&Reason::NoAgent).copied().unwrap_or_default();
-    assert!(letters - never_accepted >= accounts.dead_lettered, "seed {seed}: {letters} letters, {accounts:?}");
-    node.stop().await;
-    assert_eq!(check(&node, seed).pending, 0, "seed {seed}");
+    settle(&node, seed).await;
+}
+
+async fn storm_between_nodes(seed: u64) {
+    let (one, two) = pair().await;
+    for (number, overflow) in [Overflow::Block, Overflow::DropOldest].into_iter().enumerate() {
+        let mailbox = MailboxConfig {
+            capacity: 4,
+            overflow,
+            ..MailboxConfig::default()
+        };
+        let spec = AgentSpec::new(&format!("tester-{number}"), Tester::default).mailbox(mailbox);
+        one.spawn_with(spec.stop_within(StopWithin::Kill)).await.unwrap();
+        knows(&two, &format!("tester-{number}")).await;
+    }
+    let mut tasks = JoinSet::new();
+    for sender in 0..SENDERS {
+        let (one, two, mut dice) = (
+            one.clone(),
+            two.clone(),
+            StdRng::seed_from_u64(seed * 1_000 + sender),
+        );
+        tasks.spawn(async move {
+            for _ in 0..MESSAGES / 2 {
+                one_far_message(&two, &mut dice).await;
+                check(&one, seed);
+            }
+        });
+    }
+    // A handler that hangs is freed by a stop and a start.
+    let freed = one.clone();
+    tasks.spawn(async move {
+        for n in 0..40 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let name = format!("tester-{}", n % 2);
+            freed.stop_agent(&name).await.ok();
+            let spec = AgentSpec::new(&name, Tester::default).stop_within(StopWithin::Kill);
+            freed.spawn_with(spec).await.ok();
+        }
+    });
+    tasks.join_all().await;
+    // Whoever still hangs has nobody waiting for it.
+    for name in ["tester-0", "tester-1"] {
+        one.stop_agent(name).await.ok();
+    }
+    settle(&one, seed).await;
+    settle(&two, seed).await;
+}
+
+fn seeds() -> Vec<u64> {
+    match std::env::var("CONNECTOME_SEED") {
+        Ok(seed) => vec![seed.parse().expect("CONNECTOME_SEED is a number")],
+        Err(_) => (1..=4).collect(),
+    }
 }
 
 /// The accounts balance at every moment of a storm of crashes, deadlines, displacements, stops and starts, and nothing
 /// is pending once it is quiet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_accounts_balance_in_a_storm() {
-    let seeds = match std::env::var("CONNECTOME_SEED") {
-        Ok(seed) => vec![seed.parse().expect("CONNECTOME_SEED is a number")],
-        Err(_) => (1..=4).collect(),
-    };
-    for seed in seeds {
+    for seed in seeds() {
         storm(seed).await;
+    }
+}
+
+/// The same between two nodes, with streams whose readers go away and handlers that hang.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_accounts_balance_between_nodes() {
+    for seed in seeds() {
+        storm_between_nodes(seed).await;
     }
 }

@@ -51,7 +51,11 @@ impl Stage {
 
     fn expect(&self, child: &str, times: u32, start: fn() -> Start) {
         let mut shared = self.0.lock().unwrap();
-        shared.starts.entry(child.to_owned()).or_default().extend((0..times).map(|_| start()));
+        shared
+            .starts
+            .entry(child.to_owned())
+            .or_default()
+            .extend((0..times).map(|_| start()));
     }
 }
 
@@ -125,12 +129,22 @@ impl Real {
         let runtime = runtime.enable_time().start_paused(true).build().unwrap();
         let node = runtime.block_on(Node::start(Config::in_memory())).unwrap();
         let (stage, children) = (Stage::default(), case.children.clone());
-        Real { runtime, node, stage, flags: case.flags, children, supervisor: None }
+        Real {
+            runtime,
+            node,
+            stage,
+            flags: case.flags,
+            children,
+            supervisor: None,
+        }
     }
 
     async fn start(&mut self) {
         let spec = SupervisorSpec::new("top").flags(self.flags);
-        let spec = self.children.iter().fold(spec, |spec, child| self.with(spec, child));
+        let spec = self
+            .children
+            .iter()
+            .fold(spec, |spec, child| self.with(spec, child));
         match self.node.router().start_supervisor(spec).await {
             Ok(supervisor) => {
                 self.stage.note("ready");
@@ -138,7 +152,9 @@ impl Real {
                 let stage = self.stage.clone();
                 tokio::spawn(async move { stage.note(end_word(&supervisor.ended().await)) });
             }
-            Err(error) if error.to_string().contains("could not be started") => self.stage.note("end:start_failed"),
+            Err(error) if error.to_string().contains("could not be started") => {
+                self.stage.note("end:start_failed")
+            }
             Err(SupervisorError::Invalid(_)) => self.stage.note("invalid"),
             Err(other) => panic!("{other}"),
         }
@@ -154,19 +170,36 @@ impl Real {
     fn agent(&self, child: &ChildSpec) -> AgentSpec<Actor> {
         let spec = AgentSpec::new(child.id.as_str(), self.factory(child));
         let spec = spec.restart(child.restart).stop_within(child.stop_within);
-        if child.significant { spec.significant() } else { spec }
+        if child.significant {
+            spec.significant()
+        } else {
+            spec
+        }
     }
 
     /// A supervisor that gives up with its one agent.
     fn nested(&self, child: &ChildSpec) -> SupervisorSpec {
-        let flags = Flags { intensity: Intensity { restarts: 0, ..Intensity::default() }, ..Flags::default() };
+        let flags = Flags {
+            intensity: Intensity {
+                restarts: 0,
+                ..Intensity::default()
+            },
+            ..Flags::default()
+        };
         let agent = AgentSpec::new(child.id.as_str(), self.factory(child));
-        SupervisorSpec::new(child.id.as_str()).flags(flags).restart(child.restart).agent(agent)
+        SupervisorSpec::new(child.id.as_str())
+            .flags(flags)
+            .restart(child.restart)
+            .agent(agent)
     }
 
     fn factory(&self, child: &ChildSpec) -> impl Fn() -> Actor + Send + Sync + 'static {
         let (child, stage) = (child.id.to_string(), self.stage.clone());
-        move || Actor { child: child.clone(), stage: stage.clone(), ends_itself: false }
+        move || Actor {
+            child: child.clone(),
+            stage: stage.clone(),
+            ends_itself: false,
+        }
     }
 
     async fn tell<M: Message>(&self, child: &str, message: M) {
@@ -175,12 +208,18 @@ impl Real {
     }
 
     async fn end(&self, child: &str, exit: Exit) {
-        let exit = if exit == Exit::GaveUp { Exit::Crashed("so that its supervisor gives up".into()) } else { exit };
+        let exit = if exit == Exit::GaveUp {
+            Exit::Crashed("so that its supervisor gives up".into())
+        } else {
+            exit
+        };
         self.tell(child, End { exit: Some(exit) }).await;
     }
 
     async fn ask(&self, request: impl AsyncFnOnce(&Supervisor) -> Result<&'static str, SupervisorError>) {
-        let Some(supervisor) = &self.supervisor else { return };
+        let Some(supervisor) = &self.supervisor else {
+            return;
+        };
         let word = match request(supervisor).await {
             Ok("started") if self.ignored() => "ignored",
             Ok(word) => word,
@@ -193,11 +232,19 @@ impl Real {
     }
 
     fn ignored(&self) -> bool {
-        self.stage.0.lock().unwrap().trace.last().is_some_and(|word| word.starts_with('~'))
+        self.stage
+            .0
+            .lock()
+            .unwrap()
+            .trace
+            .last()
+            .is_some_and(|word| word.starts_with('~'))
     }
 
     async fn which(&self) {
-        let Some(supervisor) = &self.supervisor else { return };
+        let Some(supervisor) = &self.supervisor else {
+            return;
+        };
         for (spec, state) in supervisor.children().await.unwrap() {
             let state = match state {
                 ChildState::Running(_) => "up",
@@ -235,11 +282,21 @@ impl Real {
             Step::Add(child) => {
                 let spec = self.agent(&child);
                 let router = self.node.router();
-                self.ask(async |supervisor| router.spawn_below(supervisor, spec).await.map(|_| "started")).await;
+                self.ask(async |supervisor| router.spawn_below(supervisor, spec).await.map(|_| "started"))
+                    .await;
             }
-            Step::Terminate(child) => self.ask(async |supervisor| supervisor.terminate(child).await.map(|()| "ok")).await,
-            Step::Restart(child) => self.ask(async |supervisor| supervisor.restart(child).await.map(|()| "started")).await,
-            Step::Delete(child) => self.ask(async |supervisor| supervisor.delete(child).await.map(|()| "ok")).await,
+            Step::Terminate(child) => {
+                self.ask(async |supervisor| supervisor.terminate(child).await.map(|()| "ok"))
+                    .await
+            }
+            Step::Restart(child) => {
+                self.ask(async |supervisor| supervisor.restart(child).await.map(|()| "started"))
+                    .await
+            }
+            Step::Delete(child) => {
+                self.ask(async |supervisor| supervisor.delete(child).await.map(|()| "ok"))
+                    .await
+            }
             Step::FailStarts(child, times) => self.stage.expect(child, times, || Start::Fail),
             Step::IgnoreStarts(child, times) => self.stage.expect(child, times, || Start::Ignore),
             Step::Hang(child) => self.tell(child, Hang).await,
@@ -257,7 +314,10 @@ impl Real {
 
 impl Driver for Real {
     fn step(&mut self, step: &Step) -> String {
-        let runtime = std::mem::replace(&mut self.runtime, tokio::runtime::Builder::new_current_thread().build().unwrap());
+        let runtime = std::mem::replace(
+            &mut self.runtime,
+            tokio::runtime::Builder::new_current_thread().build().unwrap(),
+        );
         runtime.block_on(async {
             self.play(step).await;
             self.settle().await;
