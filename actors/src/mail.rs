@@ -76,7 +76,7 @@ impl Router {
         let body = envelope.encode().map_err(|error| SendError::NotSent(error.to_string()))?;
         let message = Publish { subject: subject_of(self, &agent), id: Some(id), body };
         #[cfg(feature = "planted-bugs")]
-        if self.has_bug(crate::planted::Planted::LosesAcknowledged) && self.dice() % 64 == 0 {
+        if self.has_bug(crate::planted::Planted::LosesAcknowledged) && self.dice().is_multiple_of(64) {
             return Ok(id);
         }
         self.streams().publish(AGENT_MESSAGES, message).await?;

@@ -31,7 +31,7 @@ pub(crate) struct ServiceStart<F, S> {
 }
 
 impl<S: Service, F: Fn() -> S + Send + Sync + 'static> ServiceStart<F, S> {
-    pub(crate) fn new(make: F) -> Arc<dyn Start> {
+    pub(crate) fn shared(make: F) -> Arc<dyn Start> {
         Arc::new(ServiceStart { make, kind: PhantomData })
     }
 }

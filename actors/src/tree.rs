@@ -166,7 +166,7 @@ fn consumers(router: &Router) -> SupervisorSpec {
 
 impl SupervisorSpec {
     fn service<S: Service>(self, name: &'static str, make: impl Fn() -> S + Send + Sync + 'static) -> Self {
-        let start = ServiceStart::new(make);
+        let start = ServiceStart::shared(make);
         self.child(move |_| Ok((ChildSpec::worker(name), start.clone())))
     }
 }

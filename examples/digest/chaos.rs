@@ -25,6 +25,7 @@ impl Clumsiness {
     }
 
     /// Panics, if it is time.
+    #[expect(clippy::panic, reason = "this is the crash that the cluster is to survive")]
     pub fn stumble(&self) {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let due = self.next.load(Ordering::Relaxed);

@@ -94,6 +94,7 @@ impl Gathering {
         let (vocabulary, renumbered) = self.list(&frequencies);
         let length = self.documents.keys().max().map_or(0, |last| last + 1);
         let mut vectors = vec![Vector::default(); length];
+        #[expect(clippy::iter_over_hash_type, reason = "each vector has its own place")]
         for (index, gathered) in &self.documents {
             let weights = gathered.counts.iter().map(|(number, count)| {
                 let idf = idf(

@@ -47,6 +47,7 @@ impl SystemWorld {
 impl World for SystemWorld {
     fn now(&self) -> UnixMillis {
         // A clock before 1970 has not been set yet: the first moment stands for all of them.
+        #[expect(clippy::disallowed_methods, reason = "this is the clock that port::World stands for")]
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         UnixMillis(0).after(since)
     }
@@ -64,6 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "threads are what it is about")]
     fn many_threads_draw_different_numbers() {
         let world = Arc::new(SystemWorld::new().unwrap());
         let draw = |world: Arc<SystemWorld>| move || (0..1_000).map(|_| world.random()).collect::<Vec<_>>();

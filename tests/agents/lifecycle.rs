@@ -310,6 +310,7 @@ impl Handle<Add> for Trapped {
 /// A handler that blocks its thread can't be stopped, but it holds up nobody: its watchers are told, its name is
 /// free, and whatever it does when it comes back changes nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+#[expect(clippy::disallowed_methods, reason = "a handler that blocks its thread is what is tested")]
 async fn a_handler_that_blocks_its_thread_is_left_behind() {
     let (node, log) = (node().await, Log::default());
     let spec = AgentSpec::new("agent", Plan::new(&log).agent()).stop_within(StopWithin::Kill);

@@ -1,6 +1,6 @@
 //! The `connectome` command, run as a user runs it: what it prints, where, and with which exit code.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails there has found something")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails there has found something")]
 
 mod furnished;
 mod support;

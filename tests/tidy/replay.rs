@@ -4,6 +4,7 @@
 
 use super::code::places_of;
 use super::tree::{File, Tree};
+use super::uses::shipped_mentions;
 use super::{Finding, found, hold_repository_to};
 
 const UNBOUNDED: &[&str] = &[
@@ -25,6 +26,7 @@ fn check(tree: &Tree) -> Vec<Finding> {
             chance(file),
             of(file, UNBOUNDED, has_no_bound),
             of(file, NAMED, is_named),
+            stops_its_thread(file),
         ]
         .concat()
     })
@@ -45,6 +47,12 @@ fn chance(file: &File) -> Vec<Finding> {
 fn of(file: &File, words: &[&str], finding: fn(String) -> Finding) -> Vec<Finding> {
     let places = words.iter().flat_map(|word| places_of(&file.code, word));
     places.map(|at| finding(file.place(at))).collect()
+}
+
+/// The queues of the standard library are for threads.
+fn stops_its_thread(file: &File) -> Vec<Finding> {
+    let mentions = shipped_mentions(file, &["std::sync::mpsc"]);
+    mentions.into_iter().map(|(place, _)| has_no_bound(place)).collect()
 }
 
 fn is_biased(code: &str, at: usize) -> bool {

@@ -78,7 +78,7 @@ impl MailKeeper {
     async fn open(&self, cell: Arc<AgentCell>) -> Result<(), String> {
         let child = ChildSpec::worker(cell.name.as_str()).restart(Restart::Transient);
         let router = self.router.clone();
-        let start = ServiceStart::new(move || Lane { router: router.clone(), cell: cell.clone() });
+        let start = ServiceStart::shared(move || Lane { router: router.clone(), cell: cell.clone() });
         let lanes = self.lanes.current().map_err(|error| error.to_string())?;
         match lanes.add(child, start).await {
             Ok(())

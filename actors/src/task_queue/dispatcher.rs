@@ -3,6 +3,7 @@
 //! One consumer for each capability, shared by all nodes; one attempt for each delivery. A task waits in the queue
 //! until a worker is free, so a slow worker never keeps work from a fast one.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,11 +44,11 @@ impl Service for TaskRouter {
             let wanted = self.wanted();
             served.retain(|capability, stop| wanted.contains(capability) || cancel(stop));
             for capability in wanted {
-                if !served.contains_key(&capability) {
+                if let Entry::Vacant(place) = served.entry(capability) {
                     let stop = stop.child_token();
-                    let queue = Queue::new(&self.router, &capability, stop.clone());
+                    let queue = Queue::new(&self.router, place.key(), stop.clone());
                     queues.spawn(queue.serve());
-                    served.insert(capability, stop);
+                    place.insert(stop);
                 }
             }
             tokio::select! {

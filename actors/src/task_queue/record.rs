@@ -45,6 +45,7 @@ pub(super) async fn create(router: &Router, record: &TaskRecord) -> Result<bool,
 }
 
 /// A step that was taken, or why it was not.
+#[expect(clippy::large_enum_variant, reason = "it is matched where it is made, and never kept")]
 pub(super) enum Stepped {
     /// The record as it is now, and what came of the step.
     Done(TaskRecord, Outcome),

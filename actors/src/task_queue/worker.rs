@@ -26,6 +26,7 @@ use crate::protocol::task::{Action, Failure, Input, Outcome, Refusal, Step, Stop
 use crate::router::Router;
 
 /// What is to be done with the delivery once an attempt is over.
+#[expect(clippy::large_enum_variant, reason = "it is matched where it is made, and never kept")]
 pub(super) enum Verdict {
     /// The task has ended: it leaves the queue.
     Done,

@@ -28,8 +28,11 @@ pub(super) struct SimStreams {
     client: Client,
     store: Arc<Embedded>,
     /// Buckets that were opened before: opening one again asks nobody.
-    buckets: Mutex<BTreeMap<String, (BucketConfig, Arc<Lent<dyn Bucket>>)>>,
+    buckets: Mutex<BTreeMap<String, Opened>>,
 }
+
+/// A bucket, and as what it was opened.
+type Opened = (BucketConfig, Arc<Lent<dyn Bucket>>);
 
 /// Who asks, and by which way.
 #[derive(Clone)]

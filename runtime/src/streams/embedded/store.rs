@@ -73,6 +73,7 @@ impl Store {
         let shared = Arc::new(Shared::new(core, Some(disk), world));
         let for_writer = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("connectome-store".to_owned());
+        #[expect(clippy::disallowed_methods, reason = "it waits for the disk; a simulated store has none")]
         let writer = thread.spawn(move || for_writer.write_until_closed())?;
         Ok(Self {
             shared,
