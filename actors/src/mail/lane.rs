@@ -79,7 +79,6 @@ struct Work {
     cell: Arc<AgentCell>,
     protocol: Protocol,
     consumer: Arc<dyn Consumer>,
-    consumer_name: Option<String>,
     revision: Option<Revision>,
     /// The agent's state when it had handled the last message.
     state: Option<Bytes>,
@@ -140,15 +139,14 @@ impl Work {
 
     async fn try_open(router: &Router, cell: &Arc<AgentCell>) -> Result<Work, StreamError> {
         let subject = subject_of(router, &cell.name);
+        let consumer = router.streams().consumer(AGENT_MESSAGES, config(cell, &subject)).await?.into();
+        #[cfg_attr(not(feature = "planted-bugs"), expect(unused_mut, reason = "only a planted bug changes it"))]
         let (mut kept, revision) = state::load(router, &cell.name).await?;
         #[cfg(feature = "planted-bugs")]
         if router.has_bug(crate::planted::Planted::AppliesTwice) {
             let cursor = Sequence(kept.lane.cursor.0.saturating_sub(1));
             kept.lane = crate::protocol::delivery::Kept { cursor, ..Default::default() };
         }
-        let config = config(router, cell, &subject, kept.lane.cursor);
-        let revision = take_over(router, cell, &mut kept, revision, &config.name).await?;
-        let consumer = router.streams().consumer(AGENT_MESSAGES, config).await?.into();
         let from = kept.lane.cursor.next();
         let waiting = router.streams().read(AGENT_MESSAGES, &subject, from, EXPECTED_MAX).await?;
         let protocol = Protocol::open(kept.lane, waiting.into_iter().map(|stored| stored.sequence));
@@ -157,8 +155,7 @@ impl Work {
             cell: cell.clone(),
             protocol,
             consumer,
-            consumer_name: kept.consumer,
-            revision: Some(revision),
+            revision,
             state: kept.state,
             messages: BTreeMap::new(),
             tags: BTreeMap::new(),
@@ -254,7 +251,7 @@ impl Work {
 
     fn happened(&mut self, event: Event) -> Result<(), String> {
         match event {
-            Event::Fetched(fetched) => self.fetched(fetched)?,
+            Event::Fetched(fetched) => self.fetched(fetched),
             Event::Waiting(waiting) => {
                 self.fetching = false;
                 self.tell(Input::Missed { waiting });
@@ -273,7 +270,7 @@ impl Work {
         Ok(())
     }
 
-    fn fetched(&mut self, fetched: Result<Vec<Delivery>, StreamError>) -> Result<(), String> {
+    fn fetched(&mut self, fetched: Result<Vec<Delivery>, StreamError>) {
         self.fetching = false;
         match fetched {
             #[cfg_attr(not(feature = "planted-bugs"), expect(unused_mut, reason = "only a planted bug changes it"))]
@@ -289,13 +286,11 @@ impl Work {
                     self.tell(Input::Delivered { sequence, id });
                 }
             }
-            Err(StreamError::NotFound { .. }) => return self.taken_over("a younger lane has its messages"),
             Err(error) => {
                 tracing::warn!(agent = %self.cell.name, %error, "the mail could not be fetched; trying again");
                 self.look_again();
             }
         }
-        Ok(())
     }
 
     /// A fetch without an answer may have delivered messages that nobody has: before the next one, the stream itself is
@@ -360,14 +355,12 @@ impl Work {
                 self.restore();
                 Ok(())
             }
-            Err(error) => self.taken_over(&format!("its state could not be saved: {error}")),
+            Err(error) => {
+                // Another incarnation, elsewhere, goes by this name: this one is the older.
+                self.cell.stop(Exit::Crashed(format!("its state could not be saved: {error}")));
+                Err(format!("the state of {} could not be saved: {error}", self.cell.name))
+            }
         }
-    }
-
-    /// Another incarnation, elsewhere, goes by this name: this one is the older.
-    fn taken_over(&self, why: &str) -> Result<(), String> {
-        self.cell.stop(Exit::Crashed(why.to_owned()));
-        Err(format!("the lane of {} is over: {why}", self.cell.name))
     }
 
     fn tell(&mut self, input: Input) {
@@ -420,11 +413,7 @@ impl Work {
 
     fn save(&mut self, cursor: Sequence) {
         self.saving = true;
-        let kept = Kept {
-            lane: self.protocol.kept(),
-            state: self.state.clone(),
-            consumer: self.consumer_name.clone(),
-        };
+        let kept = Kept { lane: self.protocol.kept(), state: self.state.clone() };
         let (router, agent, over) = (self.router.clone(), self.cell.name.clone(), self.revision);
         self.begin(async move {
             loop {
@@ -525,31 +514,11 @@ async fn outcome_of(pushed: &mut Option<Pushed>) -> Outcome {
     }
 }
 
-/// Writes down that this lane has the agent's messages now: an older lane, on a node that is cut off or not quite dead,
-/// loses its consumer, and with its next save it is refused.
-async fn take_over(
-    router: &Router,
-    cell: &AgentCell,
-    kept: &mut Kept,
-    revision: Option<Revision>,
-    consumer: &str,
-) -> Result<Revision, StreamError> {
-    if let Some(before) = kept.consumer.replace(consumer.to_owned()) {
-        match router.streams().delete_consumer(AGENT_MESSAGES, &before).await {
-            Ok(()) | Err(StreamError::NotFound { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    state::save(router, &cell.name, kept, revision).await
-}
-
-/// A consumer of this lane's own, from its cursor on. One that was shared with the lane before it would still give
-/// messages to a fetch of that one's, and they would come here late, after newer ones.
-fn config(router: &Router, cell: &AgentCell, subject: &str, cursor: Sequence) -> ConsumerConfig {
+fn config(cell: &AgentCell, subject: &str) -> ConsumerConfig {
     ConsumerConfig {
-        name: format!("mail-{}-{:016x}", cell.name, router.dice()),
+        name: format!("mail-{}", cell.name),
         filter: subject.to_owned(),
-        start: Start::At(cursor.next()),
+        start: Start::First,
         ack_wait: ACK_WAIT,
         // The lane counts what a message does to its agent; how often it was delivered says nothing about it.
         max_deliver: None,

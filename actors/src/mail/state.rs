@@ -27,9 +27,6 @@ pub(crate) struct Kept {
     /// What the agent saved, where it keeps state.
     #[serde(default)]
     pub(crate) state: Option<Bytes>,
-    /// The consumer of the lane that wrote this.
-    #[serde(default)]
-    pub(crate) consumer: Option<String>,
 }
 
 async fn bucket(router: &Router) -> Result<Box<dyn Bucket>, StreamError> {
