@@ -48,9 +48,7 @@ fn encode(name: &str, size: usize) -> Group {
     let (envelope, plain) = (envelope(size), plain(size));
     let bytes = envelope.encode().expect("it fits a frame");
     Group::new(format!("envelope, encode, {name}"), Unit::Nanoseconds, ENCODE)
-        .way("connectome", move || {
-            each(|| envelope.encode().expect("it fits a frame"))
-        })
+        .way("connectome", move || each(|| envelope.encode().expect("it fits a frame")))
         .way("rmp-serde, plain struct", move || {
             each(|| rmp_serde::to_vec(&plain).expect("it can be written"))
         })
@@ -62,9 +60,7 @@ fn decode(name: &str, size: usize) -> Group {
     let copied = bytes.clone();
     let plain = rmp_serde::to_vec(&plain(size)).expect("it can be written");
     Group::new(format!("envelope, decode, {name}"), Unit::Nanoseconds, DECODE)
-        .way("connectome", move || {
-            each(|| Envelope::decode(bytes.clone()).expect("it was just written"))
-        })
+        .way("connectome", move || each(|| Envelope::decode(bytes.clone()).expect("it was just written")))
         .way("rmp-serde, plain struct", move || {
             each(|| rmp_serde::from_slice::<Plain>(black_box(&plain)).expect("it was just written"))
         })
@@ -86,19 +82,13 @@ const EXPIRES: UnixMillis = UnixMillis(1_700_000_005_000);
 fn envelope(size: usize) -> Envelope {
     let id = MessageId::from_parts(SENT, 7);
     let trace = TraceContext::new([1; 16], [2; 8], TraceContext::SAMPLED).expect("nothing in it is zero");
-    Envelope::new(
-        id,
-        Kind::Typed,
-        "indexer/worker-7".parse().expect("a name"),
-        SENT,
-        body(size),
-    )
-    .named("summarise".parse().expect("a name"))
-    .from("editor".parse().expect("a name"))
-    .correlated(id)
-    .reply_to(NodeId([3; 32]))
-    .expires_at(EXPIRES)
-    .traced(trace)
+    Envelope::new(id, Kind::Typed, "indexer/worker-7".parse().expect("a name"), SENT, body(size))
+        .named("summarise".parse().expect("a name"))
+        .from("editor".parse().expect("a name"))
+        .correlated(id)
+        .reply_to(NodeId([3; 32]))
+        .expires_at(EXPIRES)
+        .traced(trace)
 }
 
 fn plain(size: usize) -> Plain {

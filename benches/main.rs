@@ -55,10 +55,7 @@ fn groups(options: &Options) -> Vec<Group> {
         store::groups,
         tasks::groups,
     ];
-    all.iter()
-        .flat_map(|groups| groups())
-        .filter(|group| options.wants(group.name()))
-        .collect()
+    all.iter().flat_map(|groups| groups()).filter(|group| options.wants(group.name())).collect()
 }
 
 /// Crashes are part of what is measured; printing them is not.

@@ -26,12 +26,8 @@ const CALLERS: u64 = 64;
 
 pub(crate) fn groups() -> Vec<Group> {
     let both = both();
-    let casts = both
-        .iter()
-        .flat_map(|(name, runtime)| [one_sender(name, runtime), fan_in(name, runtime)]);
-    let calls = both
-        .iter()
-        .flat_map(|(name, runtime)| [one_call(name, runtime), many_calls(name, runtime)]);
+    let casts = both.iter().flat_map(|(name, runtime)| [one_sender(name, runtime), fan_in(name, runtime)]);
+    let calls = both.iter().flat_map(|(name, runtime)| [one_call(name, runtime), many_calls(name, runtime)]);
     casts.chain(calls).collect()
 }
 
@@ -46,15 +42,11 @@ fn one_sender(threads: &str, runtime: &Rc<Runtime>) -> Group {
 
 fn fan_in(threads: &str, runtime: &Rc<Runtime>) -> Group {
     let note = "The mailboxes are full nearly all the time, and the senders wait for room; those of ractor just grow.";
-    Group::new(
-        format!("cast, {SENDERS} senders, {threads}"),
-        Unit::Nanoseconds,
-        note,
-    )
-    .way(Ours::NAME, casts::<Ours>(runtime, SENDERS))
-    .way(Kameo::NAME, casts::<Kameo>(runtime, SENDERS))
-    .way(Ractor::NAME, casts::<Ractor>(runtime, SENDERS))
-    .way(Channel::NAME, casts::<Channel>(runtime, SENDERS))
+    Group::new(format!("cast, {SENDERS} senders, {threads}"), Unit::Nanoseconds, note)
+        .way(Ours::NAME, casts::<Ours>(runtime, SENDERS))
+        .way(Kameo::NAME, casts::<Kameo>(runtime, SENDERS))
+        .way(Ractor::NAME, casts::<Ractor>(runtime, SENDERS))
+        .way(Channel::NAME, casts::<Channel>(runtime, SENDERS))
 }
 
 fn one_call(threads: &str, runtime: &Rc<Runtime>) -> Group {
@@ -70,28 +62,18 @@ fn one_call(threads: &str, runtime: &Rc<Runtime>) -> Group {
 
 fn many_calls(threads: &str, runtime: &Rc<Runtime>) -> Group {
     let note = "All calls of a turn over its time: 64 tasks, each with one call at a time.";
-    Group::new(
-        format!("call, {CALLERS} in flight, {threads}"),
-        Unit::Nanoseconds,
-        note,
-    )
-    .way(Ours::NAME, calls::<Ours>(runtime))
-    .way(RactorDeadline::NAME, calls::<RactorDeadline>(runtime))
-    .way(Ractor::NAME, calls::<Ractor>(runtime))
-    .way(KameoDeadline::NAME, calls::<KameoDeadline>(runtime))
-    .way(Kameo::NAME, calls::<Kameo>(runtime))
-    .way(Channel::NAME, calls::<Channel>(runtime))
+    Group::new(format!("call, {CALLERS} in flight, {threads}"), Unit::Nanoseconds, note)
+        .way(Ours::NAME, calls::<Ours>(runtime))
+        .way(RactorDeadline::NAME, calls::<RactorDeadline>(runtime))
+        .way(Ractor::NAME, calls::<Ractor>(runtime))
+        .way(KameoDeadline::NAME, calls::<KameoDeadline>(runtime))
+        .way(Kameo::NAME, calls::<Kameo>(runtime))
+        .way(Channel::NAME, calls::<Channel>(runtime))
 }
 
 fn casts<P: Peer>(runtime: &Rc<Runtime>, senders: u64) -> impl FnMut() -> f64 + 'static {
     let reached = Arc::new(Notify::new());
-    let mut started = Started::<P>::new(
-        runtime,
-        Goal {
-            messages: CASTS,
-            reached: reached.clone(),
-        },
-    );
+    let mut started = Started::<P>::new(runtime, Goal { messages: CASTS, reached: reached.clone() });
     move || {
         let reached = reached.clone();
         started.measure(async move |peer| {
@@ -112,13 +94,7 @@ async fn cast_all<P: Peer>(peer: P, messages: u64) {
 }
 
 fn round_trip<P: Peer>(runtime: &Rc<Runtime>) -> impl FnMut() -> f64 + 'static {
-    let mut started = Started::<P>::new(
-        runtime,
-        Goal {
-            messages: u64::MAX,
-            reached: Arc::default(),
-        },
-    );
+    let mut started = Started::<P>::new(runtime, Goal { messages: u64::MAX, reached: Arc::default() });
     move || {
         started.measure(async move |peer| {
             let mut times = Vec::with_capacity(CALLS as usize);
@@ -134,19 +110,12 @@ fn round_trip<P: Peer>(runtime: &Rc<Runtime>) -> impl FnMut() -> f64 + 'static {
 }
 
 fn calls<P: Peer>(runtime: &Rc<Runtime>) -> impl FnMut() -> f64 + 'static {
-    let mut started = Started::<P>::new(
-        runtime,
-        Goal {
-            messages: u64::MAX,
-            reached: Arc::default(),
-        },
-    );
+    let mut started = Started::<P>::new(runtime, Goal { messages: u64::MAX, reached: Arc::default() });
     move || {
         started.measure(async move |peer| {
             let began = Instant::now();
-            let callers: JoinSet<()> = (0..CALLERS)
-                .map(|_| call_all(peer.clone(), CALLS / CALLERS))
-                .collect();
+            let callers: JoinSet<()> =
+                (0..CALLERS).map(|_| call_all(peer.clone(), CALLS / CALLERS)).collect();
             callers.join_all().await;
             began.elapsed().as_nanos() as f64 / (CALLS / CALLERS * CALLERS) as f64
         })
@@ -168,11 +137,7 @@ struct Started<P> {
 
 impl<P: Peer> Started<P> {
     fn new(runtime: &Rc<Runtime>, goal: Goal) -> Started<P> {
-        Started {
-            runtime: runtime.clone(),
-            goal,
-            peer: None,
-        }
+        Started { runtime: runtime.clone(), goal, peer: None }
     }
 
     fn measure<F>(&mut self, work: impl FnOnce(P) -> F) -> f64
@@ -180,10 +145,7 @@ impl<P: Peer> Started<P> {
         F: Future<Output = f64> + Send + 'static,
     {
         let goal = self.goal.clone();
-        let peer = self
-            .peer
-            .get_or_insert_with(|| run(&self.runtime, P::start(goal)))
-            .clone();
+        let peer = self.peer.get_or_insert_with(|| run(&self.runtime, P::start(goal))).clone();
         run(&self.runtime, work(peer))
     }
 }

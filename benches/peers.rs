@@ -47,11 +47,7 @@ pub(crate) struct Counter {
 
 impl Counter {
     pub(crate) fn new(goal: Goal) -> Counter {
-        Counter {
-            sum: 0,
-            came: 0,
-            goal,
-        }
+        Counter { sum: 0, came: 0, goal }
     }
 
     pub(crate) fn add(&mut self, value: u64) -> u64 {

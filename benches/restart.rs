@@ -42,14 +42,10 @@ pub(crate) fn groups() -> Vec<Group> {
 }
 
 fn group(runtime: &Rc<Runtime>, percent: usize) -> Group {
-    Group::new(
-        format!("crash to the next answer, p{percent}"),
-        Unit::Nanoseconds,
-        NOTE,
-    )
-    .way(ours::Ours::NAME, crashes::<ours::Ours>(runtime, percent))
-    .way(ractor::Ractor::NAME, crashes::<ractor::Ractor>(runtime, percent))
-    .way(task::Task::NAME, crashes::<task::Task>(runtime, percent))
+    Group::new(format!("crash to the next answer, p{percent}"), Unit::Nanoseconds, NOTE)
+        .way(ours::Ours::NAME, crashes::<ours::Ours>(runtime, percent))
+        .way(ractor::Ractor::NAME, crashes::<ractor::Ractor>(runtime, percent))
+        .way(task::Task::NAME, crashes::<task::Task>(runtime, percent))
 }
 
 fn crashes<P: Phoenix>(runtime: &Rc<Runtime>, percent: usize) -> impl FnMut() -> f64 + 'static {

@@ -36,27 +36,17 @@ pub(crate) fn groups() -> Vec<Group> {
 fn group(name: &str, unit: Unit, note: &'static str, figure: usize) -> Group {
     [Ours::NAME, Ractor::NAME, Kameo::NAME]
         .into_iter()
-        .fold(Group::new(name, unit, note), |group, peer| {
-            group.way(peer, move || in_child(peer)[figure])
-        })
+        .fold(Group::new(name, unit, note), |group, peer| group.way(peer, move || in_child(peer)[figure]))
         .at_most(ROUNDS)
 }
 
 /// Runs this program again, to start the agents and say what they cost: nanoseconds and bytes for one.
 fn in_child(peer: &str) -> [f64; 2] {
     let this = std::env::current_exe().expect("a running program has a path");
-    let child = Command::new(this)
-        .args(["--child", peer])
-        .output()
-        .expect("what runs can be run again");
+    let child = Command::new(this).args(["--child", peer]).output().expect("what runs can be run again");
     let text = String::from_utf8_lossy(&child.stdout);
-    let mut figures = text
-        .split_whitespace()
-        .map(|figure| figure.parse().unwrap_or(f64::NAN));
-    [
-        figures.next().unwrap_or(f64::NAN),
-        figures.next().unwrap_or(f64::NAN),
-    ]
+    let mut figures = text.split_whitespace().map(|figure| figure.parse().unwrap_or(f64::NAN));
+    [figures.next().unwrap_or(f64::NAN), figures.next().unwrap_or(f64::NAN)]
 }
 
 /// The child's part.
@@ -100,10 +90,7 @@ async fn measure<P: Peer, F: Future<Output = P> + Send>(start: impl Fn(usize) ->
 }
 
 fn nobody_waits() -> Goal {
-    Goal {
-        messages: u64::MAX,
-        reached: Arc::new(Notify::new()),
-    }
+    Goal { messages: u64::MAX, reached: Arc::new(Notify::new()) }
 }
 
 /// The resident set of this process, where the system tells.

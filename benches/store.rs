@@ -53,20 +53,10 @@ pub(crate) fn groups() -> Vec<Group> {
 
 fn group(runtime: &Rc<Runtime>, storage: Storage, name: &str, senders: u64) -> Group {
     let messages = messages(storage, senders);
-    Group::new(
-        format!("send, {senders} at a time, {name}"),
-        Unit::Nanoseconds,
-        NOTE,
-    )
-    .way(
-        "connectome",
-        turns(runtime, storage, move |sender| send(sender, senders, messages)),
-    )
-    .way(
-        "raw publish",
-        turns(runtime, storage, move |sender| publish(sender, senders, messages)),
-    )
-    .at_most(ROUNDS)
+    Group::new(format!("send, {senders} at a time, {name}"), Unit::Nanoseconds, NOTE)
+        .way("connectome", turns(runtime, storage, move |sender| send(sender, senders, messages)))
+        .way("raw publish", turns(runtime, storage, move |sender| publish(sender, senders, messages)))
+        .at_most(ROUNDS)
 }
 
 /// Messages of one turn: each turn takes about a tenth of a second.
@@ -103,16 +93,8 @@ impl Sender {
         }
         let node = Node::start(config).await.expect("its directory is new");
         let store = node.ports().streams.clone();
-        store
-            .create_stream(raw(storage))
-            .await
-            .expect("no stream has these subjects");
-        Sender {
-            agent: node.agent("nobody").expect("a name"),
-            store,
-            _node: node,
-            _directory: directory,
-        }
+        store.create_stream(raw(storage)).await.expect("no stream has these subjects");
+        Sender { agent: node.agent("nobody").expect("a name"), store, _node: node, _directory: directory }
     }
 }
 
@@ -120,9 +102,7 @@ async fn send(sender: Arc<Sender>, senders: u64, messages: u64) -> f64 {
     shared(senders, messages, move || {
         let sender = sender.clone();
         async move {
-            let note = Note {
-                text: "x".repeat(BODY),
-            };
+            let note = Note { text: "x".repeat(BODY) };
             sender.agent.send(note).await.expect("the store has room");
         }
     })
@@ -133,16 +113,8 @@ async fn publish(sender: Arc<Sender>, senders: u64, messages: u64) -> f64 {
     shared(senders, messages, move || {
         let sender = sender.clone();
         async move {
-            let message = Publish {
-                subject: "raw.note".to_owned(),
-                id: None,
-                body: vec![b'x'; BODY].into(),
-            };
-            sender
-                .store
-                .publish(STREAM, message)
-                .await
-                .expect("the store has room");
+            let message = Publish { subject: "raw.note".to_owned(), id: None, body: vec![b'x'; BODY].into() };
+            sender.store.publish(STREAM, message).await.expect("the store has room");
         }
     })
     .await

@@ -44,13 +44,9 @@ impl Handle<Double> for Worker {
 
 pub(crate) fn groups() -> Vec<Group> {
     let runtime = Rc::new(threads());
-    let group = Group::new(
-        format!("tasks, {WORKERS} workers, in memory"),
-        Unit::Nanoseconds,
-        NOTE,
-    )
-    .way("connectome", tasks(&runtime))
-    .way("raw queue", queue(&runtime));
+    let group = Group::new(format!("tasks, {WORKERS} workers, in memory"), Unit::Nanoseconds, NOTE)
+        .way("connectome", tasks(&runtime))
+        .way("raw queue", queue(&runtime));
     vec![group]
 }
 
@@ -64,9 +60,7 @@ fn tasks(runtime: &Rc<Runtime>) -> impl FnMut() -> f64 + 'static {
 }
 
 async fn start() -> Node {
-    let node = Node::start(Config::in_memory())
-        .await
-        .expect("a node in memory needs nothing");
+    let node = Node::start(Config::in_memory()).await.expect("a node in memory needs nothing");
     for number in 0..WORKERS {
         let spec = AgentSpec::new(&format!("worker-{number}"), || Worker).capability("double");
         node.spawn_with(spec).await.expect("the name is free");
@@ -76,19 +70,15 @@ async fn start() -> Node {
 
 async fn submit_all(node: Node) -> f64 {
     let began = Instant::now();
-    let requesters: JoinSet<()> = (0..REQUESTERS)
-        .map(|_| request(node.clone(), TASKS / REQUESTERS))
-        .collect();
+    let requesters: JoinSet<()> =
+        (0..REQUESTERS).map(|_| request(node.clone(), TASKS / REQUESTERS)).collect();
     requesters.join_all().await;
     began.elapsed().as_nanos() as f64 / (TASKS / REQUESTERS * REQUESTERS) as f64
 }
 
 async fn request(node: Node, tasks: u64) {
     for number in 0..tasks {
-        let task = node
-            .submit(Submit::new("double", Double(number)))
-            .await
-            .expect("the store has room");
+        let task = node.submit(Submit::new("double", Double(number))).await.expect("the store has room");
         let doubled = task.result().await.expect("a worker does it");
         assert_eq!(doubled, number * 2, "the right result, or the time means nothing");
     }
@@ -106,26 +96,12 @@ fn queue(runtime: &Rc<Runtime>) -> impl FnMut() -> f64 + 'static {
 /// Tasks that nobody of the node wants, fetched by hand.
 async fn publish_all(node: Node) -> f64 {
     let store = &node.ports().streams;
-    let consumer = store
-        .consumer("TASK_ROUTING", by_hand())
-        .await
-        .expect("no other has this filter");
+    let consumer = store.consumer("TASK_ROUTING", by_hand()).await.expect("no other has this filter");
     let began = Instant::now();
     for _ in 0..TASKS {
-        let task = Publish {
-            subject: SUBJECT.to_owned(),
-            id: None,
-            body: "double".into(),
-        };
-        store
-            .publish("TASK_ROUTING", task)
-            .await
-            .expect("the store has room");
-        for delivery in consumer
-            .fetch(1, Duration::from_secs(1))
-            .await
-            .expect("it was just published")
-        {
+        let task = Publish { subject: SUBJECT.to_owned(), id: None, body: "double".into() };
+        store.publish("TASK_ROUTING", task).await.expect("the store has room");
+        for delivery in consumer.fetch(1, Duration::from_secs(1)).await.expect("it was just published") {
             consumer.ack(delivery.tag).await.expect("it was just fetched");
         }
     }

@@ -36,6 +36,7 @@ impl Agent for Stage {
 }
 
 impl Handle<Reading> for Stage {
+    #[expect(clippy::panic, reason = "this example is about what comes after")]
     async fn handle(&mut self, Reading(text): Reading, _: &mut Context<'_>) -> Result<f64, HandlerError> {
         Ok(text.parse().unwrap_or_else(|_| panic!("{text:?} is no number")))
     }

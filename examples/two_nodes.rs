@@ -61,10 +61,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plato = alexandria.wait_for("plato").await?;
     println!("{}", plato.call(Ask("the good".into())).await?);
 
-    let consult = Consult {
-        whom: hypatia,
-        question: "cones".into(),
-    };
+    let consult = Consult { whom: hypatia, question: "cones".into() };
     println!("{}", plato.call(consult).await?);
 
     let mut words = plato.stream(Recite("sing goddess the wrath".into())).await?;

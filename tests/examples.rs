@@ -70,14 +70,9 @@ fn durable_task() {
 /// The executable of an example: beside `deps/`, where this test is. `--test` alone builds no examples, so it may be old.
 fn executable(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let profile = test
-        .parent()
-        .and_then(Path::parent)
-        .expect("a test lies in target/<profile>/deps");
+    let profile = test.parent().and_then(Path::parent).expect("a test lies in target/<profile>/deps");
     let built = profile.join("examples").join(name).with_extension(EXE_EXTENSION);
-    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join(name)
-        .with_extension("rs");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(name).with_extension("rs");
     let changed = |path: &Path| path.metadata().and_then(|known| known.modified()).ok();
     assert!(
         changed(&built) > changed(&source),
@@ -92,9 +87,5 @@ fn prints(name: &str, wanted: &[&str]) {
     let output = Command::new(executable(name)).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    assert_eq!(
-        String::from_utf8_lossy(&output.stdout),
-        wanted.concat(),
-        "{errors}"
-    );
+    assert_eq!(String::from_utf8_lossy(&output.stdout), wanted.concat(), "{errors}");
 }

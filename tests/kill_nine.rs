@@ -80,10 +80,7 @@ fn no_task_is_lost_and_no_attempt_is_given_twice() {
                 ["took", sequence, attempt] => {
                     let attempt: u32 = attempt.parse().unwrap();
                     let before = attempts.insert(sequence.parse().unwrap(), attempt).unwrap_or(0);
-                    assert!(
-                        attempt > before,
-                        "task {sequence} came as attempt {attempt} after {before}"
-                    );
+                    assert!(attempt > before, "task {sequence} came as attempt {attempt} after {before}");
                 }
                 ["empty"] => {
                     println!("done after {round} kills");
@@ -103,11 +100,7 @@ fn victim() {
     let Ok(play) = std::env::var(PLAY) else { return };
     let path = std::env::var(STORE).unwrap();
     let round = std::env::var(ROUND).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     match play.as_str() {
         "writer" => runtime.block_on(write(Path::new(&path), &round)),
         "worker" => runtime.block_on(work(Path::new(&path))),
@@ -126,11 +119,7 @@ async fn write(path: &Path, round: &str) {
             for i in (sender..WRITES).step_by(SENDERS) {
                 let body = format!("{round}/{sender}/{i}");
                 let id = Some(MessageId::from_parts(UnixMillis(1), i as u128));
-                let message = Publish {
-                    subject: format!("s.{sender}"),
-                    id,
-                    body: body.clone().into(),
-                };
+                let message = Publish { subject: format!("s.{sender}"), id, body: body.clone().into() };
                 let published = store.publish("S", message).await.unwrap();
                 say(&format!("{} {body}", published.sequence));
             }
@@ -143,11 +132,7 @@ async fn write(path: &Path, round: &str) {
 async fn work(path: &Path) {
     let store = open(path).await;
     for i in store.stream_info("S").await.unwrap().last.0..TASKS {
-        let message = Publish {
-            subject: "s.a".into(),
-            id: None,
-            body: i.to_string().into(),
-        };
+        let message = Publish { subject: "s.a".into(), id: None, body: i.to_string().into() };
         store.publish("S", message).await.unwrap();
     }
     let mut workers = JoinSet::new();
@@ -173,11 +158,7 @@ async fn work(path: &Path) {
 /// Takes a message and dies of it, or says that it was told as exhausted.
 async fn die_of_a_message(path: &Path) {
     let store = open(path).await;
-    let message = Publish {
-        subject: "s.a".into(),
-        id: None,
-        body: Bytes::new(),
-    };
+    let message = Publish { subject: "s.a".into(), id: None, body: Bytes::new() };
     if store.stream_info("S").await.unwrap().messages == 0 {
         store.publish("S", message).await.unwrap();
     }
@@ -204,19 +185,12 @@ fn consumer_config(max_deliver: Option<u32>) -> ConsumerConfig {
 
 /// Holds the store to everything that was ever promised, and to giving nothing twice.
 fn verify(path: &Path, promised: &BTreeMap<u64, String>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let store = open(path).await;
         let kept = read_all(&store).await;
         for (sequence, body) in promised {
-            assert_eq!(
-                kept.get(sequence),
-                Some(body),
-                "message {sequence} was acknowledged"
-            );
+            assert_eq!(kept.get(sequence), Some(body), "message {sequence} was acknowledged");
         }
         let bodies: BTreeSet<&String> = kept.values().collect();
         assert_eq!(bodies.len(), kept.len(), "every message is there once");
@@ -232,9 +206,7 @@ async fn read_all(store: &Embedded) -> BTreeMap<u64, String> {
         let stored = store.read("S", ">", next, 1_000).await.unwrap();
         let Some(newest) = stored.last() else { return kept };
         next = newest.sequence.next();
-        let bodies = stored
-            .into_iter()
-            .map(|message| (message.sequence.0, message.body));
+        let bodies = stored.into_iter().map(|message| (message.sequence.0, message.body));
         kept.extend(bodies.map(|(sequence, body)| (sequence, String::from_utf8(body.to_vec()).unwrap())));
     }
 }
@@ -281,10 +253,7 @@ impl Victim {
             .spawn()
             .unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
-        Self {
-            child,
-            lines: Box::new(whole_lines(out)),
-        }
+        Self { child, lines: Box::new(whole_lines(out)) }
     }
 
     /// Kills it with SIGKILL once it has said so many lines; gives all that it said.
@@ -326,9 +295,7 @@ struct Clock;
 
 impl World for Clock {
     fn now(&self) -> UnixMillis {
-        let wall = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap();
+        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         UnixMillis(wall.as_millis() as u64)
     }
 

@@ -1,7 +1,6 @@
 //! What Connectome promises, tested through the door that users have: one binary, one module a concern.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod agents;
 mod conformance;

@@ -9,8 +9,13 @@ use tempfile::TempDir;
 /// Where `cargo test` has put the example that it built beside this test.
 fn digest() -> Command {
     let test = std::env::current_exe().expect("a test knows where it is");
-    let built = test.ancestors().nth(2).expect("tests lie in a directory of their profile").join("examples/digest");
-    assert!(built.exists(), "{} is missing: run `cargo test` from the root, or `cargo build --examples`", built.display());
+    let built =
+        test.ancestors().nth(2).expect("tests lie in a directory of their profile").join("examples/digest");
+    assert!(
+        built.exists(),
+        "{} is missing: run `cargo test` from the root, or `cargo build --examples`",
+        built.display()
+    );
     let mut command = Command::new(built);
     command.arg("--quiet").arg("--json");
     command
@@ -25,7 +30,8 @@ fn documents(count: usize) -> TempDir {
             "# Notes on {topic}, part {n}\n\nThis part explains {topic} to newcomers. A reader of {topic} should know \
              number {n} first. Everything about {topic} takes patience. Whoever skips {topic} regrets it later.\n"
         );
-        std::fs::write(directory.path().join(format!("{n}.md")), text).expect("there is room for a few files");
+        std::fs::write(directory.path().join(format!("{n}.md")), text)
+            .expect("there is room for a few files");
     }
     directory
 }

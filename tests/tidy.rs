@@ -68,18 +68,10 @@ type Rule = fn(&Tree) -> Vec<Finding>;
 fn hold_repository_to(rule: Rule) {
     static REPOSITORY: LazyLock<Tree> = LazyLock::new(Tree::repository);
     let told: Vec<String> = rule(&REPOSITORY).iter().map(Finding::to_string).collect();
-    assert!(
-        told.is_empty(),
-        "{} found:\n\n{}\n",
-        told.len(),
-        told.join("\n\n")
-    );
+    assert!(told.is_empty(), "{} found:\n\n{}\n", told.len(), told.join("\n\n"));
 }
 
 /// The places that a rule finds in a sample.
 fn found(rule: Rule, sample: &[(&str, &str)]) -> Vec<String> {
-    rule(&Tree::sample(sample))
-        .into_iter()
-        .map(|finding| finding.place)
-        .collect()
+    rule(&Tree::sample(sample)).into_iter().map(|finding| finding.place).collect()
 }

@@ -10,16 +10,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::cell::AgentCell;
-use crate::deadline;
 use crate::dead_letters::Reason;
+use crate::deadline;
 use crate::error::{CallError, HandlerError};
+use crate::mail::SendError;
 use crate::mailbox::{Overflow, Pushed};
 use crate::message::{Message, Streaming};
 use crate::monitor::{Down, DownReason, MonitorId, Watched, Watcher};
 use crate::parcel::{Meta, Named, Parcel, ReplyTo, Typed};
 use crate::registry::Place;
 use crate::reply::{ItemSink, ItemStream, Limit, STREAM_WINDOW};
-use crate::mail::SendError;
 use crate::router::{Router, STOPPING};
 use crate::scope;
 
@@ -121,7 +121,8 @@ impl AgentRef {
             Place::Here(cell) => {
                 let (sink, items) = mpsc::channel(STREAM_WINDOW);
                 let (reply, end) = oneshot::channel();
-                let items_to = Some(Box::new(ItemSink::<M::Item>::near(sink)) as Box<dyn std::any::Any + Send>);
+                let items_to =
+                    Some(Box::new(ItemSink::<M::Item>::near(sink)) as Box<dyn std::any::Any + Send>);
                 let parcel = Typed { message, reply: ReplyTo::Caller(reply), items: items_to, meta };
                 let until = deadline::after(within);
                 push(router, &cell, Box::new(parcel), Some((until, within))).await?;
@@ -270,14 +271,21 @@ pub(crate) async fn push(
                 router.note_dead(&cell.name, &*back, Reason::Stopped, &why);
                 return Err(CallError::Stopped(why));
             }
-            Pushed::Full(back) if cell.mailbox.config().overflow == Overflow::Block && !scope::holds_up(&cell.name) => {
+            Pushed::Full(back)
+                if cell.mailbox.config().overflow == Overflow::Block && !scope::holds_up(&cell.name) =>
+            {
                 let size = back.size();
                 let room = cell.mailbox.wait_for_room(size);
                 match until {
                     None => room.await,
                     Some((deadline, within)) => {
                         if timeout_at(deadline, room).await.is_err() {
-                            router.note_dead(&cell.name, &*back, Reason::Expired, "its deadline came before there was room");
+                            router.note_dead(
+                                &cell.name,
+                                &*back,
+                                Reason::Expired,
+                                "its deadline came before there was room",
+                            );
                             return Err(CallError::NotStarted(within));
                         }
                     }
@@ -292,7 +300,8 @@ pub(crate) async fn push(
 /// The oldest messages made room: they are dead letters, and whoever waits for their answers is told.
 pub(crate) fn bury_displaced(router: &Router, cell: &AgentCell, displaced: Vec<Box<dyn Parcel>>) {
     for oldest in displaced {
-        let error = CallError::MailboxFull { agent: cell.name.clone(), capacity: cell.mailbox.config().capacity };
+        let error =
+            CallError::MailboxFull { agent: cell.name.clone(), capacity: cell.mailbox.config().capacity };
         router.dead_letter(&cell.name, oldest, Reason::MailboxFull, error);
     }
 }

@@ -51,7 +51,11 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(core: &'a mut Core, meta: &'a Meta, gone: &'a (dyn Fn() -> bool + Sync)) -> Context<'a> {
+    pub(crate) fn new(
+        core: &'a mut Core,
+        meta: &'a Meta,
+        gone: &'a (dyn Fn() -> bool + Sync),
+    ) -> Context<'a> {
         Context { core, meta, gone, items: None, remote_items: None, task: None }
     }
 
@@ -220,7 +224,11 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// Past [`BACKGROUND_MAX`] timers and pipes, or for a period of zero.
-    pub fn every<M: Message + Clone + Sync>(&mut self, period: Duration, message: M) -> Result<Timer, HandlerError> {
+    pub fn every<M: Message + Clone + Sync>(
+        &mut self,
+        period: Duration,
+        message: M,
+    ) -> Result<Timer, HandlerError> {
         if period.is_zero() {
             return Err(HandlerError::rejected("a period must be longer than zero"));
         }
@@ -265,7 +273,9 @@ impl<'a> Context<'a> {
     /// When the agent is not on this node: monitor it instead.
     pub fn link(&mut self, agent: &AgentRef) -> Result<(), HandlerError> {
         let Some(other) = agent.cell() else {
-            return Err(HandlerError::rejected("links hold within a node; monitor an agent of another node instead"));
+            return Err(HandlerError::rejected(
+                "links hold within a node; monitor an agent of another node instead",
+            ));
         };
         // Two links between the same two are one.
         self.unlink(agent);
@@ -324,7 +334,12 @@ impl Timer {
 }
 
 /// What can't be queued is a dead letter: a timer has nobody to tell.
-async fn push_to_self<M: Message>(router: &Router, cell: &Arc<AgentCell>, message: M, reply: ReplyTo<M::Reply>) {
+async fn push_to_self<M: Message>(
+    router: &Router,
+    cell: &Arc<AgentCell>,
+    message: M,
+    reply: ReplyTo<M::Reply>,
+) {
     let from = Some(Address::Agent(cell.name.clone()));
     let meta = Meta { from, attempt: 1, ..Meta::default() };
     drop(push(router, cell, Box::new(Typed { message, reply, items: None, meta }), None).await);
@@ -349,7 +364,12 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(router: Router, cell: Arc<AgentCell>, incarnation: u64, runner: ActorRef<Begin>) -> Core {
+    pub(crate) fn new(
+        router: Router,
+        cell: Arc<AgentCell>,
+        incarnation: u64,
+        runner: ActorRef<Begin>,
+    ) -> Core {
         let place = Arc::new(Place::new(cell.name.clone()));
         Core {
             router,
@@ -451,7 +471,8 @@ impl Core {
         if let Some(children) = &self.children {
             return Ok(children.clone());
         }
-        let children = Supervisor::start_for_children(&self.router, &self.cell.name, self.runner.get_cell()).await?;
+        let children =
+            Supervisor::start_for_children(&self.router, &self.cell.name, self.runner.get_cell()).await?;
         Ok(self.children.insert(children).clone())
     }
 

@@ -96,7 +96,8 @@ impl Buried {
     /// # Errors
     /// When it is too large for one frame; then the payload is the reason.
     pub fn encode(&self) -> Result<Bytes, StreamError> {
-        wire::encode(self).map_err(|error| StreamError::Invalid(format!("a dead letter can't be written: {error}")))
+        wire::encode(self)
+            .map_err(|error| StreamError::Invalid(format!("a dead letter can't be written: {error}")))
     }
 
     /// Reads what the stream keeps.

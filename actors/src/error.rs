@@ -65,7 +65,9 @@ pub enum CallError {
     #[error("the answer could not be understood: {0}")]
     BadReply(String),
     /// A reference that came in a message was never bound to a node.
-    #[error("this AgentRef is not bound to a node: take it from a node, a context, or a message that an agent received")]
+    #[error(
+        "this AgentRef is not bound to a node: take it from a node, a context, or a message that an agent received"
+    )]
     Unbound,
     /// The handler said no.
     #[error("{0}")]

@@ -177,7 +177,11 @@ impl Router {
         self.emit_as(None, fact).await
     }
 
-    pub(crate) async fn emit_as(&self, agent: Option<&AgentName>, fact: Fact) -> Result<Sequence, StreamError> {
+    pub(crate) async fn emit_as(
+        &self,
+        agent: Option<&AgentName>,
+        fact: Fact,
+    ) -> Result<Sequence, StreamError> {
         let source = match agent {
             Some(agent) => EventSource::Agent(agent.clone()),
             None => EventSource::Node(self.node_id()),
@@ -230,7 +234,8 @@ impl Router {
     }
 
     pub(crate) async fn note_registered(&self, cell: &AgentCell) {
-        self.say(Fact::AgentRegistered(AgentRegistered { node: self.node_id(), agent: record_of(cell) })).await;
+        self.say(Fact::AgentRegistered(AgentRegistered { node: self.node_id(), agent: record_of(cell) }))
+            .await;
     }
 
     pub(crate) async fn note_unregistered(&self, cell: &AgentCell, exit: &Exit) {

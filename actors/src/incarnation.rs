@@ -329,7 +329,12 @@ impl<A: Agent> Incarnation<A> {
         }
     }
 
-    fn concluded(&mut self, outcome: Option<Outcome>, message: &MessageName, returns: bool) -> Result<Settled, Exit> {
+    fn concluded(
+        &mut self,
+        outcome: Option<Outcome>,
+        message: &MessageName,
+        returns: bool,
+    ) -> Result<Settled, Exit> {
         match outcome {
             Some(Outcome::Settled(settled)) => Ok(settled),
             Some(Outcome::Crashed { cause, from }) => {
@@ -387,7 +392,11 @@ impl<A: Agent> Incarnation<A> {
 }
 
 /// Gives an agent that keeps state the state it saved, and says how far its durable messages are in it.
-async fn restore<A: Agent>(agent: &mut A, router: &Router, cell: &AgentCell) -> Result<Option<Sequence>, String> {
+async fn restore<A: Agent>(
+    agent: &mut A,
+    router: &Router,
+    cell: &AgentCell,
+) -> Result<Option<Sequence>, String> {
     if !A::KEEPS_STATE {
         return Ok(None);
     }

@@ -21,8 +21,8 @@ mod bell;
 mod cell;
 mod cluster;
 mod context;
-mod deadline;
 mod dead_letters;
+mod deadline;
 mod error;
 mod event_dispatcher;
 mod incarnation;
@@ -70,7 +70,9 @@ pub use reply::{ItemSink, ItemStream, STREAM_WINDOW};
 pub use router::{Ports, Router, RouterConfig};
 pub use service::Service;
 pub use spec::AgentSpec;
-pub use supervisor::{Supervisor, SupervisorError, SupervisorSpec};
 pub use streams::{DEAD_LETTERS, StreamLimits};
-pub use task_queue::{ATTEMPTS_MAX, Submit, TASK_ROUTING, TASKS, TaskContext, TaskCounts, TaskError, TaskHandle, tasks_bucket};
+pub use supervisor::{Supervisor, SupervisorError, SupervisorSpec};
+pub use task_queue::{
+    ATTEMPTS_MAX, Submit, TASK_ROUTING, TASKS, TaskContext, TaskCounts, TaskError, TaskHandle, tasks_bucket,
+};
 pub use tree::{Tree, TreeError};

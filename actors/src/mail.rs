@@ -12,8 +12,6 @@
 //! The cursor is saved with the agent's state, before the acknowledgement: a message that is delivered again after it
 //! was applied is acknowledged and not applied twice. What a lane decides is in `protocol/delivery`.
 
-
-
 mod keeper;
 mod lane;
 mod state;
@@ -89,9 +87,9 @@ impl Router {
             Address::Id(id) => self.registry().name_of(id).ok_or_else(|| {
                 SendError::NotSent(format!("{to} is not known here yet: send to the agent's name"))
             }),
-            Address::Capability(_) => {
-                Err(SendError::NotSent(format!("{to} names no single mailbox: submit a task, or send to a name")))
-            }
+            Address::Capability(_) => Err(SendError::NotSent(format!(
+                "{to} names no single mailbox: submit a task, or send to a name"
+            ))),
         }
     }
 }

@@ -28,7 +28,9 @@ impl Service for MessageHandler {
             };
             match inbound {
                 Some(Inbound::Frame { from, frame }) => self.router.receive(from, frame),
-                Some(Inbound::Gap { from, frames }) => tracing::warn!(%from, ?frames, "frames were lost on the way"),
+                Some(Inbound::Gap { from, frames }) => {
+                    tracing::warn!(%from, ?frames, "frames were lost on the way")
+                }
                 Some(Inbound::Disconnected { peer }) => self.router.disconnected(peer),
                 None => return Ok(()),
             }

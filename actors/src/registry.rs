@@ -104,7 +104,9 @@ impl Registry {
     /// Everyone who can do this, sorted by name: agents of this node have no node id beside them.
     pub(crate) fn able(&self, capability: &Capability) -> Vec<(AgentName, Option<NodeId>)> {
         let able = self.able.read();
-        able.get(capability).map(|agents| agents.iter().map(|(n, at)| (n.clone(), *at)).collect()).unwrap_or_default()
+        able.get(capability)
+            .map(|agents| agents.iter().map(|(n, at)| (n.clone(), *at)).collect())
+            .unwrap_or_default()
     }
 
     pub(crate) fn add_remote(&self, node: NodeId, record: AgentRecord) {

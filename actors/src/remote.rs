@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connectome_codecs::message::{self, Body, Control, ErrorCode, Response};
-use connectome_codecs::{Address, AgentName, CorrelationId, Encoding, Envelope, Kind, MessageName, NodeId, wire};
+use connectome_codecs::{
+    Address, AgentName, CorrelationId, Encoding, Envelope, Kind, MessageName, NodeId, wire,
+};
 use dashmap::DashMap;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -84,7 +86,10 @@ impl Waiting {
         if let Some(number) = item
             && number != items.next
         {
-            return Some(Err(CallError::BadReply(format!("items from {} to {number} were lost on the way", items.next))));
+            return Some(Err(CallError::BadReply(format!(
+                "items from {} to {number} were lost on the way",
+                items.next
+            ))));
         }
         if last {
             return Some(Ok(result));
@@ -231,14 +236,17 @@ impl Router {
     }
 
     fn envelope<M: Message>(&self, to: &Address, message: &M, meta: &Meta) -> Result<Envelope, CallError> {
-        let body = wire::encode(message)
-            .map_err(|error| CallError::BadMessage { message: M::NAME.to_owned(), problem: error.to_string() })?;
+        let body = wire::encode(message).map_err(|error| CallError::BadMessage {
+            message: M::NAME.to_owned(),
+            problem: error.to_string(),
+        })?;
         let mut envelope = Envelope::new(self.message_id(), Kind::Typed, to.clone(), self.now(), body)
             .named(Named::<M>::NAME);
         envelope.from = meta.from.clone();
         envelope.trace = self.trace_of(meta);
         if let Some(chain) = &meta.chain {
-            envelope.call_chain = chain.agents().take(connectome_codecs::limits::CALL_CHAIN_MAX).cloned().collect();
+            envelope.call_chain =
+                chain.agents().take(connectome_codecs::limits::CALL_CHAIN_MAX).cloned().collect();
         }
         Ok(envelope)
     }
@@ -304,7 +312,9 @@ impl Router {
     ) -> Result<OpenCall, CallError> {
         let remote = &self.inner().remote;
         if remote.calls.len() >= CALLS_MAX {
-            return Err(CallError::NotSent(format!("{CALLS_MAX} calls to other nodes wait for an answer already")));
+            return Err(CallError::NotSent(format!(
+                "{CALLS_MAX} calls to other nodes wait for an answer already"
+            )));
         }
         let correlation = CorrelationId::from(envelope.id);
         let items = items.map(|sink| Items { sink, next: 0 });
@@ -390,7 +400,9 @@ impl Router {
 
     /// Takes a watcher back, here and there.
     pub(crate) fn unwatch_remote(&self, number: u64) {
-        let Some((_, Watching { node, agent, .. })) = self.inner().remote.watching.remove(&number) else { return };
+        let Some((_, Watching { node, agent, .. })) = self.inner().remote.watching.remove(&number) else {
+            return;
+        };
         let correlation = CorrelationId::from(self.message_id());
         self.control_at(node, Address::Agent(agent), correlation, &Control::Unwatch { watcher: number });
     }
@@ -411,7 +423,8 @@ impl Router {
     /// A node can't be reached any more: whoever waits for it is told.
     pub(crate) fn node_lost(&self, node: NodeId) {
         let remote = &self.inner().remote;
-        let mut calls: Vec<_> = remote.calls.iter().filter(|call| call.node == node).map(|call| *call.key()).collect();
+        let mut calls: Vec<_> =
+            remote.calls.iter().filter(|call| call.node == node).map(|call| *call.key()).collect();
         calls.sort_unstable();
         for correlation in calls {
             if let Some((_, call)) = remote.calls.remove(&correlation) {
@@ -420,12 +433,14 @@ impl Router {
                 drop(call.end.send(Err(CallError::PathLost(node))));
             }
         }
-        let mut watched: Vec<_> = remote.watching.iter().filter(|w| w.node == node).map(|w| *w.key()).collect();
+        let mut watched: Vec<_> =
+            remote.watching.iter().filter(|w| w.node == node).map(|w| *w.key()).collect();
         watched.sort_unstable();
         for number in watched {
             self.watched_down(number, 0, DownReason::NodeLost(node));
         }
-        let mut served: Vec<_> = remote.serving.iter().map(|s| *s.key()).filter(|(from, _)| *from == node).collect();
+        let mut served: Vec<_> =
+            remote.serving.iter().map(|s| *s.key()).filter(|(from, _)| *from == node).collect();
         served.sort_unstable();
         for key in served {
             if let Some((_, serving)) = remote.serving.remove(&key) {
@@ -482,7 +497,13 @@ impl Router {
             Kind::Control => self.controlled(from, envelope),
             Kind::Heartbeat => self.gossip(from, &envelope, Gossip::Heartbeat),
             Kind::Discovery => self.gossip(from, &envelope, Gossip::Discovery),
-            Kind::Text | Kind::Task | Kind::Status | Kind::Typed | Kind::Response | Kind::Error | Kind::Unknown(_) => {
+            Kind::Text
+            | Kind::Task
+            | Kind::Status
+            | Kind::Typed
+            | Kind::Response
+            | Kind::Error
+            | Kind::Unknown(_) => {
                 self.deliver(from, envelope);
             }
         }
@@ -557,7 +578,9 @@ impl Router {
                     self.watched_down(watcher, incarnation, local_reason(from, reason, detail));
                 }
             }
-            Control::Unknown { action } => tracing::debug!(%from, action, "a control message of a newer node"),
+            Control::Unknown { action } => {
+                tracing::debug!(%from, action, "a control message of a newer node")
+            }
         }
     }
 
@@ -587,10 +610,14 @@ impl Router {
             return refuse(answer, self.no_agent(&envelope.to, meta.from, message_name(&envelope)));
         };
         if meta.chain.as_ref().is_some_and(|chain| chain.agents().any(|waiting| *waiting == cell.name)) {
-            return refuse(answer, CallError::Cycle(format!("{} -> {}", join(&envelope.call_chain), cell.name)));
+            return refuse(
+                answer,
+                CallError::Cycle(format!("{} -> {}", join(&envelope.call_chain), cell.name)),
+            );
         }
         let turned_away = self.turns_away(&meta);
-        let parcel = Box::new(Encoded { envelope, answer: answer.map(|answer| answer as Box<dyn Answer>), meta });
+        let parcel =
+            Box::new(Encoded { envelope, answer: answer.map(|answer| answer as Box<dyn Answer>), meta });
         if turned_away {
             let error = CallError::Stopped(STOPPING.to_owned());
             return self.dead_letter(&cell.name, parcel, Reason::Stopped, error);
@@ -600,11 +627,17 @@ impl Router {
                 bury_displaced(self, &cell, displaced);
             }
             Pushed::Full(back) => {
-                debug_assert_ne!(cell.mailbox.config().overflow, Overflow::DropOldest, "the oldest makes room");
+                debug_assert_ne!(
+                    cell.mailbox.config().overflow,
+                    Overflow::DropOldest,
+                    "the oldest makes room"
+                );
                 let error = refuse_full(self, &cell, &*back);
                 back.refuse(error);
             }
-            Pushed::Closed(back, why) => self.dead_letter(&cell.name, back, Reason::Stopped, CallError::Stopped(why)),
+            Pushed::Closed(back, why) => {
+                self.dead_letter(&cell.name, back, Reason::Stopped, CallError::Stopped(why))
+            }
         }
     }
 

@@ -67,7 +67,9 @@ impl<T: Serialize + Send + 'static> ItemSink<T> {
                 let body = wire::encode(&item).map_err(|e| HandlerError::rejected(e.to_string()))?;
                 items.router.clone().send_item(items, body).await
             }
-            Way::Nobody => Err(HandlerError::rejected("nobody reads: the message was not sent with `stream`")),
+            Way::Nobody => {
+                Err(HandlerError::rejected("nobody reads: the message was not sent with `stream`"))
+            }
         }
     }
 }

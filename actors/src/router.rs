@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use connectome_codecs::limits::COMPRESSION_THRESHOLD;
 use connectome_codecs::{
-    Address, AgentName, Encoding, EventId, Fact, MessageId, MessageName, NodeId, ParseError, TaskId, TraceContext, UnixMillis,
+    Address, AgentName, Encoding, EventId, Fact, MessageId, MessageName, NodeId, ParseError, TaskId,
+    TraceContext, UnixMillis,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
@@ -326,7 +327,13 @@ impl Router {
     }
 
     /// Gives a parcel up: answers its caller, counts it, keeps it to look at.
-    pub(crate) fn dead_letter(&self, agent: &AgentName, parcel: Box<dyn Parcel>, reason: Reason, error: CallError) {
+    pub(crate) fn dead_letter(
+        &self,
+        agent: &AgentName,
+        parcel: Box<dyn Parcel>,
+        reason: Reason,
+        error: CallError,
+    ) {
         self.letter_for(agent, &*parcel, reason, &error.to_string());
         parcel.refuse(error);
     }
@@ -337,7 +344,13 @@ impl Router {
     }
 
     /// A message crashed the agent that handled it, and will not be delivered again.
-    pub(crate) fn crashed(&self, agent: &AgentName, from: Option<Address>, message: &MessageName, cause: &str) {
+    pub(crate) fn crashed(
+        &self,
+        agent: &AgentName,
+        from: Option<Address>,
+        message: &MessageName,
+        cause: &str,
+    ) {
         self.letter(address_of(agent), from, message.clone(), Reason::Crashed, cause);
     }
 
@@ -351,9 +364,23 @@ impl Router {
         self.letter(address_of(agent), parcel.meta().from.clone(), parcel.name(), reason, cause);
     }
 
-    pub(crate) fn letter(&self, to: Address, from: Option<Address>, message: MessageName, reason: Reason, cause: &str) {
+    pub(crate) fn letter(
+        &self,
+        to: Address,
+        from: Option<Address>,
+        message: MessageName,
+        reason: Reason,
+        cause: &str,
+    ) {
         let at = self.now();
-        self.0.letters.add(DeadLetter { at, to, from, message: message.to_string(), reason, cause: cause.to_owned() });
+        self.0.letters.add(DeadLetter {
+            at,
+            to,
+            from,
+            message: message.to_string(),
+            reason,
+            cause: cause.to_owned(),
+        });
     }
 
     /// The last messages that were given up, oldest first.
@@ -383,7 +410,12 @@ impl Router {
 
     /// The names of other nodes' agents and where they are, sorted.
     pub fn remote_agents(&self) -> Vec<(AgentName, NodeId)> {
-        self.0.registry.remote_records().into_iter().map(|(node, record)| (record.name.clone(), node)).collect()
+        self.0
+            .registry
+            .remote_records()
+            .into_iter()
+            .map(|(node, record)| (record.name.clone(), node))
+            .collect()
     }
 
     /// The other nodes of the cluster.
@@ -428,7 +460,13 @@ impl Router {
     }
 
     /// Tells everyone who watched an incarnation how it ended.
-    pub(crate) fn tell_watchers(&self, cell: &AgentCell, incarnation: u64, exit: &Exit, watchers: Vec<Watcher>) {
+    pub(crate) fn tell_watchers(
+        &self,
+        cell: &AgentCell,
+        incarnation: u64,
+        exit: &Exit,
+        watchers: Vec<Watcher>,
+    ) {
         for watcher in watchers {
             match watcher {
                 Watcher::Link(linked) => {
@@ -437,7 +475,8 @@ impl Router {
                 }
                 Watcher::Agent { .. } | Watcher::Future(_) | Watcher::Remote { .. } => {
                     let reason = DownReason::Exit(exit.clone());
-                    let down = Down { agent: cell.name.clone(), incarnation, reason, monitor: MonitorId::default() };
+                    let down =
+                        Down { agent: cell.name.clone(), incarnation, reason, monitor: MonitorId::default() };
                     self.tell(watcher, &down);
                 }
             }

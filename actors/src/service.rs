@@ -83,7 +83,12 @@ impl<S: Service> ractor::Actor for Shell<S> {
         Ok(life)
     }
 
-    async fn handle(&self, myself: ActorRef<Run>, _: Run, life: &mut Life<S>) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<Run>,
+        _: Run,
+        life: &mut Life<S>,
+    ) -> Result<(), ActorProcessingErr> {
         let Some(service) = life.service.take() else { return Ok(()) };
         let ended = AssertUnwindSafe(service.run(life.stop.clone())).catch_unwind().await;
         life.exit.set(match ended {

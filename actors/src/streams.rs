@@ -35,7 +35,11 @@ impl Default for StreamLimits {
 }
 
 /// Makes the streams that are missing.
-pub(crate) async fn create(store: &dyn Streams, namespace: &str, limits: &StreamLimits) -> Result<(), StreamError> {
+pub(crate) async fn create(
+    store: &dyn Streams,
+    namespace: &str,
+    limits: &StreamLimits,
+) -> Result<(), StreamError> {
     for config in configs(namespace, limits) {
         store.create_stream(config).await?;
     }

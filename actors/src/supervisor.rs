@@ -24,8 +24,9 @@ use crate::agent_ref::AgentRef;
 use crate::incarnation::POST_STOP_MAX;
 use crate::protocol::Now;
 use crate::protocol::restart::{
-    Action, Answer, ChildId, ChildSpec, ChildState, Counts, Done, Exit, Flags, Incarnation, Input, IntensityScope,
-    Refusal, Request, RequestId, Restart, SpecError, Stop, StopWithin, Strategy, Supervision, TimerToken,
+    Action, Answer, ChildId, ChildSpec, ChildState, Counts, Done, Exit, Flags, Incarnation, Input,
+    IntensityScope, Refusal, Request, RequestId, Restart, SpecError, Stop, StopWithin, Strategy, Supervision,
+    TimerToken,
 };
 use crate::router::Router;
 use crate::spec::AgentSpec;
@@ -88,7 +89,6 @@ impl ExitSlot {
     fn get(&self) -> Exit {
         self.0.lock().clone().unwrap_or(Exit::Killed)
     }
-
 }
 
 /// A supervisor and its children, before they start: Erlang's `init` result.
@@ -273,7 +273,8 @@ impl Supervisor {
         router: &Router,
         spec: AgentSpec<A>,
     ) -> Result<AgentRef, SupervisorError> {
-        let (child, start) = spec.prepare(router).map_err(|error| SupervisorError::Invalid(error.to_string()))?;
+        let (child, start) =
+            spec.prepare(router).map_err(|error| SupervisorError::Invalid(error.to_string()))?;
         let name = child.id.to_string();
         match self.request(Request::Add(child), Some(start.clone())).await? {
             Done::Ignored => Err(SupervisorError::Declined(name)),
@@ -368,7 +369,11 @@ impl Supervisor {
         self.request(Request::Add(child), Some(start)).await.map(|_done| ())
     }
 
-    async fn request(&self, request: Request, start: Option<Arc<dyn Start>>) -> Result<Done, SupervisorError> {
+    async fn request(
+        &self,
+        request: Request,
+        start: Option<Arc<dyn Start>>,
+    ) -> Result<Done, SupervisorError> {
         let name = match &request {
             Request::Add(child) => child.id.to_string(),
             Request::Terminate(id) | Request::Restart(id) | Request::Delete(id) => id.to_string(),
@@ -417,7 +422,8 @@ impl SupervisorStart {
     async fn launch(&self, parent: Option<ActorCell>) -> Result<Supervisor, String> {
         let (ready, started) = oneshot::channel();
         let (exit, hurry) = (ExitSlot::default(), CancellationToken::new());
-        let state = State::new(self, ready, exit.clone(), hurry.clone()).map_err(|error| error.to_string())?;
+        let state =
+            State::new(self, ready, exit.clone(), hurry.clone()).map_err(|error| error.to_string())?;
         let spawned = match parent {
             Some(parent) => ractor::Actor::spawn_linked(None, Shell, state, parent).await,
             None => ractor::Actor::spawn(None, Shell, state).await,
@@ -501,7 +507,12 @@ impl ractor::Actor for Shell {
         Ok(state)
     }
 
-    async fn handle(&self, myself: ActorRef<Ask>, ask: Ask, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<Ask>,
+        ask: Ask,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         match ask {
             Ask::Begin => state.drive(Input::StartAll, &myself).await,
             Ask::Request { request, start, reply } => state.request(request, start, reply, &myself).await,
@@ -610,7 +621,9 @@ impl State {
 
     async fn perform(&mut self, action: Action, myself: &ActorRef<Ask>) -> Option<Input> {
         match action {
-            Action::Start { child, incarnation } => return Some(self.start(child, incarnation, myself).await),
+            Action::Start { child, incarnation } => {
+                return Some(self.start(child, incarnation, myself).await);
+            }
             Action::Stop(stop) => self.stop(vec![stop]).await,
             Action::StopTogether(stops) => self.stop(stops).await,
             Action::SetTimer { token, after } => self.set_timer(token, after, myself),
@@ -640,7 +653,10 @@ impl State {
 
     async fn start(&mut self, child: ChildId, incarnation: Incarnation, myself: &ActorRef<Ask>) -> Input {
         let Some(start) = self.starts.get(&child).cloned() else {
-            return Input::StartFailed { incarnation, reason: "nothing is known of how to start it".to_owned() };
+            return Input::StartFailed {
+                incarnation,
+                reason: "nothing is known of how to start it".to_owned(),
+            };
         };
         match start.start(myself.get_cell()).await {
             Ok(Started::Running(running)) => {

@@ -88,14 +88,20 @@ pub(crate) fn run_encoded<'a, A: Handle<M>, M: Message>(
             }
         };
         let gone = || answer.as_ref().is_some_and(|answer| answer.is_gone());
-        let mut ctx = Context::new(core, &meta, &gone)
-            .with_remote(answer.as_ref().and_then(|answer| answer.items()), answer.as_ref().and_then(|a| a.task()));
+        let mut ctx = Context::new(core, &meta, &gone).with_remote(
+            answer.as_ref().and_then(|answer| answer.items()),
+            answer.as_ref().and_then(|a| a.task()),
+        );
         let result = AssertUnwindSafe(agent.handle(message, &mut ctx)).catch_unwind().await;
         match result {
             Ok(Err(error)) if error.is_piped() => pipe_to_answer::<M>(core, answer),
             Ok(result) => {
                 let state = state_for(agent, answer.as_deref());
-                give(answer, result.map_err(CallError::Handler).and_then(|reply| encode_reply(&reply)), state);
+                give(
+                    answer,
+                    result.map_err(CallError::Handler).and_then(|reply| encode_reply(&reply)),
+                    state,
+                );
                 Outcome::Settled(Settled::Handled)
             }
             Err(panic) => {
@@ -127,7 +133,8 @@ fn state_for<A: Agent>(agent: &A, answer: Option<&dyn Answer>) -> Option<Bytes> 
 fn decode_message<M: Message>(envelope: &connectome_codecs::Envelope, core: &Core) -> Result<M, CallError> {
     let bad = |problem: String| CallError::BadMessage { message: M::NAME.to_owned(), problem };
     let limit = connectome_codecs::limits::FRAME_MAX;
-    let body = compression::decompress(&envelope.body, envelope.encoding, limit).map_err(|e| bad(e.to_string()))?;
+    let body =
+        compression::decompress(&envelope.body, envelope.encoding, limit).map_err(|e| bad(e.to_string()))?;
     scope::binding(core.router(), || wire::decode(&body)).map_err(|e| bad(e.to_string()))
 }
 

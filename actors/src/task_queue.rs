@@ -28,9 +28,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use connectome_codecs::event::TaskCreated;
 use connectome_codecs::{
-    Address, Capability, ContentType, Envelope, Fact, IdempotencyKey, Kind, MessageId, ParseError, TaskId, TaskRecord,
-    UnixMillis,
-    message, wire,
+    Address, Capability, ContentType, Envelope, Fact, IdempotencyKey, Kind, MessageId, ParseError, TaskId,
+    TaskRecord, UnixMillis, message, wire,
 };
 use dashmap::DashMap;
 use tokio::sync::Notify;
@@ -239,7 +238,8 @@ impl Router {
             tracing::debug!(%error, task = %id, "the record of a task is left to its worker");
         }
         count(&self.inner().tasks.counts.submitted);
-        let created = TaskCreated { task: id, capability, deadline: submit.deadline, idempotency_key: submit.key };
+        let created =
+            TaskCreated { task: id, capability, deadline: submit.deadline, idempotency_key: submit.key };
         self.say(Fact::TaskCreated(created)).await;
         Ok(TaskHandle::new(self.clone(), id))
     }
@@ -256,7 +256,8 @@ impl Router {
         envelope.from = meta.from.clone();
         envelope.trace = self.trace_of(&meta);
         let body = envelope.encode().map_err(|error| SendError::NotSent(error.to_string()))?;
-        let subject = self.subject(&format!("task.{}.{}", subject_token(&task.capability), shard_of(task.id)));
+        let subject =
+            self.subject(&format!("task.{}.{}", subject_token(&task.capability), shard_of(task.id)));
         self.streams().publish(TASK_ROUTING, Publish { subject, id: Some(id), body }).await?;
         Ok(())
     }

@@ -138,7 +138,10 @@ fn core(router: &Router, outbox: mpsc::Receiver<Fact>, timing: Timing) -> Superv
         })
         .service("message-handler", {
             let router = router.clone();
-            move || MessageHandler { router: router.clone(), transport: router.inner().ports.transport.clone() }
+            move || MessageHandler {
+                router: router.clone(),
+                transport: router.inner().ports.transport.clone(),
+            }
         })
         .service("cluster-keeper", {
             let router = router.clone();

@@ -39,20 +39,11 @@ pub(crate) struct Measured {
 impl Group {
     /// A group without ways yet. Ours is added first, what it is compared with second, then the rest.
     pub(crate) fn new(name: impl Into<String>, unit: Unit, note: &'static str) -> Group {
-        Group {
-            name: name.into(),
-            unit,
-            note,
-            rounds_max: usize::MAX,
-            ways: Vec::new(),
-        }
+        Group { name: name.into(), unit, note, rounds_max: usize::MAX, ways: Vec::new() }
     }
 
     pub(crate) fn way(mut self, name: impl Into<String>, turn: impl FnMut() -> f64 + 'static) -> Group {
-        self.ways.push(Way {
-            name: name.into(),
-            turn: Box::new(turn),
-        });
+        self.ways.push(Way { name: name.into(), turn: Box::new(turn) });
         self
     }
 
@@ -79,11 +70,6 @@ impl Group {
             }
         }
         let ways = self.ways.into_iter().map(|way| way.name).zip(samples).collect();
-        Measured {
-            name: self.name,
-            unit: self.unit,
-            note: self.note,
-            ways,
-        }
+        Measured { name: self.name, unit: self.unit, note: self.note, ways }
     }
 }

@@ -24,13 +24,7 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn read(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
-        let mut options = Options {
-            json: false,
-            rounds: ROUNDS,
-            child: None,
-            way: None,
-            groups: Vec::new(),
-        };
+        let mut options = Options { json: false, rounds: ROUNDS, child: None, way: None, groups: Vec::new() };
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 // Cargo says this to every bench.
@@ -56,8 +50,6 @@ impl Options {
 }
 
 fn rounds(text: Option<String>) -> Result<usize, String> {
-    let number = text
-        .and_then(|text| text.parse().ok())
-        .filter(|number| *number > 0);
+    let number = text.and_then(|text| text.parse().ok()).filter(|number| *number > 0);
     number.ok_or_else(|| USAGE.to_owned())
 }

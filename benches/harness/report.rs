@@ -13,9 +13,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(options: &Options) -> Report {
-        let report = Report {
-            json: options.json.then(Vec::new),
-        };
+        let report = Report { json: options.json.then(Vec::new) };
         if report.json.is_none() {
             println!(
                 "Medians of {} turns each; ratio: ours over the other, below 1 ours is better.",
@@ -41,16 +39,11 @@ impl Report {
 
 fn print(measured: &Measured) {
     println!("\n{}", measured.name);
-    println!(
-        "  {:<38} {:>10} {:>23} {:>12} {:>7}",
-        "", "median", "min - max", "per second", "ratio"
-    );
+    println!("  {:<38} {:>10} {:>23} {:>12} {:>7}", "", "median", "min - max", "per second", "ratio");
     for (at, (name, samples)) in measured.ways.iter().enumerate() {
         let unit = measured.unit;
         let range = format!("{} - {}", show(unit, samples.min()), show(unit, samples.max()));
-        let ratio = ratio(measured, at)
-            .map(|ratio| format!("{ratio:.2}"))
-            .unwrap_or_default();
+        let ratio = ratio(measured, at).map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
         let (median, rate) = (show(unit, samples.median()), rate(unit, samples));
         println!("  {name:<38} {median:>10} {range:>23} {rate:>12} {ratio:>7}");
     }

@@ -41,10 +41,7 @@ impl Peer for Kameo {
     const NAME: &'static str = "kameo";
 
     async fn start(goal: Goal) -> Kameo {
-        Kameo(Adder::spawn_with_mailbox(
-            Adder(Counter::new(goal)),
-            mailbox::bounded(CAPACITY),
-        ))
+        Kameo(Adder::spawn_with_mailbox(Adder(Counter::new(goal)), mailbox::bounded(CAPACITY)))
     }
 
     async fn cast(&self, value: u64) {
@@ -69,10 +66,6 @@ impl Peer for KameoDeadline {
 
     async fn call(&self, value: u64) -> u64 {
         let KameoDeadline(Kameo(actor)) = self;
-        actor
-            .ask(Add(value))
-            .reply_timeout(DEADLINE)
-            .await
-            .expect("the actor answers")
+        actor.ask(Add(value)).reply_timeout(DEADLINE).await.expect("the actor answers")
     }
 }

@@ -31,10 +31,7 @@ impl Ours {
     pub(crate) async fn another(self, number: usize, goal: Goal) -> Ours {
         let node = self.node;
         let name = format!("counter-{number}");
-        let agent = node
-            .spawn(&name, move || Counter::new(goal.clone()))
-            .await
-            .expect("the name is free");
+        let agent = node.spawn(&name, move || Counter::new(goal.clone())).await.expect("the name is free");
         Ours { agent, node }
     }
 }
@@ -43,13 +40,9 @@ impl Peer for Ours {
     const NAME: &'static str = "connectome";
 
     async fn start(goal: Goal) -> Ours {
-        let node = Node::start(Config::in_memory())
-            .await
-            .expect("a node in memory needs nothing");
-        let agent = node
-            .spawn("counter", move || Counter::new(goal.clone()))
-            .await
-            .expect("the name is free");
+        let node = Node::start(Config::in_memory()).await.expect("a node in memory needs nothing");
+        let agent =
+            node.spawn("counter", move || Counter::new(goal.clone())).await.expect("the name is free");
         Ours { agent, node }
     }
 

@@ -47,9 +47,7 @@ impl Peer for Ractor {
     const NAME: &'static str = "ractor";
 
     async fn start(goal: Goal) -> Ractor {
-        let (actor, _task) = Adder::spawn(None, Adder, goal)
-            .await
-            .expect("its start can't fail");
+        let (actor, _task) = Adder::spawn(None, Adder, goal).await.expect("its start can't fail");
         Ractor(actor)
     }
 
@@ -58,12 +56,7 @@ impl Peer for Ractor {
     }
 
     async fn call(&self, value: u64) -> u64 {
-        answer(
-            self.0
-                .call(|reply| Add::Call(value, reply), None)
-                .await
-                .expect("the actor runs"),
-        )
+        answer(self.0.call(|reply| Add::Call(value, reply), None).await.expect("the actor runs"))
     }
 }
 
@@ -80,12 +73,7 @@ impl Peer for RactorDeadline {
 
     async fn call(&self, value: u64) -> u64 {
         let RactorDeadline(Ractor(actor)) = self;
-        answer(
-            actor
-                .call(|reply| Add::Call(value, reply), Some(DEADLINE))
-                .await
-                .expect("the actor runs"),
-        )
+        answer(actor.call(|reply| Add::Call(value, reply), Some(DEADLINE)).await.expect("the actor runs"))
     }
 }
 

@@ -40,17 +40,11 @@ impl Phoenix for Ours {
     type Nest = Node;
 
     async fn nest() -> Node {
-        Node::start(Config::in_memory())
-            .await
-            .expect("a node in memory needs nothing")
+        Node::start(Config::in_memory()).await.expect("a node in memory needs nothing")
     }
 
     async fn hatch(node: &mut Node, number: usize) -> Ours {
-        Ours(
-            node.spawn(&format!("answerer-{number}"), || Answerer)
-                .await
-                .expect("the name is free"),
-        )
+        Ours(node.spawn(&format!("answerer-{number}"), || Answerer).await.expect("the name is free"))
     }
 
     async fn crash_and_ask(&mut self) -> u64 {

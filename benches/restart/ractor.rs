@@ -76,9 +76,7 @@ impl Phoenix for Ractor {
 
     async fn hatch(keepers: &mut Self::Nest, _: usize) -> Ractor {
         let (sender, current) = watch::channel(None);
-        let (supervisor, _task) = Keeper::spawn(None, Keeper, sender)
-            .await
-            .expect("its start can't fail");
+        let (supervisor, _task) = Keeper::spawn(None, Keeper, sender).await.expect("its start can't fail");
         keepers.push(supervisor);
         Ractor { current }
     }
@@ -87,24 +85,13 @@ impl Phoenix for Ractor {
         let actor = self.current.borrow_and_update().clone().expect("it was started");
         actor.cast(Say::Crash).expect("the actor runs");
         self.current.changed().await.expect("its supervisor runs");
-        let actor = self
-            .current
-            .borrow_and_update()
-            .clone()
-            .expect("it was started again");
-        actor
-            .call(Say::Ask, None)
-            .await
-            .expect("the actor runs")
-            .expect("it answers")
+        let actor = self.current.borrow_and_update().clone().expect("it was started again");
+        actor.call(Say::Ask, None).await.expect("the actor runs").expect("it answers")
     }
 
     async fn clear(keepers: Self::Nest) {
         for keeper in keepers {
-            keeper
-                .stop_and_wait(None, None)
-                .await
-                .expect("nobody else stops it");
+            keeper.stop_and_wait(None, None).await.expect("nobody else stops it");
         }
     }
 }

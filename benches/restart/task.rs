@@ -34,10 +34,7 @@ impl Phoenix for Task {
     async fn crash_and_ask(&mut self) -> u64 {
         let (reply, answer) = oneshot::channel();
         self.0.send(Say::Crash).await.expect("the task will be there");
-        self.0
-            .send(Say::Ask(reply))
-            .await
-            .expect("the task will be there");
+        self.0.send(Say::Ask(reply)).await.expect("the task will be there");
         answer.await.expect("the next task answers")
     }
 

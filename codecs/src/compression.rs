@@ -81,11 +81,7 @@ impl fmt::Display for Encoding {
 
 /// The first of a peer's offers that this node knows; identity when there is none.
 pub fn negotiate(offered: &[Encoding]) -> Encoding {
-    offered
-        .iter()
-        .copied()
-        .find(|offer| Encoding::KNOWN.contains(offer))
-        .unwrap_or_default()
+    offered.iter().copied().find(|offer| Encoding::KNOWN.contains(offer)).unwrap_or_default()
 }
 
 /// Compresses a body of at least `threshold` bytes, and keeps the result only when it is smaller.
@@ -103,11 +99,7 @@ pub fn negotiate(offered: &[Encoding]) -> Encoding {
 /// # Ok::<(), connectome_codecs::wire::DecodeError>(())
 /// ```
 pub fn compress(body: &Bytes, encoding: Encoding, threshold: usize) -> (Encoding, Bytes) {
-    let packed = if body.len() < threshold {
-        None
-    } else {
-        pack(body, encoding)
-    };
+    let packed = if body.len() < threshold { None } else { pack(body, encoding) };
     match packed {
         Some(packed) if packed.len() < body.len() => (encoding, packed.into()),
         Some(_) | None => (Encoding::Identity, body.clone()),
@@ -138,10 +130,9 @@ pub fn decompress(body: &Bytes, encoding: Encoding, limit: usize) -> Result<Byte
         Encoding::Identity => Err(too_long(body.len(), limit)),
         Encoding::Lz4 => unpack_lz4(body, limit),
         Encoding::Zstd => unpack_zstd(body, limit),
-        Encoding::Unknown(_) => Err(damaged(
-            encoding,
-            "this version cannot unpack it; negotiate lz4, zstd or identity",
-        )),
+        Encoding::Unknown(_) => {
+            Err(damaged(encoding, "this version cannot unpack it; negotiate lz4, zstd or identity"))
+        }
     }
 }
 
@@ -157,17 +148,13 @@ fn unpack_lz4(body: &[u8], limit: usize) -> Result<Bytes, DecodeError> {
         return Err(damaged(Encoding::Lz4, "shorter than its four bytes of size"));
     };
     let size = u32::from_le_bytes(*size) as usize;
-    unpack(
-        Encoding::Lz4,
-        block.len(),
-        size,
-        limit,
-        |room| match lz4_flex::block::decompress_into(block, room) {
+    unpack(Encoding::Lz4, block.len(), size, limit, |room| {
+        match lz4_flex::block::decompress_into(block, room) {
             Ok(length) => Attempt::Done(length),
             Err(lz4_flex::block::DecompressError::OutputTooSmall { .. }) => Attempt::RoomTooSmall,
             Err(e) => Attempt::Damaged(e.to_string()),
-        },
-    )
+        }
+    })
 }
 
 /// RFC 8878, section 3.1.1: what a frame begins with. Skippable frames begin otherwise, and hold nothing.
@@ -177,30 +164,21 @@ fn unpack_zstd(body: &[u8], limit: usize) -> Result<Bytes, DecodeError> {
     let size = Some(body).filter(|body| body.starts_with(&ZSTD_MAGIC));
     let size = size.and_then(|body| zstd::zstd_safe::get_frame_content_size(body).ok().flatten());
     let Some(size) = size.and_then(|size| usize::try_from(size).ok()) else {
-        return Err(damaged(
-            Encoding::Zstd,
-            "not a frame that states its content size",
-        ));
+        return Err(damaged(Encoding::Zstd, "not a frame that states its content size"));
     };
     if zstd::zstd_safe::find_frame_compressed_size(body) != Ok(body.len()) {
         return Err(damaged(Encoding::Zstd, "not exactly one whole frame"));
     }
     let mut context = zstd::zstd_safe::DCtx::create();
-    unpack(Encoding::Zstd, body.len(), size, limit, |room| {
-        match context.decompress(room, body) {
-            Ok(length) => Attempt::Done(length),
-            Err(code) => zstd_failure(code),
-        }
+    unpack(Encoding::Zstd, body.len(), size, limit, |room| match context.decompress(room, body) {
+        Ok(length) => Attempt::Done(length),
+        Err(code) => zstd_failure(code),
     })
 }
 
 fn zstd_failure(code: usize) -> Attempt {
     let name = zstd::zstd_safe::get_error_name(code);
-    if name.contains("too small") {
-        Attempt::RoomTooSmall
-    } else {
-        Attempt::Damaged(name.to_owned())
-    }
+    if name.contains("too small") { Attempt::RoomTooSmall } else { Attempt::Damaged(name.to_owned()) }
 }
 
 /// Unpacks into room that grows only when it was really filled.
@@ -235,16 +213,9 @@ fn unpack(
 const GROWTH: usize = 4;
 
 fn too_long(length: usize, max: usize) -> DecodeError {
-    DecodeError::TooLong {
-        what: "body when unpacked",
-        length,
-        max,
-    }
+    DecodeError::TooLong { what: "body when unpacked", length, max }
 }
 
 fn damaged(encoding: Encoding, problem: impl Into<String>) -> DecodeError {
-    DecodeError::Compression {
-        encoding,
-        problem: problem.into(),
-    }
+    DecodeError::Compression { encoding, problem: problem.into() }
 }

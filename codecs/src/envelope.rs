@@ -267,10 +267,7 @@ impl Envelope {
         header::check_length(reader.at() - start)?;
         let body = reader.bytes("body")?;
         if reader.rest() > 0 {
-            return Err(DecodeError::Trailing {
-                at: reader.at(),
-                extra: reader.rest(),
-            });
+            return Err(DecodeError::Trailing { at: reader.at(), extra: reader.rest() });
         }
         envelope.body = bytes.slice_ref(body);
         Ok(envelope)

@@ -173,21 +173,8 @@ impl Event {
     pub fn encode(&self) -> Result<Bytes, EncodeError> {
         let body = self.fact.encode()?;
         let r#type = self.fact.event_type();
-        let Self {
-            id,
-            at,
-            ref source,
-            correlation,
-            fact: _,
-        } = *self;
-        wire::encode(&Wire {
-            id,
-            at,
-            source: source.clone(),
-            correlation,
-            r#type,
-            body: Slice(&body),
-        })
+        let Self { id, at, ref source, correlation, fact: _ } = *self;
+        wire::encode(&Wire { id, at, source: source.clone(), correlation, r#type, body: Slice(&body) })
     }
 
     /// Reads an event that anyone may have written.
@@ -195,22 +182,9 @@ impl Event {
     /// # Errors
     /// When the bytes are not an event, or its fact is not valid.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let Wire {
-            id,
-            at,
-            source,
-            correlation,
-            r#type,
-            body,
-        } = wire::decode_borrowed(bytes)?;
+        let Wire { id, at, source, correlation, r#type, body } = wire::decode_borrowed(bytes)?;
         let fact = Fact::decode(r#type, body.0)?;
-        Ok(Self {
-            id,
-            at,
-            source,
-            correlation,
-            fact,
-        })
+        Ok(Self { id, at, source, correlation, fact })
     }
 }
 

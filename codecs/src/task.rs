@@ -165,12 +165,7 @@ impl TaskRecord {
             self.history.drain(..=self.history.len() - TASK_HISTORY_MAX);
         }
         let note = shorten(note, DETAIL_MAX).to_owned();
-        self.history.push(TaskStep {
-            state: state.clone(),
-            term: self.term,
-            at,
-            note,
-        });
+        self.history.push(TaskStep { state: state.clone(), term: self.term, at, note });
         self.state = state;
         self.updated = at;
     }

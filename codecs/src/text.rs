@@ -40,13 +40,7 @@ impl ParseError {
         right: &'static str,
     ) -> Self {
         let input = shorten(input, Self::SHOWN_MAX).into();
-        Self {
-            what,
-            input,
-            position: None,
-            problem: problem.into(),
-            right,
-        }
+        Self { what, input, position: None, problem: problem.into(), right }
     }
 
     pub(crate) fn at(mut self, position: usize) -> Self {
@@ -67,11 +61,7 @@ impl ParseError {
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} is not a valid {}: {}",
-            self.input, self.what, self.problem
-        )?;
+        write!(f, "{:?} is not a valid {}: {}", self.input, self.what, self.problem)?;
         if let Some(position) = self.position {
             write!(f, " at position {position}")?;
         }
@@ -83,9 +73,7 @@ impl std::error::Error for ParseError {}
 
 /// The longest beginning of `text` that has at most `max` bytes and ends between two characters.
 pub(crate) fn shorten(text: &str, max: usize) -> &str {
-    let end = (0..=max.min(text.len()))
-        .rev()
-        .find(|&end| text.is_char_boundary(end));
+    let end = (0..=max.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
     &text[..end.unwrap_or(0)]
 }
 

@@ -61,9 +61,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, EncodeError> {
     let serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
     value
         .serialize(&mut serializer.with_bytes(BytesMode::ForceIterables))
-        .map_err(|e| EncodeError::Value {
-            problem: e.to_string(),
-        })?;
+        .map_err(|e| EncodeError::Value { problem: e.to_string() })?;
     scan(&bytes).map_err(|refusal| EncodeError::Refused { refusal })?;
     Ok(bytes.into())
 }
@@ -84,13 +82,5 @@ pub(crate) fn decode_borrowed<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Res
 
 /// Refuses a frame that is longer than any may be.
 pub(crate) fn check_length(what: &'static str, length: usize) -> Result<(), DecodeError> {
-    if length > FRAME_MAX {
-        Err(DecodeError::TooLong {
-            what,
-            length,
-            max: FRAME_MAX,
-        })
-    } else {
-        Ok(())
-    }
+    if length > FRAME_MAX { Err(DecodeError::TooLong { what, length, max: FRAME_MAX }) } else { Ok(()) }
 }

@@ -20,11 +20,7 @@ pub(crate) struct Case {
 }
 
 pub(crate) fn case(name: &'static str, bytes: impl Into<Vec<u8>>, says: &'static str) -> Case {
-    Case {
-        name,
-        bytes: bytes.into(),
-        says,
-    }
+    Case { name, bytes: bytes.into(), says }
 }
 
 /// Tries every case and reports all that went wrong, not only the first.
@@ -32,12 +28,9 @@ fn refused<T, E: std::fmt::Display>(cases: &[Case], decode: impl Fn(&[u8]) -> Re
     let complaint = |case: &Case| match decode(&case.bytes) {
         Ok(_) => Some(format!("{}: accepted", case.name)),
         Err(e) if e.to_string().contains(case.says) => None,
-        Err(e) => Some(format!(
-            "{}: refused, but with {:?} instead of {:?}",
-            case.name,
-            e.to_string(),
-            case.says
-        )),
+        Err(e) => {
+            Some(format!("{}: refused, but with {:?} instead of {:?}", case.name, e.to_string(), case.says))
+        }
     };
     let complaints: Vec<String> = cases.iter().filter_map(complaint).collect();
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
@@ -95,10 +88,8 @@ fn every_single_bit_flip_is_survived() {
 fn refusals_are_short() {
     let long = "\u{1}".repeat(FRAME_MAX - 5);
     let bytes = wire::encode(&long).unwrap();
-    let mut refusals: Vec<String> = CODECS
-        .iter()
-        .map(|(_, codec)| codec(&bytes).unwrap_err().to_string())
-        .collect();
+    let mut refusals: Vec<String> =
+        CODECS.iter().map(|(_, codec)| codec(&bytes).unwrap_err().to_string()).collect();
     refusals.push(long.parse::<Address>().unwrap_err().to_string());
     refusals.push(long.parse::<MessageId>().unwrap_err().to_string());
     refusals.push(long.parse::<ContentType>().unwrap_err().to_string());

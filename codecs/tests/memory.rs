@@ -34,11 +34,7 @@ static MEMORY: PeakAlloc = PeakAlloc;
 type Decoder = fn(&Bytes);
 
 const DECODERS: &[(&str, Decoder, usize)] = &[
-    (
-        "envelope",
-        |bytes| drop(black_box(Envelope::decode(bytes.clone()))),
-        DECODE_FIXED,
-    ),
+    ("envelope", |bytes| drop(black_box(Envelope::decode(bytes.clone()))), DECODE_FIXED),
     ("text", body::<Text>, DECODE_FIXED),
     ("task", body::<Task>, DECODE_FIXED),
     ("response", body::<Response>, DECODE_FIXED),
@@ -47,21 +43,9 @@ const DECODERS: &[(&str, Decoder, usize)] = &[
     ("discovery", body::<Discovery>, DISCOVERY_DECODE_FIXED),
     ("heartbeat", body::<Heartbeat>, DECODE_FIXED),
     ("control", body::<Control>, DECODE_FIXED),
-    (
-        "event",
-        |bytes| drop(black_box(Event::decode(bytes))),
-        DECODE_FIXED,
-    ),
-    (
-        "task record",
-        |bytes| drop(black_box(TaskRecord::decode(bytes))),
-        DECODE_FIXED,
-    ),
-    (
-        "structure",
-        |bytes| drop(black_box(wire::decode::<IgnoredAny>(bytes))),
-        DECODE_FIXED,
-    ),
+    ("event", |bytes| drop(black_box(Event::decode(bytes))), DECODE_FIXED),
+    ("task record", |bytes| drop(black_box(TaskRecord::decode(bytes))), DECODE_FIXED),
+    ("structure", |bytes| drop(black_box(wire::decode::<IgnoredAny>(bytes))), DECODE_FIXED),
 ];
 
 fn body<T: Body>(bytes: &Bytes) {
@@ -87,11 +71,7 @@ fn main() {
     }
     flipped_bits();
     compressed();
-    println!(
-        "{} inputs, {} decoders: all within four times their size",
-        inputs.len(),
-        DECODERS.len()
-    );
+    println!("{} inputs, {} decoders: all within four times their size", inputs.len(), DECODERS.len());
 }
 
 /// The most memory that `work` holds at any moment.
@@ -103,39 +83,20 @@ fn peak(work: impl FnOnce()) -> usize {
 }
 
 fn valid() -> Vec<(String, Bytes)> {
-    samples()
-        .into_iter()
-        .map(|sample| (sample.name.to_owned(), sample.bytes))
-        .collect()
+    samples().into_iter().map(|sample| (sample.name.to_owned(), sample.bytes)).collect()
 }
 
 fn hostile() -> Vec<(String, Bytes)> {
     let bodies = hostile::bodies::cases().into_iter().flat_map(|(_, cases)| cases);
-    let cases = hostile::shapes::cases()
-        .into_iter()
-        .chain(hostile::envelopes::cases())
-        .chain(bodies);
-    cases
-        .map(|case| (case.name.to_owned(), case.bytes.into()))
-        .collect()
+    let cases = hostile::shapes::cases().into_iter().chain(hostile::envelopes::cases()).chain(bodies);
+    cases.map(|case| (case.name.to_owned(), case.bytes.into())).collect()
 }
 
 /// Inputs that are valid and as much larger in memory than on the wire as they can be.
 fn dense() -> Vec<(String, Bytes)> {
-    let tiny = AgentRecord {
-        id: None,
-        role: None,
-        version: "1".into(),
-        ..record("a")
-    };
-    let capable = AgentRecord {
-        capabilities: vec![parsed("a"); limits::CAPABILITIES_MAX],
-        ..tiny.clone()
-    };
-    let bare = AgentRecord {
-        capabilities: Vec::new(),
-        ..tiny
-    };
+    let tiny = AgentRecord { id: None, role: None, version: "1".into(), ..record("a") };
+    let capable = AgentRecord { capabilities: vec![parsed("a"); limits::CAPABILITIES_MAX], ..tiny.clone() };
+    let bare = AgentRecord { capabilities: Vec::new(), ..tiny };
     let registry = |record: AgentRecord| Discovery {
         added: vec![record; limits::DISCOVERY_RECORDS_MAX],
         removed: vec![parsed("a"); limits::DISCOVERY_RECORDS_MAX],
@@ -143,37 +104,21 @@ fn dense() -> Vec<(String, Bytes)> {
     };
     let mut record = TaskRecord::submitted(&samples::task(), samples::NOW);
     (0..64).for_each(|_| record.step(parsed("x"), UnixMillis(0), ""));
-    let registered = connectome_codecs::event::AgentRegistered {
-        node: samples::NODE,
-        agent: capable.clone(),
-    };
-    let event = event(
-        EventSource::Node(samples::NODE),
-        Fact::AgentRegistered(registered),
-    );
+    let registered =
+        connectome_codecs::event::AgentRegistered { node: samples::NODE, agent: capable.clone() };
+    let event = event(EventSource::Node(samples::NODE), Fact::AgentRegistered(registered));
     let chain = full().call_chain(vec![parsed("a"); limits::CALL_CHAIN_MAX]);
     let maps = (VALUES_MAX / 2) as u32 - 1;
     let keys = |key: u32| [&[0xcd][..], &(key as u16).to_be_bytes(), &[0xc0]].concat();
-    let map = [
-        vec![0xdf],
-        maps.to_be_bytes().to_vec(),
-        (0..maps).flat_map(keys).collect(),
-    ]
-    .concat();
+    let map = [vec![0xdf], maps.to_be_bytes().to_vec(), (0..maps).flat_map(keys).collect()].concat();
     vec![
         ("a dense registry".into(), registry(capable).encode().unwrap()),
-        (
-            "a registry of bare records".into(),
-            registry(bare).encode().unwrap(),
-        ),
+        ("a registry of bare records".into(), registry(bare).encode().unwrap()),
         ("a dense event".into(), event.encode().unwrap()),
         ("a full history".into(), record.encode().unwrap()),
         ("a full chain".into(), chain.encode().unwrap()),
         ("the largest map".into(), map.into()),
-        (
-            "a frame of text".into(),
-            wire::encode(&"a".repeat(FRAME_MAX - 5)).unwrap(),
-        ),
+        ("a frame of text".into(), wire::encode(&"a".repeat(FRAME_MAX - 5)).unwrap()),
     ]
 }
 
@@ -185,11 +130,7 @@ fn flipped_bits() {
             bytes[bit / 8] ^= 1 << (bit % 8);
             let bytes = Bytes::from(bytes);
             let peak = peak(|| DECODERS.iter().for_each(|(_, decode, _)| decode(&bytes)));
-            assert!(
-                peak <= 4 * bytes.len() + DECODE_FIXED,
-                "{} with bit {bit}: {peak} bytes",
-                sample.name
-            );
+            assert!(peak <= 4 * bytes.len() + DECODE_FIXED, "{} with bit {bit}: {peak} bytes", sample.name);
         }
     }
 }

@@ -146,10 +146,7 @@ proptest! {
 #[test]
 fn negotiation_takes_the_first_known_offer() {
     let unknown = Encoding::Unknown(9);
-    assert_eq!(
-        negotiate(&[unknown, Encoding::Lz4, Encoding::Zstd]),
-        Encoding::Lz4
-    );
+    assert_eq!(negotiate(&[unknown, Encoding::Lz4, Encoding::Zstd]), Encoding::Lz4);
     assert_eq!(negotiate(Encoding::KNOWN), Encoding::Zstd);
     assert_eq!(negotiate(&[unknown]), Encoding::Identity);
     assert_eq!(negotiate(&[]), Encoding::Identity);
@@ -163,15 +160,8 @@ fn unknown_body_fields_are_passed_over() {
         text: &'static str,
         mood: [&'static str; 2],
     }
-    let bytes = wire::encode(&Later {
-        text: "hi",
-        mood: ["calm", "kind"],
-    })
-    .unwrap();
-    assert_eq!(
-        <message::Text as message::Body>::decode(&bytes).unwrap().text,
-        "hi"
-    );
+    let bytes = wire::encode(&Later { text: "hi", mood: ["calm", "kind"] }).unwrap();
+    assert_eq!(<message::Text as message::Body>::decode(&bytes).unwrap().text, "hi");
 }
 
 /// Codes of a later version that decide what to do read as the cautious choice.
@@ -180,31 +170,14 @@ fn unknown_effects_read_as_possible() {
     let error = crate::samples::error();
     let bytes = wire::encode(&error).unwrap().to_vec();
     let text = |bytes: &[u8], from: &[u8], to: &[u8]| {
-        let at = bytes
-            .windows(from.len())
-            .position(|window| window == from)
-            .unwrap();
+        let at = bytes.windows(from.len()).position(|window| window == from).unwrap();
         [&bytes[..at], to, &bytes[at + from.len()..]].concat()
     };
-    let later = text(
-        &text(&bytes, b"\xa8possible", b"\xa8partial!"[..9].as_ref()),
-        b"\xa4peer",
-        b"\xa4moon",
-    );
-    assert!(
-        wire::decode::<message::Error>(&later).is_err(),
-        "a code has no '!'"
-    );
-    let later = text(
-        &text(&bytes, b"\xa8possible", b"\xa7partial"),
-        b"\xa4peer",
-        b"\xa4moon",
-    );
+    let later = text(&text(&bytes, b"\xa8possible", b"\xa8partial!"[..9].as_ref()), b"\xa4peer", b"\xa4moon");
+    assert!(wire::decode::<message::Error>(&later).is_err(), "a code has no '!'");
+    let later = text(&text(&bytes, b"\xa8possible", b"\xa7partial"), b"\xa4peer", b"\xa4moon");
     let read: message::Error = wire::decode(&later).unwrap();
-    assert_eq!(
-        (read.effect, read.blame),
-        (message::Effect::Possible, message::Blame::Environment)
-    );
+    assert_eq!((read.effect, read.blame), (message::Effect::Possible, message::Blame::Environment));
 }
 
 /// Everything serde knows that a wire type may have.
@@ -246,16 +219,7 @@ fn add_fields(bytes: &Bytes, body: usize, version: u8, fields: &BTreeMap<u8, Vec
         head => (usize::from(head & 0x0f), &header[1..]),
     };
     let count = known + fields.len();
-    let count = if count < 16 {
-        vec![0x80 | count as u8]
-    } else {
-        vec![0xde, 0, count as u8]
-    };
-    let fields = fields
-        .iter()
-        .flat_map(|(key, value)| [&[*key][..], value].concat())
-        .collect::<Vec<u8>>();
-    [&[0x93, version][..], &count, header, &fields, body]
-        .concat()
-        .into()
+    let count = if count < 16 { vec![0x80 | count as u8] } else { vec![0xde, 0, count as u8] };
+    let fields = fields.iter().flat_map(|(key, value)| [&[*key][..], value].concat()).collect::<Vec<u8>>();
+    [&[0x93, version][..], &count, header, &fields, body].concat().into()
 }

@@ -57,18 +57,7 @@ macro_rules! wire {
     };
 }
 
-wire!(
-    Text,
-    Task,
-    Response,
-    Status,
-    message::Error,
-    Discovery,
-    Heartbeat,
-    Control,
-    Event,
-    TaskRecord
-);
+wire!(Text, Task, Response, Status, message::Error, Discovery, Heartbeat, Control, Event, TaskRecord);
 
 pub(crate) fn recode<T: Wire>(bytes: &[u8]) -> Result<Bytes, DecodeError> {
     T::read(bytes).map(|value| value.write().expect("what was decoded can be encoded"))
@@ -107,21 +96,11 @@ pub(crate) fn samples() -> Vec<Sample> {
 fn sample<T: Wire>(name: &'static str, what: &'static str, value: T) -> Sample {
     let bytes = value.write().expect("a sample is valid");
     let is = move |bytes: &[u8]| T::read(bytes).is_ok_and(|read| read == value);
-    Sample {
-        name,
-        what,
-        bytes,
-        codec: recode::<T>,
-        is: Box::new(is),
-        envelope: None,
-    }
+    Sample { name, what, bytes, codec: recode::<T>, is: Box::new(is), envelope: None }
 }
 
 fn envelope(name: &'static str, what: &'static str, envelope: Envelope) -> Sample {
-    Sample {
-        envelope: Some(envelope.clone()),
-        ..sample(name, what, envelope)
-    }
+    Sample { envelope: Some(envelope.clone()), ..sample(name, what, envelope) }
 }
 
 pub(crate) fn parsed<T: std::str::FromStr>(text: &str) -> T

@@ -20,23 +20,9 @@ fn vectors_hold_in_both_directions() {
         let path = folder().join(format!("{}.hex", sample.name));
         let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}; {HOW}", path.display()));
         let bytes = from_hex(&text);
-        assert_eq!(
-            to_hex(&sample.bytes),
-            text,
-            "{}: this value has other bytes; {HOW}",
-            sample.name
-        );
-        assert!(
-            (sample.is)(&bytes),
-            "{}: these bytes are another value",
-            sample.name
-        );
-        assert_eq!(
-            (sample.codec)(&bytes).unwrap(),
-            bytes,
-            "{}: encoding again changes it",
-            sample.name
-        );
+        assert_eq!(to_hex(&sample.bytes), text, "{}: this value has other bytes; {HOW}", sample.name);
+        assert!((sample.is)(&bytes), "{}: these bytes are another value", sample.name);
+        assert_eq!((sample.codec)(&bytes).unwrap(), bytes, "{}: encoding again changes it", sample.name);
     }
 }
 
@@ -47,9 +33,7 @@ fn index_is_complete() {
     let text = fs::read_to_string(folder().join("index.json")).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), index(), "{HOW}");
     let files = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
-    let files = files
-        .filter(|path| path.extension().is_some_and(|extension| extension == "hex"))
-        .count();
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "hex")).count();
     assert_eq!(files, samples().len(), "a file that no sample makes: remove it");
 }
 
@@ -58,7 +42,9 @@ fn index_is_complete() {
 fn an_independent_reader_agrees() {
     write_if_asked();
     let output = Command::new("python3").arg(folder().join("check.py")).output().unwrap_or_else(|e| {
-        panic!("python3 does not start ({e}); this test needs Python 3: install it and put python3 on the PATH")
+        panic!(
+            "python3 does not start ({e}); this test needs Python 3: install it and put python3 on the PATH"
+        )
     });
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
@@ -80,17 +66,9 @@ fn write_if_asked() {
 
 fn write() {
     for sample in samples() {
-        fs::write(
-            folder().join(format!("{}.hex", sample.name)),
-            to_hex(&sample.bytes),
-        )
-        .unwrap();
+        fs::write(folder().join(format!("{}.hex", sample.name)), to_hex(&sample.bytes)).unwrap();
     }
-    fs::write(
-        folder().join("index.json"),
-        serde_json::to_string_pretty(&index()).unwrap() + "\n",
-    )
-    .unwrap();
+    fs::write(folder().join("index.json"), serde_json::to_string_pretty(&index()).unwrap() + "\n").unwrap();
 }
 
 fn index() -> Value {
@@ -108,10 +86,7 @@ fn entry(sample: &Sample) -> Value {
 /// The fields of an envelope as the documentation names them; bytes as hexadecimal digits.
 fn description(envelope: &Envelope) -> Value {
     let trace = envelope.trace.as_ref();
-    let unknown = envelope
-        .unknown
-        .iter()
-        .map(|(key, value)| json!([key, hex(value)]));
+    let unknown = envelope.unknown.iter().map(|(key, value)| json!([key, hex(value)]));
     json!({
         "version": envelope.version,
         "id": hex(&envelope.id.to_bytes()),

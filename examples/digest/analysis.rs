@@ -55,10 +55,7 @@ pub struct Knowledge {
 impl From<Gathering> for Knowledge {
     fn from(gathering: Gathering) -> Self {
         let (vocabulary, vectors) = gathering.finish();
-        Self {
-            vocabulary,
-            index: Index::from(vectors),
-        }
+        Self { vocabulary, index: Index::from(vectors) }
     }
 }
 
@@ -85,10 +82,7 @@ pub fn digest_all(documents: &[Document]) -> Vec<DocumentDigest> {
         gathering.add(document.index, terms::count(document));
     }
     let knowledge = Knowledge::from(gathering);
-    documents
-        .iter()
-        .map(|document| digest(document, &knowledge))
-        .collect()
+    documents.iter().map(|document| digest(document, &knowledge)).collect()
 }
 
 /// Where two results differ first.
@@ -137,30 +131,20 @@ pub fn same(a: &[DocumentDigest], b: &[DocumentDigest]) -> Result<(), Difference
     if a.len() != b.len() {
         return Err(Difference::Length(a.len(), b.len()));
     }
-    a.iter()
-        .zip(b)
-        .enumerate()
-        .try_for_each(|(index, (a, b))| match differing_field(a, b) {
-            Some(field) => Err(Difference::Document { index, field }),
-            None => Ok(()),
-        })
+    a.iter().zip(b).enumerate().try_for_each(|(index, (a, b))| match differing_field(a, b) {
+        Some(field) => Err(Difference::Document { index, field }),
+        None => Ok(()),
+    })
 }
 
 fn differing_field(a: &DocumentDigest, b: &DocumentDigest) -> Option<Field> {
     let identity = |it: &DocumentDigest| (it.index, it.path.clone(), it.kind, it.title.clone());
     let bits = |weight: &f32| weight.to_bits();
     let keywords = |it: &DocumentDigest| {
-        it.keywords
-            .iter()
-            .map(|(word, it)| (word.clone(), bits(it)))
-            .collect::<Vec<_>>()
+        it.keywords.iter().map(|(word, it)| (word.clone(), bits(it))).collect::<Vec<_>>()
     };
-    let neighbours = |it: &DocumentDigest| {
-        it.neighbours
-            .iter()
-            .map(|(other, it)| (*other, bits(it)))
-            .collect::<Vec<_>>()
-    };
+    let neighbours =
+        |it: &DocumentDigest| it.neighbours.iter().map(|(other, it)| (*other, bits(it))).collect::<Vec<_>>();
     let checks = [
         (identity(a) == identity(b), Field::Identity),
         (a.words == b.words, Field::Words),
@@ -168,10 +152,7 @@ fn differing_field(a: &DocumentDigest, b: &DocumentDigest) -> Option<Field> {
         (a.summary == b.summary, Field::Summary),
         (neighbours(a) == neighbours(b), Field::Neighbours),
     ];
-    checks
-        .into_iter()
-        .find(|(equal, _)| !equal)
-        .map(|(_, field)| field)
+    checks.into_iter().find(|(equal, _)| !equal).map(|(_, field)| field)
 }
 
 #[cfg(test)]
@@ -194,16 +175,8 @@ mod tests {
         assert_eq!(digests[0].neighbours[0].0, 1);
         assert_eq!(digests[1].neighbours[0].0, 0);
         assert!(digests[2].neighbours.is_empty());
-        assert_eq!(
-            digests[2].summary,
-            ["Bananas ripen slowly in the dark of a wooden drawer."]
-        );
-        assert!(
-            digests[0]
-                .keywords
-                .iter()
-                .any(|(word, _)| word.to_lowercase().starts_with("lease"))
-        );
+        assert_eq!(digests[2].summary, ["Bananas ripen slowly in the dark of a wooden drawer."]);
+        assert!(digests[0].keywords.iter().any(|(word, _)| word.to_lowercase().starts_with("lease")));
     }
 
     #[test]
@@ -214,13 +187,7 @@ mod tests {
         assert_eq!(same(&digests, &digests[1..]), Err(Difference::Length(3, 2)));
         let mut other = digests.clone();
         other[1].keywords[0].1 += 1e-6;
-        assert_eq!(
-            same(&digests, &other),
-            Err(Difference::Document {
-                index: 1,
-                field: Field::Keywords
-            })
-        );
+        assert_eq!(same(&digests, &other), Err(Difference::Document { index: 1, field: Field::Keywords }));
     }
 
     proptest! {

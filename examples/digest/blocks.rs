@@ -36,8 +36,7 @@ impl Block {
     /// A block of `text`, its white space made single; `None` when no letter or digit is in it.
     pub fn new(role: Role, text: &str) -> Option<Self> {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        text.contains(char::is_alphanumeric)
-            .then_some(Self { role, text })
+        text.contains(char::is_alphanumeric).then_some(Self { role, text })
     }
 }
 
@@ -58,9 +57,7 @@ fn without_licence(blocks: Vec<Block>) -> Vec<Block> {
     let is_subject = |block: &Block| {
         let heading = block.text.to_lowercase();
         if block.role == Role::Heading {
-            in_licence = ["license", "licence", "contribution"]
-                .iter()
-                .any(|name| heading.starts_with(name));
+            in_licence = ["license", "licence", "contribution"].iter().any(|name| heading.starts_with(name));
         }
         !in_licence
     };
@@ -69,11 +66,7 @@ fn without_licence(blocks: Vec<Block>) -> Vec<Block> {
     if !blocks.iter().zip(&keep).any(has_sentences) {
         return blocks;
     }
-    blocks
-        .into_iter()
-        .zip(keep)
-        .filter_map(|(block, keep)| keep.then_some(block))
-        .collect()
+    blocks.into_iter().zip(keep).filter_map(|(block, keep)| keep.then_some(block)).collect()
 }
 
 /// `text` within `chars_max` characters, cut between words and marked where it is cut.
@@ -106,10 +99,7 @@ pub fn paragraph_blocks(paragraph: &str) -> Vec<Block> {
             (None, None) => found.push((Role::Paragraph, line.to_owned())),
         }
     }
-    found
-        .iter()
-        .filter_map(|(role, text)| Block::new(*role, text))
-        .collect()
+    found.iter().filter_map(|(role, text)| Block::new(*role, text)).collect()
 }
 
 /// A line that only draws: an underline, a box or a row of dots.
@@ -125,9 +115,7 @@ fn is_heading(line: &str) -> bool {
 /// The text after a bullet, when the line begins with one.
 pub fn bullet(line: &str) -> Option<&str> {
     let line = line.trim_start();
-    ["- ", "* ", "• ", "+ "]
-        .iter()
-        .find_map(|mark| line.strip_prefix(mark))
+    ["- ", "* ", "• ", "+ "].iter().find_map(|mark| line.strip_prefix(mark))
 }
 
 #[cfg(test)]
@@ -135,10 +123,7 @@ mod tests {
     use super::*;
 
     fn roles(text: &str) -> Vec<(Role, String)> {
-        plain(text)
-            .into_iter()
-            .map(|block| (block.role, block.text))
-            .collect()
+        plain(text).into_iter().map(|block| (block.role, block.text)).collect()
     }
 
     #[test]
@@ -159,12 +144,8 @@ mod tests {
     #[test]
     fn a_licence_is_left_out_unless_it_is_all() {
         // Property: what stands under "License" is not the subject, except in a licence.
-        let lines = |text| {
-            without_licence(markdown::blocks(text))
-                .into_iter()
-                .map(|it| it.text)
-                .collect::<Vec<_>>()
-        };
+        let lines =
+            |text| without_licence(markdown::blocks(text)).into_iter().map(|it| it.text).collect::<Vec<_>>();
         assert_eq!(
             lines("# A\n\nSubject.\n\n## License\n\nMIT.\n\n## B\n\nMore."),
             ["A", "Subject.", "B", "More."]

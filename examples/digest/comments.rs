@@ -44,9 +44,7 @@ fn begin<'t>(line: &'t str, marks: &Marks, closing: &mut Option<&'static str>) -
 
 /// A line of a block comment, and whether the block ends on it.
 fn inside<'t>(line: &'t str, close: &str, closing: &mut Option<&'static str>) -> Option<&'t str> {
-    let (line, ended) = line
-        .split_once(close)
-        .map_or((line, false), |(before, _)| (before, true));
+    let (line, ended) = line.split_once(close).map_or((line, false), |(before, _)| (before, true));
     if ended {
         *closing = None;
     }
@@ -69,10 +67,7 @@ mod tests {
     use crate::language::Language;
 
     fn prose(language: Language, text: &str) -> Vec<String> {
-        blocks(text, language.marks())
-            .into_iter()
-            .map(|block| block.text)
-            .collect()
+        blocks(text, language.marks()).into_iter().map(|block| block.text).collect()
     }
 
     #[test]
@@ -80,20 +75,14 @@ mod tests {
         // Property: line and block comments are read in order, without marks, examples and tags.
         let text = "//! About\n//! this file.\n\n/// A thing.\n///\n/// ```\n/// let x = 1;\n/// ```\nfn f() {} // no\n\
             /* One\n * two. */\nlet y = \"// no\";\n/** Three.\n * @param x no\n */\n";
-        assert_eq!(
-            prose(Language::Rust, text),
-            ["About this file.", "A thing.", "One two.", "Three."]
-        );
+        assert_eq!(prose(Language::Rust, text), ["About this file.", "A thing.", "One two.", "Three."]);
     }
 
     #[test]
     fn each_family_of_marks_is_known() {
         // Property: hash, dash and quoted comments are found; a shebang is none.
         assert_eq!(prose(Language::Shell, "#!/bin/sh\n# Runs it.\nrun"), ["Runs it."]);
-        assert_eq!(
-            prose(Language::Python, "\"\"\"A module.\n\nMore.\"\"\"\nx = 1"),
-            ["A module.", "More."]
-        );
+        assert_eq!(prose(Language::Python, "\"\"\"A module.\n\nMore.\"\"\"\nx = 1"), ["A module.", "More."]);
         assert_eq!(prose(Language::Sql, "-- All rows.\nselect 1;"), ["All rows."]);
         assert_eq!(prose(Language::Haskell, "-- | A map.\nf = g"), ["A map."]);
     }

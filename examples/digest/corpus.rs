@@ -66,9 +66,7 @@ pub struct Corpus {
 impl Corpus {
     /// One number for all the documents, to tell whether two runs saw the same ones.
     pub fn fingerprint(&self) -> Fingerprint {
-        self.documents.iter().fold(Fingerprint::default(), |all, one| {
-            all.and(&one.fingerprint().to_bytes())
-        })
+        self.documents.iter().fold(Fingerprint::default(), |all, one| all.and(&one.fingerprint().to_bytes()))
     }
 }
 
@@ -131,11 +129,7 @@ pub enum CorpusError {
 }
 
 fn left_out(skipped: usize) -> String {
-    if skipped == 0 {
-        String::new()
-    } else {
-        format!(" ({skipped} of a known kind could not be used)")
-    }
+    if skipped == 0 { String::new() } else { format!(" ({skipped} of a known kind could not be used)") }
 }
 
 /// Reads every document at or below `path`.
@@ -144,11 +138,7 @@ fn left_out(skipped: usize) -> String {
 /// When `path` is not there, may not be read, or holds no document.
 pub fn read(path: &Path) -> Result<Corpus, CorpusError> {
     probe(path)?;
-    let mut corpus = Corpus {
-        root: root_of(path),
-        documents: Vec::new(),
-        skipped: Vec::new(),
-    };
+    let mut corpus = Corpus { root: root_of(path), documents: Vec::new(), skipped: Vec::new() };
     let mut bytes = 0;
     for (file, kind) in files_below(path, &mut corpus.skipped) {
         match read_file(&corpus, bytes, &file, kind) {
@@ -160,45 +150,27 @@ pub fn read(path: &Path) -> Result<Corpus, CorpusError> {
         }
     }
     if corpus.documents.is_empty() {
-        return Err(CorpusError::NoDocuments {
-            path: path.to_owned(),
-            skipped: corpus.skipped.len(),
-        });
+        return Err(CorpusError::NoDocuments { path: path.to_owned(), skipped: corpus.skipped.len() });
     }
     titles::tell_apart(&mut corpus.documents);
     Ok(corpus)
 }
 
 fn probe(path: &Path) -> Result<(), CorpusError> {
-    let looked = if path.is_dir() {
-        path.read_dir().map(drop)
-    } else {
-        std::fs::File::open(path).map(drop)
-    };
+    let looked = if path.is_dir() { path.read_dir().map(drop) } else { std::fs::File::open(path).map(drop) };
     looked.map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => CorpusError::Missing(path.to_owned()),
-        _ => CorpusError::Unreadable {
-            path: path.to_owned(),
-            source,
-        },
+        _ => CorpusError::Unreadable { path: path.to_owned(), source },
     })
 }
 
 fn root_of(path: &Path) -> PathBuf {
-    if path.is_dir() {
-        path.to_owned()
-    } else {
-        path.parent().unwrap_or(path).to_owned()
-    }
+    if path.is_dir() { path.to_owned() } else { path.parent().unwrap_or(path).to_owned() }
 }
 
 /// The files of a kind we read, sorted by path, so that a document's index depends on the tree alone.
 fn files_below(path: &Path, skipped: &mut Vec<Skipped>) -> Vec<(PathBuf, Kind)> {
-    let walk = WalkBuilder::new(path)
-        .require_git(false)
-        .git_global(false)
-        .filter_entry(is_written)
-        .build();
+    let walk = WalkBuilder::new(path).require_git(false).git_global(false).filter_entry(is_written).build();
     let mut files = Vec::new();
     for entry in walk {
         match entry {
@@ -208,10 +180,7 @@ fn files_below(path: &Path, skipped: &mut Vec<Skipped>) -> Vec<(PathBuf, Kind)> 
         }
     }
     files.sort();
-    files
-        .into_iter()
-        .filter_map(|file| Kind::of(&file).map(|kind| (file, kind)))
-        .collect()
+    files.into_iter().filter_map(|file| Kind::of(&file).map(|kind| (file, kind))).collect()
 }
 
 fn is_written(entry: &DirEntry) -> bool {
@@ -224,10 +193,7 @@ fn unreadable(root: &Path, error: &ignore::Error) -> Skipped {
         ignore::Error::WithPath { path, .. } => path.clone(),
         _ => root.to_owned(),
     };
-    Skipped {
-        path,
-        reason: Reason::Unreadable(error.to_string()),
-    }
+    Skipped { path, reason: Reason::Unreadable(error.to_string()) }
 }
 
 fn read_file(corpus: &Corpus, bytes: usize, file: &Path, kind: Kind) -> Result<Document, Reason> {
@@ -240,13 +206,7 @@ fn read_file(corpus: &Corpus, bytes: usize, file: &Path, kind: Kind) -> Result<D
     }
     let path = relative(file, &corpus.root);
     let title = titles::title(kind, &path, &text);
-    Ok(Document {
-        index: corpus.documents.len(),
-        path,
-        kind,
-        title,
-        text,
-    })
+    Ok(Document { index: corpus.documents.len(), path, kind, title, text })
 }
 
 fn read_text(file: &Path) -> Result<String, Reason> {
@@ -261,19 +221,12 @@ fn read_text(file: &Path) -> Result<String, Reason> {
     }
     let text = String::from_utf8(bytes).map_err(|_| Reason::NotUtf8)?;
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
-    if text.trim().is_empty() {
-        Err(Reason::Empty)
-    } else {
-        Ok(text)
-    }
+    if text.trim().is_empty() { Err(Reason::Empty) } else { Ok(text) }
 }
 
 fn relative(file: &Path, root: &Path) -> String {
     let below = file.strip_prefix(root).unwrap_or(file);
-    let parts: Vec<_> = below
-        .components()
-        .map(|part| part.as_os_str().to_string_lossy())
-        .collect();
+    let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
     parts.join("/")
 }
 
@@ -305,11 +258,8 @@ mod tests {
             ("data.json", b"{}"),
         ]);
         let corpus = read(root.path()).unwrap();
-        let seen: Vec<_> = corpus
-            .documents
-            .iter()
-            .map(|it| (it.index, it.path.as_str(), it.title.as_str()))
-            .collect();
+        let seen: Vec<_> =
+            corpus.documents.iter().map(|it| (it.index, it.path.as_str(), it.title.as_str())).collect();
         assert_eq!(seen, [(0, "a/lib.rs", "lib.rs"), (1, "b.md", "Second")]);
         assert!(corpus.skipped.is_empty());
     }
@@ -328,14 +278,8 @@ mod tests {
         let corpus = read(root.path()).unwrap();
         assert_eq!(corpus.documents.len(), 1);
         let reasons: Vec<_> = corpus.skipped.iter().map(|it| it.reason.to_string()).collect();
-        assert!(
-            reasons[0].contains("binary") && reasons[1].contains("empty"),
-            "{reasons:?}"
-        );
-        assert!(
-            reasons[2].contains("UTF-8") && reasons[3].contains("at most"),
-            "{reasons:?}"
-        );
+        assert!(reasons[0].contains("binary") && reasons[1].contains("empty"), "{reasons:?}");
+        assert!(reasons[2].contains("UTF-8") && reasons[3].contains("at most"), "{reasons:?}");
     }
 
     #[test]
@@ -343,10 +287,7 @@ mod tests {
         // Property: a missing path and an empty one are different errors, and both name the path.
         let root = tree(&[("data.json", b"{}")]);
         let empty = read(root.path()).unwrap_err().to_string();
-        assert!(
-            empty.contains("no documents below") && empty.contains(".md"),
-            "{empty}"
-        );
+        assert!(empty.contains("no documents below") && empty.contains(".md"), "{empty}");
         let missing = read(&root.path().join("nothing")).unwrap_err();
         assert!(matches!(missing, CorpusError::Missing(_)) && missing.to_string().contains("does not exist"));
     }

@@ -65,7 +65,9 @@ impl Crew {
     /// Tasks that the workers of the doomed node have begun and not ended.
     pub fn doomed_in_hand(&self) -> u64 {
         let counts = self.west.task_counts();
-        counts.started.saturating_sub(counts.completed + counts.failed + counts.retried + counts.refused_stale)
+        counts
+            .started
+            .saturating_sub(counts.completed + counts.failed + counts.retried + counts.refused_stale)
     }
 
     pub fn panics(&self) -> u64 {

@@ -24,7 +24,11 @@ pub struct Editor {
 }
 
 impl Handle<Counted> for Editor {
-    async fn handle(&mut self, Counted { index, counts }: Counted, _: &mut Context<'_>) -> Result<bool, HandlerError> {
+    async fn handle(
+        &mut self,
+        Counted { index, counts }: Counted,
+        _: &mut Context<'_>,
+    ) -> Result<bool, HandlerError> {
         let mut is_new = false;
         self.counts.send_modify(|known| is_new = Arc::make_mut(known).insert(index, counts).is_none());
         Ok(is_new)
@@ -32,7 +36,11 @@ impl Handle<Counted> for Editor {
 }
 
 impl Handle<Digested> for Editor {
-    async fn handle(&mut self, Digested { digest }: Digested, _: &mut Context<'_>) -> Result<bool, HandlerError> {
+    async fn handle(
+        &mut self,
+        Digested { digest }: Digested,
+        _: &mut Context<'_>,
+    ) -> Result<bool, HandlerError> {
         Ok(Arc::make_mut(&mut self.digests).insert(digest.index, digest).is_none())
     }
 }

@@ -41,9 +41,7 @@ impl Vocabulary {
     /// Inverse document frequency: `ln(1 + documents / documents that hold it)`. Above zero for every term,
     /// so that a corpus of one document has keywords too.
     pub fn idf(&self, term: &str) -> f32 {
-        let frequency = self
-            .number(term)
-            .map_or(self.unlisted, |number| self.frequencies[number as usize]);
+        let frequency = self.number(term).map_or(self.unlisted, |number| self.frequencies[number as usize]);
         idf(self.documents, frequency)
     }
 }
@@ -81,10 +79,7 @@ impl Gathering {
             let next = self.numbers.len() as u32;
             (*self.numbers.entry(term).or_insert(next), count)
         });
-        let gathered = Gathered {
-            words: counts.words,
-            counts: numbered.collect(),
-        };
+        let gathered = Gathered { words: counts.words, counts: numbered.collect() };
         self.documents.insert(index, gathered).is_none()
     }
 
@@ -97,10 +92,7 @@ impl Gathering {
         #[expect(clippy::iter_over_hash_type, reason = "each vector has its own place")]
         for (index, gathered) in &self.documents {
             let weights = gathered.counts.iter().map(|(number, count)| {
-                let idf = idf(
-                    vocabulary.documents,
-                    frequencies[*number as usize].max(vocabulary.unlisted),
-                );
+                let idf = idf(vocabulary.documents, frequencies[*number as usize].max(vocabulary.unlisted));
                 (renumbered[*number as usize], weight(*count, idf))
             });
             vectors[*index] = Vector::new(weights.collect());
@@ -118,30 +110,20 @@ impl Gathering {
 
     /// Lists the terms that most documents hold, in order, with the new number of each old one.
     fn list(&self, frequencies: &[u32]) -> (Vocabulary, Vec<Rank>) {
-        let mut shared: Vec<(&str, u32)> = self
-            .numbers
-            .iter()
-            .map(|(term, number)| (term.as_str(), *number))
-            .collect();
+        let mut shared: Vec<(&str, u32)> =
+            self.numbers.iter().map(|(term, number)| (term.as_str(), *number)).collect();
         shared.retain(|(_, number)| frequencies[*number as usize] > 1);
         shared.sort_unstable_by(|a, b| {
-            frequencies[b.1 as usize]
-                .cmp(&frequencies[a.1 as usize])
-                .then_with(|| a.0.cmp(b.0))
+            frequencies[b.1 as usize].cmp(&frequencies[a.1 as usize]).then_with(|| a.0.cmp(b.0))
         });
-        let unlisted = shared
-            .get(VOCABULARY_MAX)
-            .map_or(1, |(_, number)| frequencies[*number as usize]);
+        let unlisted = shared.get(VOCABULARY_MAX).map_or(1, |(_, number)| frequencies[*number as usize]);
         shared.truncate(VOCABULARY_MAX);
         shared.sort_unstable();
         let vocabulary = Vocabulary {
             documents: self.documents.len() as u32,
             words: self.documents.values().map(|it| it.words).sum(),
             terms: shared.iter().map(|(term, _)| (*term).to_owned()).collect(),
-            frequencies: shared
-                .iter()
-                .map(|(_, number)| frequencies[*number as usize])
-                .collect(),
+            frequencies: shared.iter().map(|(_, number)| frequencies[*number as usize]).collect(),
             unlisted,
         };
         (vocabulary, self.rank(&shared))
@@ -172,14 +154,8 @@ mod tests {
     use super::*;
 
     fn counts(terms: &[(&str, u32)]) -> TermCounts {
-        let counts: Vec<_> = terms
-            .iter()
-            .map(|(term, count)| ((*term).to_owned(), *count))
-            .collect();
-        TermCounts {
-            words: counts.iter().map(|it| u64::from(it.1)).sum(),
-            counts,
-        }
+        let counts: Vec<_> = terms.iter().map(|(term, count)| ((*term).to_owned(), *count)).collect();
+        TermCounts { words: counts.iter().map(|it| u64::from(it.1)).sum(), counts }
     }
 
     #[test]

@@ -61,7 +61,12 @@ impl Job<'_> {
         stream::iter(self.corpus.documents.iter())
             .map(|document| async {
                 let id = task_id(fingerprint, 2, document.index);
-                let digest = self.do_task(id, Digest { documents: self.corpus.documents.len(), document: document.clone() }).await?;
+                let digest = self
+                    .do_task(
+                        id,
+                        Digest { documents: self.corpus.documents.len(), document: document.clone() },
+                    )
+                    .await?;
                 let news = self.crew.editor()?.call(Digested { digest }).await?;
                 self.done(&done, &twice, news, tasks).await;
                 Ok::<(), Failure>(())
@@ -86,7 +91,8 @@ impl Job<'_> {
         self.progress.step(done, self.crew.panics(), counts.redelivered, self.crew.nodes());
         if self.kill && self.is_time_to_kill(done, tasks) && !self.killed.swap(true, Ordering::Relaxed) {
             let node = self.crew.kill_one().await;
-            self.progress.note(&format!("node {node} was killed without warning; its tasks will be taken over"));
+            self.progress
+                .note(&format!("node {node} was killed without warning; its tasks will be taken over"));
         }
     }
 
@@ -118,6 +124,8 @@ impl Job<'_> {
 }
 
 fn task_id(corpus: Fingerprint, phase: u64, index: usize) -> TaskId {
-    let random = (u128::from(u64::from_be_bytes(corpus.to_bytes())) << 16) ^ (index as u128) << 1 ^ u128::from(phase & 1);
+    let random = (u128::from(u64::from_be_bytes(corpus.to_bytes())) << 16)
+        ^ (index as u128) << 1
+        ^ u128::from(phase & 1);
     TaskId::from_parts(UnixMillis(phase), random)
 }

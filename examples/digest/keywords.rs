@@ -60,10 +60,8 @@ fn choose(weighed: &[(&Tallied<'_>, f32)]) -> Vec<(String, f32)> {
     let mut chosen = Vec::new();
     for (tallied, weight) in weighed {
         let is_new = tallied.term.split(' ').any(|word| !uses.contains_key(word));
-        let is_worn = tallied
-            .term
-            .split(' ')
-            .any(|word| uses.get(word).is_some_and(|it| *it >= SAME_WORD_MAX));
+        let is_worn =
+            tallied.term.split(' ').any(|word| uses.get(word).is_some_and(|it| *it >= SAME_WORD_MAX));
         if !is_new || is_worn {
             continue;
         }
@@ -89,18 +87,11 @@ mod tests {
     fn keywords_of(texts: &[&str]) -> Vec<Vec<String>> {
         let documents = corpus(texts);
         let mut gathering = Gathering::default();
-        assert!(
-            documents
-                .iter()
-                .all(|document| gathering.add(document.index, count(document)))
-        );
+        assert!(documents.iter().all(|document| gathering.add(document.index, count(document))));
         let (vocabulary, _) = gathering.finish();
         let names = |document| {
             let blocks = blocks::blocks(document);
-            keywords(&Tally::of(document, &blocks), &vocabulary)
-                .into_iter()
-                .map(|it| it.0)
-                .collect()
+            keywords(&Tally::of(document, &blocks), &vocabulary).into_iter().map(|it| it.0).collect()
         };
         documents.iter().map(names).collect()
     }
@@ -108,11 +99,7 @@ mod tests {
     #[test]
     fn what_all_say_is_no_keyword_before_what_one_says() {
         // Property: a word peculiar to the document comes before one that every document has as often.
-        let found = keywords_of(&[
-            "agent lease agent lease.",
-            "agent mailbox agent mailbox.",
-            "agent tide.",
-        ]);
+        let found = keywords_of(&["agent lease agent lease.", "agent mailbox agent mailbox.", "agent tide."]);
         assert_eq!(found[0][0], "agent lease");
         assert_eq!(found[2], ["tide", "agent"]);
     }

@@ -54,38 +54,15 @@ pub struct Marks {
 pub const KNOWN: &str = "plain text (.txt, .rst, .adoc, README, LICENSE and the like), Markdown (.md), and source code \
      (.rs, .py, .js, .ts, .go, .java, .c, .cpp, .sh and others)";
 
-const SLASHES: Marks = Marks {
-    line: &["///", "//!", "//"],
-    block: &[("/**", "*/"), ("/*!", "*/"), ("/*", "*/")],
-};
-const HASH: Marks = Marks {
-    line: &["#"],
-    block: &[],
-};
-const PYTHON: Marks = Marks {
-    line: &["#"],
-    block: &[("\"\"\"", "\"\"\""), ("r\"\"\"", "\"\"\"")],
-};
-const RUBY: Marks = Marks {
-    line: &["#"],
-    block: &[("=begin", "=end")],
-};
-const DASHES: Marks = Marks {
-    line: &["--"],
-    block: &[("/*", "*/")],
-};
-const LUA: Marks = Marks {
-    line: &["---", "--"],
-    block: &[("--[[", "]]")],
-};
-const HASKELL: Marks = Marks {
-    line: &["-- |", "-- ^", "--"],
-    block: &[("{-|", "-}"), ("{-", "-}")],
-};
-const PHP: Marks = Marks {
-    line: &["//", "#"],
-    block: &[("/**", "*/"), ("/*", "*/")],
-};
+const SLASHES: Marks =
+    Marks { line: &["///", "//!", "//"], block: &[("/**", "*/"), ("/*!", "*/"), ("/*", "*/")] };
+const HASH: Marks = Marks { line: &["#"], block: &[] };
+const PYTHON: Marks = Marks { line: &["#"], block: &[("\"\"\"", "\"\"\""), ("r\"\"\"", "\"\"\"")] };
+const RUBY: Marks = Marks { line: &["#"], block: &[("=begin", "=end")] };
+const DASHES: Marks = Marks { line: &["--"], block: &[("/*", "*/")] };
+const LUA: Marks = Marks { line: &["---", "--"], block: &[("--[[", "]]")] };
+const HASKELL: Marks = Marks { line: &["-- |", "-- ^", "--"], block: &[("{-|", "-}"), ("{-", "-}")] };
+const PHP: Marks = Marks { line: &["//", "#"], block: &[("/**", "*/"), ("/*", "*/")] };
 
 /// Names without an extension that are prose all the same.
 const PROSE_NAMES: &[&str] = &[

@@ -14,8 +14,8 @@ mod crew;
 mod editor;
 mod fingerprint;
 mod idf;
-mod keywords;
 mod job;
+mod keywords;
 mod language;
 mod markdown;
 mod messages;
@@ -105,12 +105,19 @@ async fn run(arguments: &Arguments) -> Result<bool, Failure> {
         progress.note("going on with a job that was interrupted");
     }
     let crew = Crew::assemble(&store.path).await?;
-    let job = Job { crew: &crew, corpus: &corpus, progress: &progress, kill: !arguments.spare, killed: false.into() };
+    let job = Job {
+        crew: &crew,
+        corpus: &corpus,
+        progress: &progress,
+        kill: !arguments.spare,
+        killed: false.into(),
+    };
     let outcome = job.run().await?;
     let took = began.elapsed();
     progress.phase("checking");
     let matches = arguments.unchecked || same_without_cluster(&outcome, &corpus, &progress);
-    let run = Run { corpus: &corpus, outcome: &outcome, counts: crew.counts().await, panics: crew.panics(), took };
+    let run =
+        Run { corpus: &corpus, outcome: &outcome, counts: crew.counts().await, panics: crew.panics(), took };
     let written = write(arguments, &run)?;
     progress.end();
     crew.dismiss().await;
@@ -191,9 +198,12 @@ impl Run<'_> {
         let mut rows = self.facts();
         rows.push(("nodes killed", usize::from(!arguments.spare).to_string()));
         rows.push(("same as without a cluster", checked.to_owned()));
-        rows.extend(["digest", "as a page"].into_iter().zip(written.iter().map(|path| path.display().to_string())));
+        rows.extend(
+            ["digest", "as a page"].into_iter().zip(written.iter().map(|path| path.display().to_string())),
+        );
         if arguments.json {
-            let rows: serde_json::Map<_, _> = rows.into_iter().map(|(name, value)| (name.to_owned(), json(value))).collect();
+            let rows: serde_json::Map<_, _> =
+                rows.into_iter().map(|(name, value)| (name.to_owned(), json(value))).collect();
             println!("{}", serde_json::Value::Object(rows));
         } else {
             print!("{}", table(&rows));
@@ -211,7 +221,8 @@ fn write(arguments: &Arguments, run: &Run<'_>) -> Result<[PathBuf; 2], Failure> 
     let root = run.corpus.root.canonicalize()?;
     let name = root.file_name().unwrap_or(root.as_os_str()).to_string_lossy().into_owned();
     let skipped = run.corpus.skipped.iter().map(|it| format!("{} {}", it.path.display(), it.reason));
-    let report = Report::new(name, &run.outcome.digests).linked_to(relative(&arguments.out, &root)?).skipped(skipped);
+    let report =
+        Report::new(name, &run.outcome.digests).linked_to(relative(&arguments.out, &root)?).skipped(skipped);
     let report = run.facts().into_iter().fold(report, |report, (what, value)| report.fact(what, value));
     std::fs::write(&written[0], report.markdown())?;
     std::fs::write(&written[1], report.html())?;

@@ -30,13 +30,7 @@ pub fn title(text: &str) -> Option<String> {
     let mut at_top_level = false;
     for event in Parser::new_ext(text, OPTIONS) {
         let ended = matches!(event, Event::End(TagEnd::Heading(HeadingLevel::H1)));
-        at_top_level |= matches!(
-            event,
-            Event::Start(Tag::Heading {
-                level: HeadingLevel::H1,
-                ..
-            })
-        );
+        at_top_level |= matches!(event, Event::Start(Tag::Heading { level: HeadingLevel::H1, .. }));
         if at_top_level {
             reader.read(event);
         }
@@ -162,10 +156,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Vec<(Role, String)> {
-        blocks(text)
-            .into_iter()
-            .map(|block| (block.role, block.text))
-            .collect()
+        blocks(text).into_iter().map(|block| (block.role, block.text)).collect()
     }
 
     #[test]
@@ -192,10 +183,7 @@ mod tests {
     #[test]
     fn the_title_is_the_first_heading_of_the_first_level() {
         // Property: a logo or a preface before the title does not hide it; a deeper heading is no title.
-        assert_eq!(
-            title("# ![logo](x)\n\npreface\n\n# The `Name`\n\ntext").as_deref(),
-            Some("The Name")
-        );
+        assert_eq!(title("# ![logo](x)\n\npreface\n\n# The `Name`\n\ntext").as_deref(), Some("The Name"));
         assert_eq!(title("text\n\n## Part\n"), None);
     }
 

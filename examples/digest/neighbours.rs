@@ -35,11 +35,7 @@ impl Vector {
     /// documents are near when they share much of what they say; the weightiest shared ones are kept.
     pub fn new(mut weights: Vec<(Rank, f32)>) -> Self {
         weights.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        let length = weights
-            .iter()
-            .map(|(_, weight)| weight * weight)
-            .sum::<f32>()
-            .sqrt();
+        let length = weights.iter().map(|(_, weight)| weight * weight).sum::<f32>().sqrt();
         let listed = weights.into_iter().filter_map(|(rank, weight)| match rank {
             Rank::Listed(number) => Some((number, weight / length)),
             Rank::Unlisted => None,
@@ -130,10 +126,7 @@ impl Index {
                 seen[document] += weight * other;
             }
         }
-        found
-            .into_iter()
-            .map(|document| (document, seen[document]))
-            .collect()
+        found.into_iter().map(|document| (document, seen[document])).collect()
     }
 }
 
@@ -154,12 +147,7 @@ mod tests {
     use super::*;
 
     fn vector(weights: &[(u32, f32)]) -> Vector {
-        Vector::new(
-            weights
-                .iter()
-                .map(|(number, weight)| (Rank::Listed(*number), *weight))
-                .collect(),
-        )
+        Vector::new(weights.iter().map(|(number, weight)| (Rank::Listed(*number), *weight)).collect())
     }
 
     #[test]

@@ -18,10 +18,7 @@ pub struct Numbers<'t> {
 impl<'t> Numbers<'t> {
     /// No terms yet; `is_source` says whether the reserved words of programming are passed over.
     pub fn new(is_source: bool) -> Self {
-        Self {
-            is_source,
-            ..Self::default()
-        }
+        Self { is_source, ..Self::default() }
     }
 
     /// The number of what `written` is counted as, or `None` when it is not counted.
@@ -57,10 +54,8 @@ mod tests {
     fn forms_of_one_term_share_a_number() {
         // Property: numbers go up from 0, one a term; what is not counted has none.
         let mut numbers = Numbers::new(false);
-        let found: Vec<_> = ["Agents", "the", "agent", "lease", "Agents"]
-            .iter()
-            .map(|it| numbers.number(it))
-            .collect();
+        let found: Vec<_> =
+            ["Agents", "the", "agent", "lease", "Agents"].iter().map(|it| numbers.number(it)).collect();
         assert_eq!(found, [Some(0), None, Some(0), Some(1), Some(0)]);
         assert_eq!(numbers.terms(), ["agent", "lease"]);
     }

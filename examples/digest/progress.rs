@@ -19,7 +19,8 @@ impl Progress {
     }
 
     pub fn begin(&self, phase: &'static str, tasks: usize) {
-        let style = ProgressStyle::with_template("{prefix:>15} [{bar:32}] {pos}/{len} tasks  {msg}  {elapsed}");
+        let style =
+            ProgressStyle::with_template("{prefix:>15} [{bar:32}] {pos}/{len} tasks  {msg}  {elapsed}");
         self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
         self.bar.set_length(tasks as u64);
         self.phase(phase);

@@ -35,64 +35,35 @@ impl Weighed {
 /// Weighs sentences by the rarity of their terms; a term has the same number in each of them.
 pub fn weigh(sentences: &[&str], vocabulary: &Vocabulary) -> Vec<Weighed> {
     let mut numbers = Numbers::new(false);
-    let mut number_all = |text| {
-        words::words(text, false)
-            .filter_map(|(_, word)| numbers.number(word))
-            .collect()
-    };
+    let mut number_all =
+        |text| words::words(text, false).filter_map(|(_, word)| numbers.number(word)).collect();
     let numbered: Vec<Vec<usize>> = sentences.iter().map(|text| number_all(text)).collect();
     let rarities: Vec<f32> = numbers.terms().iter().map(|term| vocabulary.idf(term)).collect();
     numbered
         .into_iter()
-        .map(|terms| {
-            unit(
-                terms
-                    .into_iter()
-                    .map(|number| (number, rarities[number]))
-                    .collect(),
-            )
-        })
+        .map(|terms| unit(terms.into_iter().map(|number| (number, rarities[number])).collect()))
         .collect()
 }
 
 fn unit(mut terms: Vec<(usize, f32)>) -> Weighed {
     terms.sort_unstable_by_key(|(number, _)| *number);
     terms.dedup_by_key(|(number, _)| *number);
-    let length = terms
-        .iter()
-        .map(|(_, weight)| weight * weight)
-        .sum::<f32>()
-        .sqrt();
+    let length = terms.iter().map(|(_, weight)| weight * weight).sum::<f32>().sqrt();
     terms.iter_mut().for_each(|(_, weight)| *weight /= length);
     Weighed(terms)
 }
 
 /// How much each sentence says of what all of them say: its cosine with their sum. Linear in their length.
 pub fn centrality(sentences: &[Weighed]) -> Vec<f32> {
-    let terms = sentences
-        .iter()
-        .flat_map(|it| &it.0)
-        .map(|(number, _)| number + 1)
-        .max()
-        .unwrap_or_default();
+    let terms = sentences.iter().flat_map(|it| &it.0).map(|(number, _)| number + 1).max().unwrap_or_default();
     let mut sum = vec![0.0; terms];
     for (number, weight) in sentences.iter().flat_map(|it| &it.0) {
         sum[*number] += weight;
     }
-    let length = sum
-        .iter()
-        .map(|weight: &f32| weight * weight)
-        .sum::<f32>()
-        .sqrt()
-        .max(f32::MIN_POSITIVE);
+    let length = sum.iter().map(|weight: &f32| weight * weight).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
     sentences
         .iter()
-        .map(|it| {
-            it.0.iter()
-                .map(|(number, weight)| weight * sum[*number])
-                .sum::<f32>()
-                / length
-        })
+        .map(|it| it.0.iter().map(|(number, weight)| weight * sum[*number]).sum::<f32>() / length)
         .collect()
 }
 
@@ -102,11 +73,7 @@ pub fn rank(sentences: &[Weighed]) -> Vec<f32> {
     let mut ranks = vec![1.0; sentences.len()];
     for _ in 0..ROUNDS_MAX {
         let next = vote(&votes, &ranks);
-        let change = ranks
-            .iter()
-            .zip(&next)
-            .map(|(old, new)| (old - new).abs())
-            .fold(0.0, f32::max);
+        let change = ranks.iter().zip(&next).map(|(old, new)| (old - new).abs()).fold(0.0, f32::max);
         ranks = next;
         if change < CHANGE_MIN {
             break;
@@ -158,12 +125,7 @@ mod tests {
     #[test]
     fn the_sentence_that_shares_most_ranks_highest() {
         // Property: agreement with many beats agreement with none, by both measures.
-        let sentences = weighed(&[
-            "agents send messages",
-            "agents sleep",
-            "messages wait",
-            "bananas ripen",
-        ]);
+        let sentences = weighed(&["agents send messages", "agents sleep", "messages wait", "bananas ripen"]);
         for scores in [rank(&sentences), centrality(&sentences)] {
             assert!(scores[0] > scores[1] && scores[1] > scores[3], "{scores:?}");
         }

@@ -103,9 +103,7 @@ impl<'d> Report<'d> {
     /// How many words the summaries have, which is what a reader of the digest reads.
     fn words_told(&self) -> u64 {
         let full = self.digests.iter().zip(&self.full).filter(|(_, full)| **full);
-        full.flat_map(|(it, _)| &it.summary)
-            .map(|sentence| sentence.split(' ').count() as u64)
-            .sum()
+        full.flat_map(|(it, _)| &it.summary).map(|sentence| sentence.split(' ').count() as u64).sum()
     }
 
     fn is_full(&self, digest: &DocumentDigest) -> bool {
@@ -150,10 +148,7 @@ fn told_in_full(digests: &[DocumentDigest]) -> Vec<bool> {
     let mut order: Vec<usize> = (0..digests.len()).collect();
     order.sort_by_key(|it| (Reverse(has_summary(*it)), Reverse(named[*it]), *it));
     let mut full = vec![false; digests.len()];
-    order
-        .into_iter()
-        .take(FULL_MAX)
-        .for_each(|document| full[document] = true);
+    order.into_iter().take(FULL_MAX).for_each(|document| full[document] = true);
     full
 }
 
@@ -167,9 +162,8 @@ mod tests {
         // Property: at most FULL_MAX documents are told in full, the most typical ones.
         let small = [digest(0, &["a"], &[]), digest(1, &["b"], &[])];
         assert_eq!(Report::new("small", &small).told_in_full(), 2);
-        let large: Vec<_> = (0..FULL_MAX * 2)
-            .map(|index| digest(index, &["a"], &[(FULL_MAX * 2 - 1, 0.5)]))
-            .collect();
+        let large: Vec<_> =
+            (0..FULL_MAX * 2).map(|index| digest(index, &["a"], &[(FULL_MAX * 2 - 1, 0.5)])).collect();
         let report = Report::new("large", &large);
         assert_eq!(report.told_in_full(), FULL_MAX);
         assert!(report.is_full(&large[FULL_MAX * 2 - 1]) && !report.is_full(&large[FULL_MAX]));
@@ -183,12 +177,7 @@ mod tests {
             .collect();
         let report = Report::new("many", &many);
         let (html, markdown) = (report.html(), report.markdown());
-        assert!(
-            html.len() < 8_000_000 && markdown.len() < 4_000_000,
-            "{} {}",
-            html.len(),
-            markdown.len()
-        );
+        assert!(html.len() < 8_000_000 && markdown.len() < 4_000_000, "{} {}", html.len(), markdown.len());
         assert!(html.contains("id=\"d9999\"") && markdown.contains("id=\"d9999\""));
     }
 }

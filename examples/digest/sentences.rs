@@ -19,11 +19,7 @@ pub fn sentences(text: &str) -> Vec<String> {
         }
         open = found.last().is_some_and(|sentence| ends_open(sentence));
     }
-    found
-        .iter()
-        .map(|sentence| sentence.trim().to_owned())
-        .filter(|sentence| !sentence.is_empty())
-        .collect()
+    found.iter().map(|sentence| sentence.trim().to_owned()).filter(|sentence| !sentence.is_empty()).collect()
 }
 
 /// A sentence begins with a capital, a digit, a quotation, or in a script without case. `is_ready!` ends
@@ -36,12 +32,7 @@ fn begins(piece: &str) -> bool {
 }
 
 fn ends_open(sentence: &str) -> bool {
-    let last = sentence
-        .trim_end()
-        .rsplit(' ')
-        .next()
-        .unwrap_or_default()
-        .trim_start_matches(['(', '[', '"']);
+    let last = sentence.trim_end().rsplit(' ').next().unwrap_or_default().trim_start_matches(['(', '[', '"']);
     ABBREVIATIONS.contains(&last) || is_initial(last)
 }
 

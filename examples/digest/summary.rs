@@ -37,17 +37,11 @@ pub fn summary(blocks: &[Block], vocabulary: &Vocabulary) -> Vec<String> {
     let texts: Vec<&str> = candidates.iter().map(|it| it.text.as_str()).collect();
     let mut weighed = rank::weigh(&texts, vocabulary);
     thin(&mut candidates, &mut weighed);
-    let scores: Vec<f32> = rank::rank(&weighed)
-        .iter()
-        .zip(&candidates)
-        .map(|(rank, it)| rank * it.worth)
-        .collect();
+    let scores: Vec<f32> =
+        rank::rank(&weighed).iter().zip(&candidates).map(|(rank, it)| rank * it.worth).collect();
     let mut chosen = choose(&scores, &weighed);
     chosen.sort_unstable();
-    chosen
-        .into_iter()
-        .map(|it| shorten(&candidates[it].text, SENTENCE_CHARS_MAX))
-        .collect()
+    chosen.into_iter().map(|it| shorten(&candidates[it].text, SENTENCE_CHARS_MAX)).collect()
 }
 
 struct Candidate {
@@ -71,16 +65,8 @@ fn candidates(blocks: &[Block]) -> Vec<Candidate> {
 fn read_block(block: &Block, aside: bool, found: &mut Vec<Candidate>) {
     for (in_block, text) in sentences(&block.text).into_iter().enumerate() {
         if can_stand_alone(&text) {
-            let place = Place {
-                in_document: found.len(),
-                in_block,
-                role: block.role,
-                aside,
-            };
-            found.push(Candidate {
-                worth: worth(&text, place),
-                text,
-            });
+            let place = Place { in_document: found.len(), in_block, role: block.role, aside };
+            found.push(Candidate { worth: worth(&text, place), text });
         }
     }
 }
@@ -89,12 +75,8 @@ fn read_block(block: &Block, aside: bool, found: &mut Vec<Candidate>) {
 fn can_stand_alone(text: &str) -> bool {
     let words = text.split(' ').count();
     let letters = text.chars().filter(|it| it.is_alphabetic() || *it == ' ').count();
-    let is_unspaced_script = words == 1
-        && text
-            .chars()
-            .filter(|it| it.is_alphabetic() && !it.is_ascii())
-            .count()
-            > WORDS_MIN;
+    let is_unspaced_script =
+        words == 1 && text.chars().filter(|it| it.is_alphabetic() && !it.is_ascii()).count() > WORDS_MIN;
     let is_prose = letters as f32 >= text.chars().count() as f32 * LETTERS_MIN;
     let begins = text.starts_with(|letter: char| letter.is_alphanumeric() || "\"'“‘(`[".contains(letter));
     (words >= WORDS_MIN || is_unspaced_script) && is_prose && begins && !text.ends_with(':')
@@ -105,11 +87,8 @@ fn thin(candidates: &mut Vec<Candidate>, weighed: &mut Vec<Weighed>) {
     if candidates.len() <= RANKED_MAX {
         return;
     }
-    let scores: Vec<f32> = rank::centrality(weighed)
-        .iter()
-        .zip(&*candidates)
-        .map(|(it, other)| it * other.worth)
-        .collect();
+    let scores: Vec<f32> =
+        rank::centrality(weighed).iter().zip(&*candidates).map(|(it, other)| it * other.worth).collect();
     let mut best: Vec<usize> = (0..scores.len()).collect();
     best.sort_unstable_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
     let mut keep = vec![false; scores.len()];
@@ -127,9 +106,7 @@ fn choose(scores: &[f32], weighed: &[Weighed]) -> Vec<usize> {
     let enough = order.first().map_or(0.0, |best| scores[*best] * SCORE_SHARE_MIN);
     let mut chosen: Vec<usize> = Vec::new();
     for one in order.into_iter().filter(|one| scores[*one] >= enough) {
-        let repeats = chosen
-            .iter()
-            .any(|other| weighed[one].cosine(&weighed[*other]) > COSINE_SAME);
+        let repeats = chosen.iter().any(|other| weighed[one].cosine(&weighed[*other]) > COSINE_SAME);
         if !repeats {
             chosen.push(one);
         }
@@ -188,10 +165,7 @@ mod tests {
     #[test]
     fn a_boilerplate_document_is_still_summed_up() {
         // Property: when all there is is boilerplate, it is the summary.
-        assert_eq!(
-            summary_of("Permission is hereby granted, free of charge, to any person.").len(),
-            1
-        );
+        assert_eq!(summary_of("Permission is hereby granted, free of charge, to any person.").len(), 1);
     }
 
     proptest! {

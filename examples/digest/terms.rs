@@ -59,10 +59,7 @@ impl<'t> Tally<'t> {
     /// Tallies a document whose prose is `blocks`. A program is tallied whole: its names are its words.
     pub fn of(document: &'t Document, blocks: &'t [Block]) -> Self {
         let is_source = matches!(document.kind, Kind::Source(_));
-        let mut counting = Counting {
-            numbers: Numbers::new(is_source),
-            ..Counting::default()
-        };
+        let mut counting = Counting { numbers: Numbers::new(is_source), ..Counting::default() };
         if is_source {
             counting.read(&document.text, true);
         } else {
@@ -74,10 +71,7 @@ impl<'t> Tally<'t> {
     /// The counts alone, as they travel.
     pub fn counts(&self) -> TermCounts {
         let counts = self.terms.iter().map(|it| (it.term.clone(), it.count)).collect();
-        TermCounts {
-            words: self.words,
-            counts,
-        }
+        TermCounts { words: self.words, counts }
     }
 }
 
@@ -114,11 +108,7 @@ impl<'t> Counting<'t> {
             let Some(number) = self.numbers.number(written) else {
                 continue;
             };
-            let word = Placed {
-                number,
-                start,
-                end: start + written.len(),
-            };
+            let word = Placed { number, start, end: start + written.len() };
             self.count_word(number, written);
             if let Some(first) = before {
                 self.count_phrase(text, first, word);
@@ -138,29 +128,18 @@ impl<'t> Counting<'t> {
         if first.number != second.number && words::joins(&text[first.end..second.start]) {
             let written = &text[first.start..second.end];
             let votes = self.phrases.entry((first.number, second.number));
-            votes
-                .and_modify(|votes| votes.vote(written))
-                .or_insert_with(|| Votes::first(written));
+            votes.and_modify(|votes| votes.vote(written)).or_insert_with(|| Votes::first(written));
         }
     }
 
     fn finish(self) -> Tally<'t> {
         let names = self.numbers.terms();
-        let repeated = self
-            .phrases
-            .iter()
-            .filter(|(_, votes)| votes.count >= PHRASE_COUNT_MIN);
+        let repeated = self.phrases.iter().filter(|(_, votes)| votes.count >= PHRASE_COUNT_MIN);
         let phrases = repeated.map(|((a, b), votes)| votes.tallied(format!("{} {}", names[*a], names[*b])));
-        let single = names
-            .iter()
-            .zip(&self.terms)
-            .map(|(term, votes)| votes.tallied(term.clone()));
+        let single = names.iter().zip(&self.terms).map(|(term, votes)| votes.tallied(term.clone()));
         let mut terms = phrases.chain(single).collect();
         keep_most_frequent(&mut terms);
-        Tally {
-            words: self.words,
-            terms,
-        }
+        Tally { words: self.words, terms }
     }
 }
 
@@ -172,11 +151,7 @@ fn keep_most_frequent(terms: &mut Vec<Tallied<'_>>) {
 
 impl<'t> Votes<'t> {
     fn first(written: &'t str) -> Self {
-        Self {
-            count: 1,
-            written,
-            lead: 1,
-        }
+        Self { count: 1, written, lead: 1 }
     }
 
     fn vote(&mut self, written: &'t str) {
@@ -191,11 +166,7 @@ impl<'t> Votes<'t> {
     }
 
     fn tallied(&self, term: String) -> Tallied<'t> {
-        Tallied {
-            term,
-            count: self.count,
-            written: self.written,
-        }
+        Tallied { term, count: self.count, written: self.written }
     }
 }
 
@@ -212,17 +183,8 @@ mod tests {
     fn words_and_repeated_phrases_are_counted() {
         // Property: counts are by term; a pair of words is a term when it is repeated.
         let document = markdown("# Work queues\n\nA work queue holds work. The queue is short.");
-        let expected = [
-            ("hold", 1),
-            ("queue", 3),
-            ("short", 1),
-            ("work", 3),
-            ("work queue", 2),
-        ];
-        assert_eq!(
-            counted(&document),
-            expected.map(|(term, count)| (term.to_owned(), count))
-        );
+        let expected = [("hold", 1), ("queue", 3), ("short", 1), ("work", 3), ("work queue", 2)];
+        assert_eq!(counted(&document), expected.map(|(term, count)| (term.to_owned(), count)));
         assert_eq!(count(&document).words, 11);
     }
 
@@ -230,14 +192,7 @@ mod tests {
     fn a_program_is_counted_by_its_names() {
         // Property: identifiers are split, reserved words are not counted, code blocks of Markdown are not read.
         let counts = counted(&source("pub fn open_lease(lease: Lease) { lease.renew() }"));
-        assert_eq!(
-            counts,
-            [
-                ("lease".to_owned(), 4),
-                ("open".to_owned(), 1),
-                ("renew".to_owned(), 1)
-            ]
-        );
+        assert_eq!(counts, [("lease".to_owned(), 4), ("open".to_owned(), 1), ("renew".to_owned(), 1)]);
         assert_eq!(counted(&markdown("```\ncode\n```\n")), []);
     }
 
@@ -248,30 +203,20 @@ mod tests {
             markdown("JetStream is fast. Agents use JetStream. agents and Agents: JetStream for Agents.");
         let blocks = blocks::blocks(&document);
         let tally = Tally::of(&document, &blocks);
-        let written: HashMap<_, _> = tally
-            .terms
-            .iter()
-            .map(|it| (it.term.as_str(), it.written))
-            .collect();
+        let written: HashMap<_, _> = tally.terms.iter().map(|it| (it.term.as_str(), it.written)).collect();
         assert_eq!((written["jetstream"], written["agent"]), ("JetStream", "Agents"));
     }
 
     #[test]
     fn a_long_document_keeps_its_most_frequent_terms() {
         // Property: at most TERMS_MAX terms, none rarer than one that was left out.
-        let rare: String = (0..2 * TERMS_MAX)
-            .map(|n| format!("rare{}x. ", words_of(n)))
-            .collect();
+        let rare: String = (0..2 * TERMS_MAX).map(|n| format!("rare{}x. ", words_of(n))).collect();
         let counts = counted(&markdown(&format!("{rare} frequent. frequent.")));
         assert_eq!(counts.len(), TERMS_MAX);
         assert!(counts.contains(&("frequent".to_owned(), 2)));
     }
 
     fn words_of(number: usize) -> String {
-        number
-            .to_string()
-            .bytes()
-            .map(|digit| char::from(digit - b'0' + b'a'))
-            .collect()
+        number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
     }
 }

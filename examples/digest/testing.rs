@@ -16,11 +16,7 @@ pub fn source(text: &str) -> Document {
 
 /// A corpus of Markdown documents.
 pub fn corpus(texts: &[&str]) -> Vec<Document> {
-    texts
-        .iter()
-        .enumerate()
-        .map(|(index, text)| document(index, Kind::Markdown, text))
-        .collect()
+    texts.iter().enumerate().map(|(index, text)| document(index, Kind::Markdown, text)).collect()
 }
 
 fn document(index: usize, kind: Kind, text: &str) -> Document {

@@ -38,17 +38,10 @@ pub fn themes(digests: &[DocumentDigest]) -> Vec<Theme> {
     for (a, b, _) in links(digests) {
         groups.join(a, b, members_max);
     }
-    let mut themes: Vec<Theme> = groups
-        .members()
-        .into_iter()
-        .map(|members| theme(members, digests))
-        .collect();
+    let mut themes: Vec<Theme> =
+        groups.members().into_iter().map(|members| theme(members, digests)).collect();
     themes.retain(|theme| !theme.name.is_empty());
-    themes.sort_by(|a, b| {
-        b.weight
-            .total_cmp(&a.weight)
-            .then_with(|| a.members[0].cmp(&b.members[0]))
-    });
+    themes.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| a.members[0].cmp(&b.members[0])));
     themes
 }
 
@@ -70,17 +63,9 @@ pub struct Shared {
 pub fn shared_keywords<'d>(digests: impl Iterator<Item = &'d DocumentDigest>) -> Vec<Shared> {
     let mut found = HashMap::<String, Shared>::new();
     for digest in digests {
-        let first = digest
-            .keywords
-            .first()
-            .map_or(1.0, |(_, weight)| weight.max(f32::MIN_POSITIVE));
+        let first = digest.keywords.first().map_or(1.0, |(_, weight)| weight.max(f32::MIN_POSITIVE));
         for (written, weight) in &digest.keywords {
-            let blank = Shared {
-                written: written.clone(),
-                weight: 0.0,
-                heaviest: 0.0,
-                documents: 0,
-            };
+            let blank = Shared { written: written.clone(), weight: 0.0, heaviest: 0.0, documents: 0 };
             let shared = found.entry(folded(written)).or_insert(blank);
             shared.weight += weight / first;
             shared.heaviest = shared.heaviest.max(*weight);
@@ -90,11 +75,8 @@ pub fn shared_keywords<'d>(digests: impl Iterator<Item = &'d DocumentDigest>) ->
     let mut all: Vec<Shared> = found.into_values().collect();
     all.sort_by(|a, b| {
         let by_sharing = (b.documents > 1).cmp(&(a.documents > 1));
-        let by_weight = if a.documents > 1 {
-            b.weight.total_cmp(&a.weight)
-        } else {
-            b.heaviest.total_cmp(&a.heaviest)
-        };
+        let by_weight =
+            if a.documents > 1 { b.weight.total_cmp(&a.weight) } else { b.heaviest.total_cmp(&a.heaviest) };
         by_sharing.then(by_weight).then_with(|| a.written.cmp(&b.written))
     });
     all
@@ -102,18 +84,13 @@ pub fn shared_keywords<'d>(digests: impl Iterator<Item = &'d DocumentDigest>) ->
 
 /// `Leases`, `lease` and `LEASE` are one keyword.
 fn folded(written: &str) -> String {
-    written
-        .to_lowercase()
-        .trim_end_matches('s')
-        .replace(['_', '-'], " ")
+    written.to_lowercase().trim_end_matches('s').replace(['_', '-'], " ")
 }
 
 /// Links between documents that are each among the other's nearest, strongest first.
 fn links(digests: &[DocumentDigest]) -> Vec<(usize, usize, f32)> {
     let knows = |a: usize, b: usize| {
-        digests
-            .get(a)
-            .is_some_and(|it| it.neighbours.iter().any(|(other, _)| *other == b))
+        digests.get(a).is_some_and(|it| it.neighbours.iter().any(|(other, _)| *other == b))
     };
     let cosine_min = usual_cosine(digests) * USUAL_SHARE_MIN;
     let mut links: Vec<_> = digests
@@ -128,11 +105,8 @@ fn links(digests: &[DocumentDigest]) -> Vec<(usize, usize, f32)> {
 
 /// The median, over all documents that have a neighbour, of how near the nearest is.
 fn usual_cosine(digests: &[DocumentDigest]) -> f32 {
-    let mut nearest: Vec<f32> = digests
-        .iter()
-        .filter_map(|it| it.neighbours.first())
-        .map(|(_, cosine)| *cosine)
-        .collect();
+    let mut nearest: Vec<f32> =
+        digests.iter().filter_map(|it| it.neighbours.first()).map(|(_, cosine)| *cosine).collect();
     nearest.sort_by(f32::total_cmp);
     nearest.get(nearest.len() / 2).copied().unwrap_or_default()
 }
@@ -150,18 +124,10 @@ fn theme(mut members: Vec<usize>, digests: &[DocumentDigest]) -> Theme {
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     members = ranked.into_iter().map(|(member, _)| member).collect();
     let keywords = shared_keywords(members.iter().map(|member| &digests[*member]));
-    let shared: Vec<_> = keywords
-        .into_iter()
-        .take_while(|it| it.documents > 1)
-        .take(NAME_WORDS)
-        .collect();
+    let shared: Vec<_> = keywords.into_iter().take_while(|it| it.documents > 1).take(NAME_WORDS).collect();
     let weight = shared.iter().map(|it| it.weight).sum();
     let name = shared.into_iter().map(|it| it.written).collect();
-    Theme {
-        name,
-        weight,
-        members,
-    }
+    Theme { name, weight, members }
 }
 
 /// Disjoint groups of documents that can be joined.
@@ -172,10 +138,7 @@ struct Groups {
 
 impl Groups {
     fn new(documents: usize) -> Self {
-        Self {
-            parents: (0..documents).collect(),
-            sizes: vec![1; documents],
-        }
+        Self { parents: (0..documents).collect(), sizes: vec![1; documents] }
     }
 
     fn root(&mut self, mut document: usize) -> usize {
@@ -225,10 +188,7 @@ mod tests {
             digest(4, &["far"], &[(3, 0.01)]),
         ]);
         assert_eq!(themes.len(), 1);
-        assert_eq!(
-            (themes[0].members.as_slice(), themes[0].name[0].as_str()),
-            ([0, 1].as_slice(), "Leases")
-        );
+        assert_eq!((themes[0].members.as_slice(), themes[0].name[0].as_str()), ([0, 1].as_slice(), "Leases"));
     }
 
     proptest! {

@@ -35,16 +35,12 @@ fn names_something(title: &str) -> bool {
         .next()
         .unwrap_or_default()
         .trim_matches(|letter: char| letter.is_ascii_punctuation());
-    let is_number = first
-        .trim_start_matches(['v', 'V'])
-        .starts_with(|letter: char| letter.is_ascii_digit());
+    let is_number = first.trim_start_matches(['v', 'V']).starts_with(|letter: char| letter.is_ascii_digit());
     !is_number && !["unreleased", "version"].contains(&first.to_lowercase().as_str())
 }
 
 fn plain_title(text: &str) -> Option<String> {
-    let opening = text
-        .split("\n\n")
-        .find(|paragraph| !paragraph.trim().is_empty())?;
+    let opening = text.split("\n\n").find(|paragraph| !paragraph.trim().is_empty())?;
     let heading = blocks::paragraph_blocks(opening).into_iter().next()?;
     (heading.role == Role::Heading).then_some(heading.text)
 }
@@ -54,15 +50,11 @@ fn plain_title(text: &str) -> Option<String> {
 pub fn tell_apart(documents: &mut [Document]) {
     let mut shared = HashMap::<String, Vec<usize>>::new();
     for document in documents.iter() {
-        shared
-            .entry(document.title.clone())
-            .or_default()
-            .push(document.index);
+        shared.entry(document.title.clone()).or_default().push(document.index);
     }
     for (_, group) in shared.into_iter().filter(|(_, group)| group.len() > 1) {
-        let depth = (1..FOLDERS_MAX)
-            .find(|depth| are_distinct(&group, documents, *depth))
-            .unwrap_or(FOLDERS_MAX);
+        let depth =
+            (1..FOLDERS_MAX).find(|depth| are_distinct(&group, documents, *depth)).unwrap_or(FOLDERS_MAX);
         for index in group {
             let document = &mut documents[index];
             if let Some(folders) = folders(&document.path, depth) {
@@ -74,18 +66,13 @@ pub fn tell_apart(documents: &mut [Document]) {
 
 fn are_distinct(group: &[usize], documents: &[Document], depth: usize) -> bool {
     let mut seen = HashSet::new();
-    group
-        .iter()
-        .all(|index| seen.insert(folders(&documents[*index].path, depth)))
+    group.iter().all(|index| seen.insert(folders(&documents[*index].path, depth)))
 }
 
 /// The last `depth` folders above a file, if it is in one.
 fn folders(path: &str, depth: usize) -> Option<&str> {
     let (above, _) = path.rsplit_once('/')?;
-    let from = above
-        .rmatch_indices('/')
-        .nth(depth - 1)
-        .map_or(0, |(at, _)| at + 1);
+    let from = above.rmatch_indices('/').nth(depth - 1).map_or(0, |(at, _)| at + 1);
     Some(&above[from..])
 }
 
@@ -96,10 +83,7 @@ mod tests {
     #[test]
     fn a_title_is_a_heading_or_nothing() {
         // Property: an opening sentence is not a title.
-        assert_eq!(
-            own_title(Kind::Prose, "\n\nMIT License\n\nCopyright").as_deref(),
-            Some("MIT License")
-        );
+        assert_eq!(own_title(Kind::Prose, "\n\nMIT License\n\nCopyright").as_deref(), Some("MIT License"));
         assert_eq!(own_title(Kind::Prose, "It begins with a sentence."), None);
         assert_eq!(own_title(Kind::Markdown, "# v1.2.3 (today)"), None);
         assert_eq!(own_title(Kind::Markdown, "# [Unreleased]"), None);

@@ -26,11 +26,8 @@ pub fn joins(gap: &str) -> bool {
 
 /// The words of `text` as they are written, each with its place in bytes, in order.
 pub fn words(text: &str, is_source: bool) -> impl Iterator<Item = (usize, &str)> {
-    let runs = chunks(text).flat_map(|(at, chunk)| {
-        chunk
-            .unicode_word_indices()
-            .map(move |(from, run)| (at + from, run))
-    });
+    let runs = chunks(text)
+        .flat_map(|(at, chunk)| chunk.unicode_word_indices().map(move |(from, run)| (at + from, run)));
     runs.flat_map(move |(at, run)| pieces(run, is_source).map(move |(from, piece)| (at + from, piece)))
 }
 
@@ -123,9 +120,7 @@ mod tests {
     use super::*;
 
     fn terms(text: &str, is_source: bool) -> Vec<String> {
-        words(text, is_source)
-            .filter_map(|(_, word)| term_of(word, is_source))
-            .collect()
+        words(text, is_source).filter_map(|(_, word)| term_of(word, is_source)).collect()
     }
 
     #[test]
@@ -144,16 +139,10 @@ mod tests {
     #[test]
     fn grammar_numbers_and_noise_are_passed_over() {
         // Property: what is left says something; reserved words count in prose and not in source.
-        assert_eq!(
-            terms("the 3.14 of a 9f8e7d6c x 1234ab v0", false),
-            Vec::<String>::new()
-        );
+        assert_eq!(terms("the 3.14 of a 9f8e7d6c x 1234ab v0", false), Vec::<String>::new());
         assert_eq!(terms("fn send(&mut self)", true), ["send"]);
         assert_eq!(terms("a string theory", false), ["string", "theory"]);
-        assert_eq!(
-            terms("read (https://example.com/page) by @someone", false),
-            ["read"]
-        );
+        assert_eq!(terms("read (https://example.com/page) by @someone", false), ["read"]);
     }
 
     #[test]
@@ -161,12 +150,7 @@ mod tests {
         // Property: an ideograph is a word, and neighbours may form a phrase.
         let found: Vec<_> = words("消息队列", false).collect();
         assert_eq!(found.len(), 4);
-        assert!(
-            found
-                .windows(2)
-                .all(|pair| pair[0].0 + pair[0].1.len() == pair[1].0)
-                && joins("")
-        );
+        assert!(found.windows(2).all(|pair| pair[0].0 + pair[0].1.len() == pair[1].0) && joins(""));
     }
 
     proptest! {

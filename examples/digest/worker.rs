@@ -27,7 +27,11 @@ pub struct Worker {
 }
 
 impl Handle<Count> for Worker {
-    async fn handle(&mut self, Count { document }: Count, _: &mut Context<'_>) -> Result<TermCounts, HandlerError> {
+    async fn handle(
+        &mut self,
+        Count { document }: Count,
+        _: &mut Context<'_>,
+    ) -> Result<TermCounts, HandlerError> {
         self.stumble();
         Ok(terms::count(&document))
     }

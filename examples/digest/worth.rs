@@ -83,10 +83,7 @@ pub struct Place {
 pub fn worth(sentence: &str, place: Place) -> f32 {
     let lower = sentence.to_lowercase();
     let words: Vec<&str> = lower.split(' ').collect();
-    let first = lower
-        .split(|letter: char| !letter.is_alphabetic())
-        .next()
-        .unwrap_or_default();
+    let first = lower.split(|letter: char| !letter.is_alphabetic()).next().unwrap_or_default();
     let factors = [
         (place.in_block == 0, LEADING),
         (place.role == Role::Item, ITEM),
@@ -100,13 +97,7 @@ pub fn worth(sentence: &str, place: Place) -> f32 {
     ];
     let opening = 1.0 + OPENING / (1.0 + place.in_document as f32);
     let easy = WORDS_EASY as f32 / words.len().max(WORDS_EASY) as f32;
-    opening
-        * easy
-        * factors
-            .iter()
-            .filter(|(holds, _)| *holds)
-            .map(|(_, worth)| worth)
-            .product::<f32>()
+    opening * easy * factors.iter().filter(|(holds, _)| *holds).map(|(_, worth)| worth).product::<f32>()
 }
 
 /// Whether what stands under `heading` is not about the document's subject.
@@ -134,20 +125,14 @@ fn is_notation(words: &[&str]) -> bool {
 
 fn is_plain(word: &str) -> bool {
     let bare = word.trim_matches(|letter: char| letter.is_ascii_punctuation());
-    bare.chars()
-        .all(|letter| letter.is_alphabetic() || "-'’".contains(letter))
+    bare.chars().all(|letter| letter.is_alphabetic() || "-'’".contains(letter))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PLACE: Place = Place {
-        in_document: 9,
-        in_block: 1,
-        role: Role::Paragraph,
-        aside: false,
-    };
+    const PLACE: Place = Place { in_document: 9, in_block: 1, role: Role::Paragraph, aside: false };
 
     #[test]
     fn a_plain_sentence_is_worth_most() {
@@ -164,21 +149,8 @@ mod tests {
         ] {
             assert!(worth(worse, PLACE) < plain, "{worse}");
         }
-        assert!(
-            worth(
-                "An agent is a name and not a process.",
-                Place {
-                    in_document: 0,
-                    ..PLACE
-                }
-            ) > plain
-        );
-        assert!(
-            worth(
-                "An agent is a name and not a process.",
-                Place { aside: true, ..PLACE }
-            ) < plain
-        );
+        assert!(worth("An agent is a name and not a process.", Place { in_document: 0, ..PLACE }) > plain);
+        assert!(worth("An agent is a name and not a process.", Place { aside: true, ..PLACE }) < plain);
         assert!(is_aside("Installation guide") && !is_aside("Leases"));
     }
 }

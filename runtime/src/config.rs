@@ -132,19 +132,13 @@ impl Default for Config {
 
 impl Default for CompressionConfig {
     fn default() -> CompressionConfig {
-        CompressionConfig {
-            enabled: true,
-            threshold: COMPRESSION_THRESHOLD,
-        }
+        CompressionConfig { enabled: true, threshold: COMPRESSION_THRESHOLD }
     }
 }
 
 impl Default for LogConfig {
     fn default() -> LogConfig {
-        LogConfig {
-            filter: "info".to_owned(),
-            format: Format::default(),
-        }
+        LogConfig { filter: "info".to_owned(), format: Format::default() }
     }
 }
 
@@ -182,20 +176,11 @@ impl Config {
         let mut problems = Vec::new();
         let env = source::environment(env, &mut problems);
         let named = file.or(env.file.as_deref());
-        let mut settings = named
-            .map(|path| source::file(path, &mut problems))
-            .unwrap_or_default();
+        let mut settings = named.map(|path| source::file(path, &mut problems)).unwrap_or_default();
         settings.extend(env.settings);
         settings.extend(source::flags(flags, &mut problems));
-        let mut config = Config {
-            warnings: env.warnings,
-            ..Config::default()
-        };
-        problems.extend(
-            settings
-                .into_iter()
-                .filter_map(|setting| config.apply(setting).err()),
-        );
+        let mut config = Config { warnings: env.warnings, ..Config::default() };
+        problems.extend(settings.into_iter().filter_map(|setting| config.apply(setting).err()));
         problems.extend(config.problems());
         ConfigError::unless_empty(problems).map(|()| config)
     }
@@ -239,9 +224,7 @@ impl Config {
 
     /// Where the root key is kept.
     pub fn key_path(&self) -> PathBuf {
-        self.key_file
-            .clone()
-            .unwrap_or_else(|| self.data_dir.join("root.key"))
+        self.key_file.clone().unwrap_or_else(|| self.data_dir.join("root.key"))
     }
 
     fn apply(&mut self, setting: Setting) -> Result<(), Problem> {
@@ -263,12 +246,7 @@ impl Config {
     fn problem_of(&mut self, key: &Key) -> Option<Problem> {
         let shown = (key.field)(self).to_string();
         let wrong = (key.field)(self).check().err()?;
-        Some(Problem::new(
-            key.name,
-            Some(&shown),
-            self.origin(key.name, &shown),
-            wrong,
-        ))
+        Some(Problem::new(key.name, Some(&shown), self.origin(key.name, &shown), wrong))
     }
 
     /// Values that are fine by themselves, but not together.
@@ -287,24 +265,18 @@ impl Config {
                 "membership.down_after",
                 membership.down_after,
             ),
-            (
-                "tasks.lease",
-                router.task_lease,
-                "tasks.attempt_max",
-                router.task_attempt_max,
-            ),
+            ("tasks.lease", router.task_lease, "tasks.attempt_max", router.task_attempt_max),
         ];
-        ascending
-            .into_iter()
-            .filter(|(_, shorter, _, longer)| shorter >= longer)
-            .map(|(name, shorter, than, longer)| {
+        ascending.into_iter().filter(|(_, shorter, _, longer)| shorter >= longer).map(
+            |(name, shorter, than, longer)| {
                 let (shorter, longer) = (units::show_duration(shorter), units::show_duration(longer));
                 let wrong = Wrong {
                     problem: format!("it is not shorter than {than}, which is {longer}"),
                     right: format!("make {name} shorter or {than} longer"),
                 };
                 Problem::new(name, Some(&shorter), self.origin(name, &shorter), wrong)
-            })
+            },
+        )
     }
 
     /// Where the present value of a key comes from. One that differs from what was loaded was set by the program.

@@ -76,9 +76,7 @@ impl KeyStore for MemoryKeys {
 
 impl fmt::Debug for MemoryKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryKeys")
-            .field("node", &self.node_id())
-            .finish_non_exhaustive()
+        f.debug_struct("MemoryKeys").field("node", &self.node_id()).finish_non_exhaustive()
     }
 }
 
@@ -90,10 +88,7 @@ impl fmt::Debug for MemoryKeys {
 /// assert_eq!(signed_bytes("record", b"body"), b"record\0body");
 /// ```
 pub fn signed_bytes(context: &str, message: &[u8]) -> Vec<u8> {
-    debug_assert!(
-        !context.contains('\0'),
-        "a context with a zero byte could be taken for another one"
-    );
+    debug_assert!(!context.contains('\0'), "a context with a zero byte could be taken for another one");
     [context.as_bytes(), &[0], message].concat()
 }
 

@@ -24,17 +24,18 @@ pub mod telemetry;
 pub mod transport;
 pub mod world;
 
+pub use bytes::Bytes;
 pub use cluster::{ClusterError, LocalCluster};
 pub use config::Config;
-pub use connectome_actors::{
-    AGENT_MESSAGES, Accounts, Agent, AgentRef, AgentSpec, AutoShutdown, Buried, CallError, Context, DEAD_LETTERS, DeadLetter, Down, DownReason, EventFilter,
-    EventListener, Exit, Flags, Handle, HandlerError, Heard, Intensity, ItemSink, ItemStream, MailboxConfig, Message,
-    MonitorId, NodeState, Overflow, Ports, Reason, Restart, Router, RouterConfig, SendError, StopWithin, SYSTEM_EVENTS, Strategy,
-    StreamLimits, Streaming, Submit, Supervisor, SupervisorError, SupervisorSpec, Table, TaskContext, TaskCounts,
-    TaskError, TASK_ROUTING, TASKS, TaskHandle, Timer, port, protocol, tasks_bucket,
-};
-pub use bytes::Bytes;
 #[cfg(feature = "planted-bugs")]
 pub use connectome_actors::Planted;
+pub use connectome_actors::{
+    AGENT_MESSAGES, Accounts, Agent, AgentRef, AgentSpec, AutoShutdown, Buried, CallError, Context,
+    DEAD_LETTERS, DeadLetter, Down, DownReason, EventFilter, EventListener, Exit, Flags, Handle,
+    HandlerError, Heard, Intensity, ItemSink, ItemStream, MailboxConfig, Message, MonitorId, NodeState,
+    Overflow, Ports, Reason, Restart, Router, RouterConfig, SYSTEM_EVENTS, SendError, StopWithin, Strategy,
+    StreamLimits, Streaming, Submit, Supervisor, SupervisorError, SupervisorSpec, TASK_ROUTING, TASKS, Table,
+    TaskContext, TaskCounts, TaskError, TaskHandle, Timer, port, protocol, tasks_bucket,
+};
 pub use connectome_codecs as codecs;
 pub use node::{Drain, Node, NodeError, NodeOptions, StopTimeout};

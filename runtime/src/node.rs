@@ -6,9 +6,9 @@ use std::time::Duration;
 use connectome_actors::port::{KeyStore, KeyStoreError, Start, Storage, StreamError, Streams};
 use connectome_actors::protocol::membership::Timing;
 use connectome_actors::{
-    Accounts, Agent, AgentRef, AgentSpec, DeadLetter, EventFilter, EventListener, Heard, Message, NodeState, Ports,
-    Router, RouterConfig, SendError, StreamLimits, Submit, Supervisor, SupervisorError, SupervisorSpec, TaskCounts,
-    TaskHandle, Tree, TreeError,
+    Accounts, Agent, AgentRef, AgentSpec, DeadLetter, EventFilter, EventListener, Heard, Message, NodeState,
+    Ports, Router, RouterConfig, SendError, StreamLimits, Submit, Supervisor, SupervisorError,
+    SupervisorSpec, TaskCounts, TaskHandle, Tree, TreeError,
 };
 use connectome_codecs::event::{SystemReady, SystemShutdown};
 use connectome_codecs::{AgentName, Fact, NodeId, ParseError, Sequence, TaskId};

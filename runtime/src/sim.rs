@@ -144,7 +144,10 @@ impl Sim {
             return;
         }
         let keys = MemoryKeys::from_seed(root(self.config.seed), name);
-        debug_assert!(self.machines.values().all(|other| other.id != keys.node_id()), "each name has a key of its own");
+        debug_assert!(
+            self.machines.values().all(|other| other.id != keys.node_id()),
+            "each name has a key of its own"
+        );
         let mut dice = dice_for(self.config.seed, &format!("clock of {name}"), 0);
         let ahead = Duration::from_millis(dice.between(Duration::ZERO, self.config.skew_max));
         let machine = Machine::new(name, keys, ahead, setup, self.net.clone(), self.journal.clone());
@@ -168,7 +171,11 @@ impl Sim {
     ///
     /// # Errors
     /// [`SimError::Start`].
-    pub fn run_until(&mut self, within: Duration, mut holds: impl FnMut(&Sim) -> bool) -> Result<bool, SimError> {
+    pub fn run_until(
+        &mut self,
+        within: Duration,
+        mut holds: impl FnMut(&Sim) -> bool,
+    ) -> Result<bool, SimError> {
         let end = self.now_ms() + millis(within);
         loop {
             if holds(self) {
@@ -289,7 +296,9 @@ impl Sim {
     pub fn partition(&mut self, one: &[&str], other: &[&str]) -> Result<(), SimError> {
         self.journal.add(DRIVER, format_args!("parts {} from {}", one.join(" "), other.join(" ")));
         let pairs = one.iter().flat_map(|from| other.iter().map(move |to| (*from, *to)));
-        pairs.flat_map(|(from, to)| [(from, to), (to, from)]).try_for_each(|(from, to)| self.set_cut(from, to, true))
+        pairs
+            .flat_map(|(from, to)| [(from, to), (to, from)])
+            .try_for_each(|(from, to)| self.set_cut(from, to, true))
     }
 
     /// Cuts one path in one direction: what `from` sends does not arrive, what `to` sends does.
@@ -394,8 +403,12 @@ impl Sim {
         let tick = self.config.tick.max(Duration::from_millis(1));
         self.net.advance();
         let (now, rest) = (self.now_ms(), millis(self.config.rest));
-        let rested: Vec<String> =
-            self.machines.values().filter(|machine| machine.has_rested(now)).map(|machine| machine.name.clone()).collect();
+        let rested: Vec<String> = self
+            .machines
+            .values()
+            .filter(|machine| machine.has_rested(now))
+            .map(|machine| machine.name.clone())
+            .collect();
         rested.iter().for_each(|name| self.start(name));
         self.store.step(tick);
         for machine in self.machines.values_mut() {
@@ -429,7 +442,11 @@ impl Sim {
 impl fmt::Debug for Sim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nodes = self.names();
-        f.debug_struct("Sim").field("seed", &self.seed()).field("elapsed", &self.elapsed()).field("nodes", &nodes).finish()
+        f.debug_struct("Sim")
+            .field("seed", &self.seed())
+            .field("elapsed", &self.elapsed())
+            .field("nodes", &nodes)
+            .finish()
     }
 }
 

@@ -49,9 +49,7 @@ pub enum TelemetryError {
 /// When the filter is not right, or logs are set up already; in both cases nothing has changed.
 pub fn init(filter: &str, format: Format) -> Result<(), TelemetryError> {
     check_filter(filter)?;
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
-        .with_writer(io::stderr);
+    let logs = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(io::stderr);
     let set = match format {
         Format::Text => logs.compact().with_ansi(wants_colour()).try_init(),
         Format::Json => logs.json().flatten_event(true).try_init(),
@@ -66,10 +64,7 @@ pub fn init(filter: &str, format: Format) -> Result<(), TelemetryError> {
 pub fn check_filter(filter: &str) -> Result<(), TelemetryError> {
     match EnvFilter::try_new(filter) {
         Ok(_) => Ok(()),
-        Err(error) => Err(TelemetryError::Filter {
-            filter: filter.to_owned(),
-            cause: error.to_string(),
-        }),
+        Err(error) => Err(TelemetryError::Filter { filter: filter.to_owned(), cause: error.to_string() }),
     }
 }
 
@@ -85,21 +80,12 @@ mod tests {
     #[test]
     fn a_filter_that_makes_no_sense_is_refused_with_its_text() {
         let error = check_filter("connectome=loud").unwrap_err().to_string();
-        assert!(
-            error.contains("\"connectome=loud\"") && error.contains("info,connectome=debug"),
-            "{error}"
-        );
+        assert!(error.contains("\"connectome=loud\"") && error.contains("info,connectome=debug"), "{error}");
     }
 
     #[test]
     fn filters_of_targets_levels_and_spans_are_taken() {
-        for filter in [
-            "",
-            "info",
-            "off",
-            "warn,connectome=trace",
-            "connectome[call]=debug",
-        ] {
+        for filter in ["", "info", "off", "warn,connectome=trace", "connectome[call]=debug"] {
             assert!(check_filter(filter).is_ok(), "{filter}");
         }
     }

@@ -38,9 +38,7 @@ impl SystemWorld {
     /// When the operating system gives no randomness: in a sandbox that forbids `getrandom`, say.
     pub fn new() -> io::Result<SystemWorld> {
         let dice = StdRng::try_from_rng(&mut SysRng).map_err(io::Error::from)?;
-        Ok(SystemWorld {
-            dice: Mutex::new(dice),
-        })
+        Ok(SystemWorld { dice: Mutex::new(dice) })
     }
 }
 
@@ -70,10 +68,7 @@ mod tests {
         let world = Arc::new(SystemWorld::new().unwrap());
         let draw = |world: Arc<SystemWorld>| move || (0..1_000).map(|_| world.random()).collect::<Vec<_>>();
         let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(draw(world.clone()))).collect();
-        let drawn: BTreeSet<u128> = threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect();
+        let drawn: BTreeSet<u128> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
         assert_eq!(drawn.len(), 4_000);
     }
 
@@ -86,9 +81,8 @@ mod tests {
     #[test]
     fn every_bit_of_a_random_number_is_used() {
         let world = SystemWorld::new().unwrap();
-        let (ones, zeros) = (0..200)
-            .map(|_| world.random())
-            .fold((0, 0), |(ones, zeros), n| (ones | n, zeros | !n));
+        let (ones, zeros) =
+            (0..200).map(|_| world.random()).fold((0, 0), |(ones, zeros), n| (ones | n, zeros | !n));
         assert_eq!((ones, zeros), (u128::MAX, u128::MAX));
     }
 }

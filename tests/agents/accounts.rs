@@ -67,11 +67,7 @@ async fn one_message(node: &Node, dice: &mut StdRng) {
 
 async fn start(node: &Node, number: u64) {
     let overflow = [Overflow::Block, Overflow::Fail, Overflow::DropOldest][(number % 3) as usize];
-    let mailbox = MailboxConfig {
-        capacity: 4,
-        overflow,
-        ..MailboxConfig::default()
-    };
+    let mailbox = MailboxConfig { capacity: 4, overflow, ..MailboxConfig::default() };
     let spec = AgentSpec::new(&format!("agent-{number}"), Plan::default().agent()).mailbox(mailbox);
     // It may run already, or be about to stop.
     node.spawn_with(spec).await.ok();
@@ -94,17 +90,9 @@ fn check(node: &Node, seed: u64) -> Accounts {
     assert!(accounts.balance(), "seed {seed}: {accounts:?}");
     // A number that went below zero would be nearer to 2⁶⁴ than to anything that was sent.
     let most = 10 * SENDERS * MESSAGES;
-    let Accounts {
-        accepted,
-        handled,
-        dead_lettered,
-        pending,
-        ..
-    } = accounts;
+    let Accounts { accepted, handled, dead_lettered, pending, .. } = accounts;
     assert!(
-        [accepted, handled, dead_lettered, pending]
-            .iter()
-            .all(|count| *count < most),
+        [accepted, handled, dead_lettered, pending].iter().all(|count| *count < most),
         "seed {seed}: {accounts:?}"
     );
     accounts
@@ -176,22 +164,14 @@ async fn storm(seed: u64) {
 async fn storm_between_nodes(seed: u64) {
     let (one, two) = pair().await;
     for (number, overflow) in [Overflow::Block, Overflow::DropOldest].into_iter().enumerate() {
-        let mailbox = MailboxConfig {
-            capacity: 4,
-            overflow,
-            ..MailboxConfig::default()
-        };
+        let mailbox = MailboxConfig { capacity: 4, overflow, ..MailboxConfig::default() };
         let spec = AgentSpec::new(&format!("tester-{number}"), Tester::default).mailbox(mailbox);
         one.spawn_with(spec.stop_within(StopWithin::Kill)).await.unwrap();
         knows(&two, &format!("tester-{number}")).await;
     }
     let mut tasks = JoinSet::new();
     for sender in 0..SENDERS {
-        let (one, two, mut dice) = (
-            one.clone(),
-            two.clone(),
-            StdRng::seed_from_u64(seed * 1_000 + sender),
-        );
+        let (one, two, mut dice) = (one.clone(), two.clone(), StdRng::seed_from_u64(seed * 1_000 + sender));
         tasks.spawn(async move {
             for _ in 0..MESSAGES / 2 {
                 one_far_message(&two, &mut dice).await;

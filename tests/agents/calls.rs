@@ -32,10 +32,7 @@ async fn everything_works_between_nodes() {
     let far = two.agent("far").unwrap();
     assert_eq!(far.call(Add(5)).await.unwrap(), 5);
     assert_eq!(far.call(Later(7)).await.unwrap(), 7);
-    let relay = Relay {
-        to: two.agent("near").unwrap(),
-        amount: 3,
-    };
+    let relay = Relay { to: two.agent("near").unwrap(), amount: 3 };
     assert_eq!(far.call(relay).await.unwrap(), 3);
     let mut numbers = far.stream(CountTo(200)).await.unwrap();
     let mut heard = Vec::new();
@@ -70,10 +67,7 @@ async fn a_deadline_says_whether_it_may_have_happened() {
     let hung = tester.clone();
     let hang = tokio::spawn(async move { hung.call_within(Duration::from_millis(300), Hang).await });
     tokio::task::yield_now().await;
-    let late = tester
-        .call_within(Duration::from_millis(50), Add(1))
-        .await
-        .unwrap_err();
+    let late = tester.call_within(Duration::from_millis(50), Add(1)).await.unwrap_err();
     assert!(matches!(late, CallError::NotStarted(_)), "{late}");
     assert_eq!(late.effect(), Effect::None);
     let hung = hang.await.unwrap().unwrap_err();

@@ -36,14 +36,7 @@ async fn a_child_is_named_below_its_parent() {
     assert_eq!(two.agent("parent/child").unwrap().call(Add(3)).await.unwrap(), 3);
     let again =
         work(|ctx| Box::pin(async move { ctx.spawn("child", Plan::default().agent()).await.map(|_| 0) }));
-    assert!(
-        parent
-            .call(again)
-            .await
-            .unwrap_err()
-            .to_string()
-            .contains("runs already")
-    );
+    assert!(parent.call(again).await.unwrap_err().to_string().contains("runs already"));
     let nameless =
         work(|ctx| Box::pin(async move { ctx.spawn("no name", Plan::default().agent()).await.map(|_| 0) }));
     parent.call(nameless).await.unwrap_err();
@@ -56,23 +49,15 @@ async fn children_end_before_their_parent() {
     let agent = parent(&node, &log).await;
     spawn_below(&agent, &log, &["a", "b"]).await;
     agent.call(Crash("boom".into())).await.unwrap_err();
-    let all = log
-        .until(|log| log.contains(&"parent started 2".to_owned()))
-        .await;
+    let all = log.until(|log| log.contains(&"parent started 2".to_owned())).await;
     let mut ended = all[3..5].to_vec();
     ended.sort();
-    assert_eq!(
-        ended,
-        ["parent/a stopped 1: shutdown", "parent/b stopped 1: shutdown"]
-    );
+    assert_eq!(ended, ["parent/a stopped 1: shutdown", "parent/b stopped 1: shutdown"]);
     assert_eq!(all[5], "parent stopped 1: crashed: boom");
     assert_eq!(node.agents(), ["parent".parse::<AgentName>().unwrap()]);
     spawn_below(&agent, &log, &["a"]).await;
     node.stop_agent("parent").await.unwrap();
-    assert_eq!(
-        log.all()[8..],
-        ["parent/a stopped 1: shutdown", "parent stopped 2: shutdown"]
-    );
+    assert_eq!(log.all()[8..], ["parent/a stopped 1: shutdown", "parent stopped 2: shutdown"]);
     assert!(node.agents().is_empty());
 }
 
@@ -89,8 +74,7 @@ async fn too_many_crashes_of_children_are_the_parents() {
     }
     assert!(!log.all().contains(&"parent stopped 1: shutdown".to_owned()));
     child.call(Crash("boom".into())).await.unwrap_err();
-    log.has("parent stopped 1: crashed: the supervisor of its children gave up")
-        .await;
+    log.has("parent stopped 1: crashed: the supervisor of its children gave up").await;
     log.has("parent started 2").await;
     assert!(matches!(child.call(Add(1)).await, Err(CallError::NoAgent(_))));
 }
@@ -107,9 +91,7 @@ async fn a_branch_that_hangs_is_killed_with_its_top() {
         work(move |ctx| {
             let patient = StopWithin::Time(Duration::from_secs(600));
             Box::pin(async move {
-                ctx.spawn_with(AgentSpec::new(name, plan.agent()).stop_within(patient))
-                    .await
-                    .map(|_| 0)
+                ctx.spawn_with(AgentSpec::new(name, plan.agent()).stop_within(patient)).await.map(|_| 0)
             })
         })
     };
@@ -120,11 +102,8 @@ async fn a_branch_that_hangs_is_killed_with_its_top() {
     let began = Instant::now();
     node.stop_agent("top").await.unwrap();
     assert_eq!(began.elapsed(), Duration::from_secs(1));
-    let ends = [
-        "top/middle/leaf stopped 1: killed",
-        "top/middle stopped 1: shutdown",
-        "top stopped 1: shutdown",
-    ];
+    let ends =
+        ["top/middle/leaf stopped 1: killed", "top/middle stopped 1: shutdown", "top stopped 1: shutdown"];
     assert_eq!(log.all()[3..], ends);
     assert!(node.agents().is_empty());
 }
@@ -142,9 +121,6 @@ async fn children_of_a_failed_start_end() {
         })
     });
     node.spawn("parent", plan.agent()).await.unwrap_err();
-    assert_eq!(
-        log.all(),
-        ["parent/child started 1", "parent/child stopped 1: shutdown"]
-    );
+    assert_eq!(log.all(), ["parent/child started 1", "parent/child stopped 1: shutdown"]);
     assert!(node.agents().is_empty());
 }

@@ -20,16 +20,10 @@ async fn the_queue_outlives_a_crash() {
     tester.cast(Add(2)).await.unwrap();
     assert_eq!(tester.call(Seen).await.unwrap(), [2]);
     let down = down.await.unwrap().unwrap();
-    assert_eq!(
-        (down.incarnation, down.reason),
-        (1, DownReason::Exit(Exit::Crashed("on purpose".into())))
-    );
+    assert_eq!((down.incarnation, down.reason), (1, DownReason::Exit(Exit::Crashed("on purpose".into()))));
     let letters = node.dead_letters();
     assert_eq!(letters.len(), 1);
-    assert_eq!(
-        (letters[0].reason, letters[0].cause.as_str()),
-        (Reason::Crashed, "on purpose")
-    );
+    assert_eq!((letters[0].reason, letters[0].cause.as_str()), (Reason::Crashed, "on purpose"));
     node.router().quiet().await;
     assert!(node.accounts().balance());
 }
@@ -40,9 +34,6 @@ async fn a_caller_hears_of_the_crash() {
     let node = node().await;
     let tester = node.spawn("tester", Tester::default).await.unwrap();
     let error = tester.call(Crash("so that you know".into())).await.unwrap_err();
-    assert!(
-        matches!(&error, CallError::Crashed(why) if why == "so that you know"),
-        "{error}"
-    );
+    assert!(matches!(&error, CallError::Crashed(why) if why == "so that you know"), "{error}");
     assert_eq!(tester.call(Add(1)).await.unwrap(), 1);
 }

@@ -23,18 +23,12 @@ async fn a_handler_inherits_the_deadline_of_its_caller() {
     let relay = work(move |ctx| {
         Box::pin(async move {
             assert_eq!(ctx.deadline(), Some(began + Duration::from_secs(1)));
-            let error = inner
-                .call_within(Duration::from_secs(60), Hang)
-                .await
-                .unwrap_err();
+            let error = inner.call_within(Duration::from_secs(60), Hang).await.unwrap_err();
             heard.add(format!("{} after {:?}", error.code(), began.elapsed()));
             Ok(0)
         })
     });
-    outer
-        .call_within(Duration::from_secs(1), relay)
-        .await
-        .unwrap_err();
+    outer.call_within(Duration::from_secs(1), relay).await.unwrap_err();
     log.has("timed_out after 1s").await;
 }
 
@@ -54,9 +48,7 @@ async fn hooks_inherit_no_deadline() {
         })
     };
     let watched = probe(&node, "watched").await;
-    let plan = Plan::new(&log)
-        .on_down(asks(&log, "down"))
-        .post_stop(asks(&log, "stop"));
+    let plan = Plan::new(&log).on_down(asks(&log, "down")).post_stop(asks(&log, "stop"));
     let agent = node.spawn("agent", plan.agent()).await.unwrap();
     let monitors = work(move |ctx| {
         Box::pin(async move {
@@ -65,10 +57,7 @@ async fn hooks_inherit_no_deadline() {
             Ok(0)
         })
     });
-    agent
-        .call_within(Duration::from_secs(1), monitors)
-        .await
-        .unwrap_err();
+    agent.call_within(Duration::from_secs(1), monitors).await.unwrap_err();
     node.stop_agent("watched").await.unwrap();
     log.has("down: true").await;
     node.stop_agent("agent").await.unwrap();
@@ -84,10 +73,7 @@ async fn a_pipe_asks_for_the_same_caller() {
     let heard = log.clone();
     let says = work(move |ctx| {
         let left = ctx.deadline().map(|deadline| deadline - began);
-        heard.add(format!(
-            "from {:?} within {left:?}",
-            ctx.sender().map(ToString::to_string)
-        ));
+        heard.add(format!("from {:?} within {left:?}", ctx.sender().map(ToString::to_string)));
         Box::pin(async { Ok(5) })
     });
     let pipes = work(move |ctx| {
@@ -125,10 +111,7 @@ async fn a_call_back_to_a_piping_agent_is_no_cycle() {
         })
     });
     let error = other.call(round).await.unwrap_err();
-    assert!(
-        error.to_string().contains("call cycle: other -> other"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("call cycle: other -> other"), "{error}");
 }
 
 /// A queued call whose caller has gone away is not run, and is a dead letter.

@@ -44,11 +44,7 @@ impl Agent for Refuser {
 
 impl Handle<Refuse> for Refuser {
     async fn handle(&mut self, refuse: Refuse, _: &mut Context<'_>) -> Result<(), HandlerError> {
-        Err(if refuse.retryable {
-            HandlerError::new(refuse.why)
-        } else {
-            HandlerError::rejected(refuse.why)
-        })
+        Err(if refuse.retryable { HandlerError::new(refuse.why) } else { HandlerError::rejected(refuse.why) })
     }
 }
 
@@ -85,69 +81,26 @@ fn every_error_answers_both_questions() {
     let (none, possible) = (Effect::None, Effect::Possible);
     let (caller, peer, environment) = (Blame::Caller, Blame::Peer, Blame::Environment);
     let message = || "m".to_owned();
-    let refused = CallError::Refused {
-        code: message(),
-        blame: caller,
-        effect: none,
-        message: message(),
-    };
+    let refused = CallError::Refused { code: message(), blame: caller, effect: none, message: message() };
     let cases = [
         (CallError::NoAgent(address()), none, caller, "no_agent"),
-        (
-            CallError::MailboxFull {
-                agent: name(),
-                capacity: 1,
-            },
-            none,
-            peer,
-            "mailbox_full",
-        ),
-        (
-            CallError::NoHandler {
-                agent: name(),
-                message: message(),
-            },
-            none,
-            caller,
-            "no_handler",
-        ),
-        (
-            CallError::BadMessage {
-                message: message(),
-                problem: message(),
-            },
-            none,
-            caller,
-            "bad_message",
-        ),
+        (CallError::MailboxFull { agent: name(), capacity: 1 }, none, peer, "mailbox_full"),
+        (CallError::NoHandler { agent: name(), message: message() }, none, caller, "no_handler"),
+        (CallError::BadMessage { message: message(), problem: message() }, none, caller, "bad_message"),
         (CallError::Cycle(message()), none, caller, "cycle"),
         (CallError::NotStarted(Duration::ZERO), none, peer, "not_started"),
         (CallError::TimedOut(Duration::ZERO), possible, peer, "timed_out"),
         (CallError::Crashed(message()), possible, peer, "crashed"),
         (CallError::Stopped(message()), none, peer, "stopped"),
         (CallError::NotSent(message()), none, environment, "not_sent"),
-        (
-            CallError::PathLost(NodeId([1; 32])),
-            possible,
-            environment,
-            "path_lost",
-        ),
+        (CallError::PathLost(NodeId([1; 32])), possible, environment, "path_lost"),
         (CallError::BadReply(message()), possible, peer, "bad_reply"),
         (CallError::Unbound, none, caller, "unbound"),
-        (
-            CallError::Handler(HandlerError::new("m")),
-            possible,
-            peer,
-            "handler",
-        ),
+        (CallError::Handler(HandlerError::new("m")), possible, peer, "handler"),
         (refused, none, caller, "refused"),
     ];
     for (error, effect, blame, code) in cases {
-        assert_eq!(
-            (error.effect(), error.blame(), error.code()),
-            (effect, blame, code),
-            "{error:?}"
-        );
+        assert_eq!((error.effect(), error.blame(), error.code()), (effect, blame, code), "{error:?}");
     }
 }
 
@@ -157,10 +110,7 @@ async fn a_refusal_is_the_same_near_and_far() {
     let (_one, _two, both) = near_and_far().await;
     for agent in &both {
         for retryable in [true, false] {
-            let refuse = Refuse {
-                why: "not today".into(),
-                retryable,
-            };
+            let refuse = Refuse { why: "not today".into(), retryable };
             match agent.call(refuse).await.unwrap_err() {
                 CallError::Handler(error) => {
                     assert_eq!(
@@ -179,13 +129,7 @@ async fn a_refusal_is_the_same_near_and_far() {
 async fn an_empty_refusal_is_answered() {
     let (_one, _two, both) = near_and_far().await;
     for agent in &both {
-        let error = agent
-            .call(Refuse {
-                why: String::new(),
-                retryable: false,
-            })
-            .await
-            .unwrap_err();
+        let error = agent.call(Refuse { why: String::new(), retryable: false }).await.unwrap_err();
         assert!(matches!(error, CallError::Handler(_)), "{error:?}");
         let error = agent.call(Crash(String::new())).await.unwrap_err();
         assert!(matches!(error, CallError::Crashed(_)), "{error:?}");
@@ -198,16 +142,10 @@ async fn a_crash_says_why_once() {
     let (_one, _two, both) = near_and_far().await;
     for agent in &both {
         let error = agent.call(Crash("so that you know".into())).await.unwrap_err();
-        assert!(
-            matches!(&error, CallError::Crashed(why) if why == "so that you know"),
-            "{error:?}"
-        );
+        assert!(matches!(&error, CallError::Crashed(why) if why == "so that you know"), "{error:?}");
     }
     let error = both[1].call(Crash("long ".repeat(20_000))).await.unwrap_err();
-    assert!(
-        matches!(&error, CallError::Crashed(why) if why.starts_with("long long")),
-        "{error:?}"
-    );
+    assert!(matches!(&error, CallError::Crashed(why) if why.starts_with("long long")), "{error:?}");
 }
 
 /// A message that nobody handles had no effect, is the caller's to mend, and is a dead letter, near and far.
@@ -216,15 +154,8 @@ async fn what_nobody_handles_is_refused() {
     let (one, _two, both) = near_and_far().await;
     for agent in &both {
         let error = agent.call(UnheardOf).await.unwrap_err();
-        assert_eq!(
-            (error.effect(), error.blame()),
-            (Effect::None, Blame::Caller),
-            "{error:?}"
-        );
-        assert!(
-            error.to_string().contains("does not handle unheard-of"),
-            "{error}"
-        );
+        assert_eq!((error.effect(), error.blame()), (Effect::None, Blame::Caller), "{error:?}");
+        assert!(error.to_string().contains("does not handle unheard-of"), "{error}");
     }
     assert_eq!(one.router().dead_letter_counts()[&Reason::NoHandler], 2);
 }
@@ -234,15 +165,8 @@ async fn what_nobody_handles_is_refused() {
 async fn bytes_that_do_not_fit_are_refused() {
     let (one, two, [near, far]) = near_and_far().await;
     let error = far.call(NotRefuse(vec![1, 2, 3])).await.unwrap_err();
-    assert_eq!(
-        (error.effect(), error.blame()),
-        (Effect::None, Blame::Caller),
-        "{error:?}"
-    );
-    assert!(
-        error.to_string().contains("refuse could not be decoded"),
-        "{error}"
-    );
+    assert_eq!((error.effect(), error.blame()), (Effect::None, Blame::Caller), "{error:?}");
+    assert!(error.to_string().contains("refuse could not be decoded"), "{error}");
     far.cast(NotRefuse(vec![1, 2, 3])).await.unwrap();
     let malformed = || one.router().dead_letter_counts().get(&Reason::Malformed).copied();
     until(|| malformed() == Some(2)).await;
@@ -260,24 +184,14 @@ async fn an_answer_too_large_for_the_way_is_an_error() {
     assert_eq!(near.call(Letters(2_000_000)).await.unwrap().len(), 2_000_000);
     let error = far.call(Letters(2_000_000)).await.unwrap_err();
     assert!(matches!(error, CallError::Handler(_)), "{error:?}");
-    assert!(
-        began.elapsed() < Duration::from_secs(1),
-        "{error:?} after {:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_secs(1), "{error:?} after {:?}", began.elapsed());
 }
 
 /// A message that is too large for the way did not leave.
 #[tokio::test]
 async fn a_message_too_large_for_the_way_is_not_sent() {
     let (_one, _two, [_near, far]) = near_and_far().await;
-    let error = far
-        .call(Refuse {
-            why: "a".repeat(2_000_000),
-            retryable: false,
-        })
-        .await
-        .unwrap_err();
+    let error = far.call(Refuse { why: "a".repeat(2_000_000), retryable: false }).await.unwrap_err();
     assert_eq!(error.effect(), Effect::None, "{error:?}");
 }
 

@@ -25,26 +25,15 @@ async fn a_start_that_fails_says_why() {
     let fails = Plan::new(&log).pre_start(|_| Box::pin(async { Err(HandlerError::new("no database")) }));
     let panics = Plan::new(&log).pre_start(|_| Box::pin(async { panic!("no database") }));
     let hangs = Plan::new(&log).pre_start(|_| Box::pin(std::future::pending()));
-    for (plan, why) in [
-        (fails, "no database"),
-        (panics, "no database"),
-        (hangs, "longer than 30s"),
-    ] {
+    for (plan, why) in [(fails, "no database"), (panics, "no database"), (hangs, "longer than 30s")] {
         let began = Instant::now();
         let error = node.spawn("agent", plan.agent()).await.unwrap_err();
         assert!(error.to_string().contains(why), "{error}");
         assert!(began.elapsed() <= Duration::from_secs(31));
     }
-    let error = node
-        .spawn("agent", || -> Tester { panic!("no agent at all") })
-        .await
-        .unwrap_err();
+    let error = node.spawn("agent", || -> Tester { panic!("no agent at all") }).await.unwrap_err();
     assert!(error.to_string().contains("no agent at all"), "{error}");
-    assert_eq!(
-        log.all(),
-        Vec::<String>::new(),
-        "what did not start is not stopped"
-    );
+    assert_eq!(log.all(), Vec::<String>::new(), "what did not start is not stopped");
     assert!(node.agents().is_empty());
     assert_eq!(probe(&node, "agent").await.call(Add(1)).await.unwrap(), 1);
 }
@@ -58,10 +47,7 @@ async fn a_start_may_be_declined() {
         Box::pin(async { Ok(()) })
     });
     let error = node.spawn("agent", declines.agent()).await.unwrap_err();
-    assert!(
-        matches!(&error, SupervisorError::Declined(name) if name == "agent"),
-        "{error}"
-    );
+    assert!(matches!(&error, SupervisorError::Declined(name) if name == "agent"), "{error}");
     assert_eq!(log.all(), ["agent started 1"]);
     assert_eq!(probe(&node, "agent").await.call(Add(1)).await.unwrap(), 1);
 }
@@ -134,10 +120,7 @@ async fn a_kill_says_what_it_took() {
     assert_eq!(began.elapsed(), Duration::from_secs(1));
     assert!(matches!(in_hand.await.unwrap(), Err(CallError::Crashed(_))));
     assert!(matches!(queued.await.unwrap(), Err(CallError::Stopped(_))));
-    assert_eq!(
-        log.all(),
-        ["agent started 1", "dropped", "agent stopped 1: killed"]
-    );
+    assert_eq!(log.all(), ["agent started 1", "dropped", "agent stopped 1: killed"]);
     let counts = node.router().dead_letter_counts();
     assert_eq!((counts[&Reason::Crashed], counts[&Reason::Stopped]), (1, 1));
     assert!(node.accounts().balance());
@@ -180,16 +163,8 @@ async fn queued_calls_of_an_agent_that_stops_are_answered() {
     for answer in callers.join_all().await {
         assert!(matches!(answer, Ok(_) | Err(CallError::Stopped(_))), "{answer:?}");
     }
-    let stopped = node
-        .router()
-        .dead_letter_counts()
-        .get(&Reason::Stopped)
-        .copied()
-        .unwrap_or_default();
-    assert_eq!(
-        (node.accounts().pending, node.accounts().dead_lettered),
-        (0, stopped)
-    );
+    let stopped = node.router().dead_letter_counts().get(&Reason::Stopped).copied().unwrap_or_default();
+    assert_eq!((node.accounts().pending, node.accounts().dead_lettered), (0, stopped));
 }
 
 /// A normal end: a permanent agent starts again, a transient and a temporary one do not, and their names are free.
@@ -224,9 +199,7 @@ async fn a_hook_may_stop_its_agent() {
             ctx.stop();
             Box::pin(async { Ok(()) })
         });
-    node.spawn_with(AgentSpec::new("agent", plan.agent()).restart(Restart::Temporary))
-        .await
-        .unwrap();
+    node.spawn_with(AgentSpec::new("agent", plan.agent()).restart(Restart::Temporary)).await.unwrap();
     node.stop_agent("watched").await.unwrap();
     log.has("agent stopped 1: normal").await;
 }
@@ -248,10 +221,7 @@ async fn an_agent_may_say_how_it_ends() {
     agent.call(ends(Exit::Shutdown)).await.unwrap();
     until(|| node.agents().is_empty()).await;
     assert_eq!(log.all()[3], "agent stopped 2: shutdown");
-    assert!(
-        log.all()
-            .contains(&"agent stopped 1: crashed: disk full".to_owned())
-    );
+    assert!(log.all().contains(&"agent stopped 1: crashed: disk full".to_owned()));
 }
 
 /// A panic of an agent beside its handlers (here in a decoder) is a crash like any other.
@@ -263,13 +233,7 @@ async fn a_panic_beside_a_handler_is_a_crash() {
     let error = two.agent("trap").unwrap().call(Trap(Sprung)).await.unwrap_err();
     assert!(matches!(error, CallError::Crashed(_)), "{error:?}");
     one.router().quiet().await;
-    assert_eq!(
-        (
-            one.accounts().dead_lettered,
-            one.router().dead_letter_counts()[&Reason::Crashed]
-        ),
-        (1, 1)
-    );
+    assert_eq!((one.accounts().dead_lettered, one.router().dead_letter_counts()[&Reason::Crashed]), (1, 1));
     assert_eq!(near.call(Add(1)).await.unwrap(), 1);
 }
 
@@ -336,10 +300,7 @@ async fn a_handler_that_blocks_its_thread_is_left_behind() {
     agent.cast(Add(1)).await.unwrap();
     until(|| entered.load(Ordering::Acquire) == 1).await;
     node.stop_agent("agent").await.unwrap();
-    assert_eq!(
-        down.await.unwrap().reason,
-        connectome::DownReason::Exit(Exit::Killed)
-    );
+    assert_eq!(down.await.unwrap().reason, connectome::DownReason::Exit(Exit::Killed));
     let next = probe(&node, "agent").await;
     assert_eq!(next.call(Add(2)).await.unwrap(), 2);
     is_free.store(true, Ordering::Release);

@@ -15,11 +15,7 @@ async fn bounded(node: &Node, config: MailboxConfig) -> AgentRef {
 }
 
 fn of(capacity: usize, overflow: Overflow) -> MailboxConfig {
-    MailboxConfig {
-        capacity,
-        overflow,
-        ..MailboxConfig::default()
-    }
+    MailboxConfig { capacity, overflow, ..MailboxConfig::default() }
 }
 
 /// Starts a call and returns once it is in the queue, or refused.
@@ -54,11 +50,7 @@ async fn block_keeps_the_order_of_each_sender() {
     let seen = agent.call(Seen).await.unwrap();
     assert_eq!(seen.len(), 2_000);
     for sender in 0..100 {
-        let mine: Vec<u64> = seen
-            .iter()
-            .filter(|n| *n / 1_000 == sender)
-            .map(|n| n % 1_000)
-            .collect();
+        let mine: Vec<u64> = seen.iter().filter(|n| *n / 1_000 == sender).map(|n| n % 1_000).collect();
         assert_eq!(mine, (0..20).collect::<Vec<_>>(), "of sender {sender}");
     }
     node.router().quiet().await;
@@ -72,10 +64,7 @@ async fn block_waits_no_longer_than_the_deadline() {
     let agent = bounded(&node, of(1, Overflow::Block)).await;
     let busy = busy(&agent).await;
     agent.cast(Add(1)).await.unwrap();
-    let error = agent
-        .call_within(Duration::from_secs(1), Add(2))
-        .await
-        .unwrap_err();
+    let error = agent.call_within(Duration::from_secs(1), Add(2)).await.unwrap_err();
     assert!(matches!(error, CallError::NotStarted(_)), "{error}");
     busy.release();
     assert_eq!(agent.call(Seen).await.unwrap(), [1]);
@@ -90,14 +79,8 @@ async fn fail_says_so_at_once() {
     let busy = busy(&agent).await;
     agent.cast(Add(1)).await.unwrap();
     agent.cast(Add(2)).await.unwrap();
-    for error in [
-        agent.cast(Add(3)).await.unwrap_err(),
-        agent.call(Add(4)).await.unwrap_err(),
-    ] {
-        assert!(
-            matches!(&error, CallError::MailboxFull { capacity: 2, .. }),
-            "{error}"
-        );
+    for error in [agent.cast(Add(3)).await.unwrap_err(), agent.call(Add(4)).await.unwrap_err()] {
+        assert!(matches!(&error, CallError::MailboxFull { capacity: 2, .. }), "{error}");
         assert_eq!(error.effect(), Effect::None);
     }
     busy.release();
@@ -135,9 +118,7 @@ async fn a_tick_that_displaces_tells_the_caller() {
     let node = node().await;
     let agent = bounded(&node, of(1, Overflow::DropOldest)).await;
     agent
-        .call(work(|ctx| {
-            Box::pin(async move { ctx.after(Duration::from_secs(1), Add(7)).map(|_| 0) })
-        }))
+        .call(work(|ctx| Box::pin(async move { ctx.after(Duration::from_secs(1), Add(7)).map(|_| 0) })))
         .await
         .unwrap();
     let busy = busy(&agent).await;
@@ -153,10 +134,7 @@ async fn a_tick_that_displaces_tells_the_caller() {
 #[tokio::test]
 async fn drop_oldest_keeps_the_bound_in_bytes() {
     let (one, two) = pair().await;
-    let config = MailboxConfig {
-        bytes: 1_000,
-        ..of(64, Overflow::DropOldest)
-    };
+    let config = MailboxConfig { bytes: 1_000, ..of(64, Overflow::DropOldest) };
     let agent = bounded(&one, config).await;
     knows(&two, "bounded").await;
     let far = two.agent("bounded").unwrap();
@@ -165,18 +143,9 @@ async fn drop_oldest_keeps_the_bound_in_bytes() {
         far.cast(Crash("x".repeat(450))).await.unwrap();
     }
     far.cast(Crash("y".repeat(900))).await.unwrap();
-    let displaced = || {
-        one.router()
-            .dead_letter_counts()
-            .get(&Reason::MailboxFull)
-            .copied()
-    };
+    let displaced = || one.router().dead_letter_counts().get(&Reason::MailboxFull).copied();
     until(|| displaced().is_some_and(|letters| letters >= 2)).await;
-    assert_eq!(
-        (displaced(), one.accounts().pending),
-        (Some(2), 2),
-        "the one that works, and the largest"
-    );
+    assert_eq!((displaced(), one.accounts().pending), (Some(2), 2), "the one that works, and the largest");
     busy.release();
 }
 
@@ -192,10 +161,7 @@ async fn a_far_sender_to_a_full_mailbox_is_refused() {
     agent.cast(Add(1)).await.unwrap();
     let far = two.agent("bounded").unwrap();
     let error = far.call(Add(2)).await.unwrap_err();
-    assert!(
-        matches!(&error, CallError::Refused { code, .. } if code == "mailbox_full"),
-        "{error}"
-    );
+    assert!(matches!(&error, CallError::Refused { code, .. } if code == "mailbox_full"), "{error}");
     assert_eq!(error.effect(), Effect::None);
     assert_eq!(two.agent("other").unwrap().call(Add(3)).await.unwrap(), 3);
     busy.release();
@@ -206,23 +172,13 @@ async fn a_far_sender_to_a_full_mailbox_is_refused() {
 #[tokio::test]
 async fn the_bound_in_bytes_is_for_far_messages() {
     let (one, two) = pair().await;
-    let agent = bounded(
-        &one,
-        MailboxConfig {
-            bytes: 1_000,
-            ..of(64, Overflow::Block)
-        },
-    )
-    .await;
+    let agent = bounded(&one, MailboxConfig { bytes: 1_000, ..of(64, Overflow::Block) }).await;
     knows(&two, "bounded").await;
     let far = two.agent("bounded").unwrap();
     let busy = busy(&agent).await;
     far.cast(Crash("x".repeat(800))).await.unwrap();
     let error = far.call(Crash("y".repeat(800))).await.unwrap_err();
-    assert!(
-        matches!(&error, CallError::Refused { code, .. } if code == "mailbox_full"),
-        "{error}"
-    );
+    assert!(matches!(&error, CallError::Refused { code, .. } if code == "mailbox_full"), "{error}");
     agent.cast(Add(1)).await.unwrap();
     busy.release();
 }
@@ -276,17 +232,13 @@ async fn the_message_that_crashed_is_a_dead_letter() {
     let agent = probe(&node, "agent").await;
     let sender = probe(&node, "sender").await;
     let to = agent.clone();
-    let error = sender.call(work(move |_| {
-        Box::pin(async move { Ok(to.call(Crash("boom".into())).await.map(|()| 0)?) })
-    }));
+    let error = sender
+        .call(work(move |_| Box::pin(async move { Ok(to.call(Crash("boom".into())).await.map(|()| 0)?) })));
     assert!(error.await.unwrap_err().to_string().contains("boom"));
     assert_eq!(agent.call(Seen).await.unwrap(), Vec::<u64>::new());
     let letters = node.dead_letters();
     assert_eq!(letters.len(), 1);
-    assert_eq!(
-        (letters[0].reason, letters[0].cause.as_str()),
-        (Reason::Crashed, "boom")
-    );
+    assert_eq!((letters[0].reason, letters[0].cause.as_str()), (Reason::Crashed, "boom"));
     assert_eq!(letters[0].from.as_ref().unwrap().to_string(), "sender");
     node.router().quiet().await;
     assert_eq!(node.accounts().dead_lettered, 1);
@@ -298,18 +250,11 @@ async fn quiet_hears_of_what_was_withdrawn() {
     let node = node().await;
     let agent = probe(&node, "agent").await;
     agent.call(Crash("first".into())).await.unwrap_err();
-    agent
-        .call(Crash("second: now it waits before it is started again".into()))
-        .await
-        .unwrap_err();
+    agent.call(Crash("second: now it waits before it is started again".into())).await.unwrap_err();
     let late = tokio::spawn(async move { agent.call_within(Duration::from_millis(5), Add(1)).await });
     until(|| node.accounts().pending == 1).await;
     let began = tokio::time::Instant::now();
     node.router().quiet().await;
-    assert!(
-        began.elapsed() < Duration::from_millis(50),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_millis(50), "{:?}", began.elapsed());
     assert!(matches!(late.await.unwrap(), Err(CallError::NotStarted(_))));
 }

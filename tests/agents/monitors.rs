@@ -18,11 +18,7 @@ async fn monitors(watcher: &AgentRef, watched: &AgentRef) {
 
 async fn links(one: &AgentRef, other: &AgentRef) {
     let other = other.clone();
-    one.call(work(move |ctx| {
-        Box::pin(async move { ctx.link(&other).map(|()| 0) })
-    }))
-    .await
-    .unwrap();
+    one.call(work(move |ctx| Box::pin(async move { ctx.link(&other).map(|()| 0) }))).await.unwrap();
 }
 
 async fn traps_exits(agent: &AgentRef) {
@@ -40,10 +36,7 @@ async fn watcher(node: &Node, name: &str) -> (AgentRef, Log) {
 }
 
 fn heard(log: &[String]) -> Vec<&str> {
-    log.iter()
-        .filter(|entry| entry.contains(" heard: "))
-        .map(String::as_str)
-        .collect()
+    log.iter().filter(|entry| entry.contains(" heard: ")).map(String::as_str).collect()
 }
 
 /// A monitor tells the end of one incarnation, exactly once; for the next one it must be set again.
@@ -113,9 +106,7 @@ async fn what_is_demonitored_is_not_heard() {
         Box::pin(async move {
             let first = ctx.monitor(&ends).await?;
             let second = ctx.monitor(&elsewhere).await?;
-            ends.call(Crash("before it is taken back".into()))
-                .await
-                .unwrap_err();
+            ends.call(Crash("before it is taken back".into())).await.unwrap_err();
             ends.call(Add(1)).await?;
             ctx.demonitor(first);
             ctx.demonitor(second);
@@ -176,10 +167,7 @@ async fn down_is_a_future() {
     });
     tokio::task::yield_now().await;
     node.stop_agent("agent").await.unwrap();
-    assert_eq!(
-        told.await.unwrap().unwrap().reason,
-        DownReason::Exit(Exit::Shutdown)
-    );
+    assert_eq!(told.await.unwrap().unwrap().reason, DownReason::Exit(Exit::Shutdown));
     assert_eq!(agent.down().await.unwrap().reason, DownReason::NoAgent);
     assert!(node.agent("can:tell").unwrap().down().await.is_err());
 }
@@ -240,8 +228,7 @@ async fn a_link_shares_a_crash_and_nothing_else() {
         until(|| node.agents().len() == 2).await;
         assert_eq!(a.call(Add(1)).await.unwrap(), 1);
         b.call(Crash("boom".into())).await.unwrap_err();
-        log.has("a stopped 1: crashed: linked to b, which ended: crashed: boom")
-            .await;
+        log.has("a stopped 1: crashed: linked to b, which ended: crashed: boom").await;
         log.has("a started 2").await;
         // The link ended with the incarnations that had it.
         b.call(Crash("again".into())).await.unwrap_err();
@@ -285,10 +272,7 @@ async fn an_unlinked_agent_is_alone() {
     a.call(Crash("boom".into())).await.unwrap_err();
     assert_eq!(b.call(Seen).await.unwrap(), [1]);
     a.call(Add(1)).await.unwrap();
-    assert_eq!(
-        log.all(),
-        ["a started 1", "a stopped 1: crashed: boom", "a started 2"]
-    );
+    assert_eq!(log.all(), ["a started 1", "a stopped 1: crashed: boom", "a started 2"]);
 }
 
 /// A link to an agent that crashed before reaches nobody later: an old incarnation's links are not the next one's.
@@ -304,10 +288,7 @@ async fn links_end_with_their_incarnation() {
     b.call(Crash("later".into())).await.unwrap_err();
     b.call(Add(1)).await.unwrap();
     a.call(Add(1)).await.unwrap();
-    assert_eq!(
-        log.all(),
-        ["a started 1", "a stopped 1: crashed: boom", "a started 2"]
-    );
+    assert_eq!(log.all(), ["a started 1", "a stopped 1: crashed: boom", "a started 2"]);
 }
 
 /// Links hold within a node.
@@ -318,14 +299,7 @@ async fn links_to_other_nodes_are_refused() {
     probe(&two, "far").await;
     knows(&one, "far").await;
     let far = one.agent("far").unwrap();
-    let error = agent
-        .call(work(move |ctx| {
-            Box::pin(async move { ctx.link(&far).map(|()| 0) })
-        }))
-        .await
-        .unwrap_err();
-    assert!(
-        error.to_string().contains("monitor an agent of another node"),
-        "{error}"
-    );
+    let error =
+        agent.call(work(move |ctx| Box::pin(async move { ctx.link(&far).map(|()| 0) }))).await.unwrap_err();
+    assert!(error.to_string().contains("monitor an agent of another node"), "{error}");
 }

@@ -102,13 +102,9 @@ async fn a_deadline_ends_the_pipe() {
     let near = one.spawn("piper", move || Piper(heard.clone())).await.unwrap();
     knows(&two, "piper").await;
     for (times, agent) in [near, two.agent("piper").unwrap()].into_iter().enumerate() {
-        let error = agent
-            .call_within(Duration::from_secs(1), Endless)
-            .await
-            .unwrap_err();
+        let error = agent.call_within(Duration::from_secs(1), Endless).await.unwrap_err();
         assert_eq!(error.effect(), Effect::Possible);
-        log.until(|log| log.iter().filter(|entry| *entry == "dropped").count() == times + 1)
-            .await;
+        log.until(|log| log.iter().filter(|entry| *entry == "dropped").count() == times + 1).await;
     }
     one.router().quiet().await;
     assert_eq!(one.accounts().dead_lettered, 2);
@@ -165,10 +161,7 @@ async fn a_panic_in_a_pipe_is_not_the_agents() {
     let agent = node.spawn("agent", Plan::new(&log).agent()).await.unwrap();
     let panics = work(|ctx| Box::pin(async move { ctx.pipe(async { panic!("in the pipe") }) }));
     let error = agent.call(panics).await.unwrap_err();
-    assert!(
-        matches!(&error, CallError::Crashed(why) if why == "in the pipe"),
-        "{error}"
-    );
+    assert!(matches!(&error, CallError::Crashed(why) if why == "in the pipe"), "{error}");
     assert_eq!(agent.call(Add(1)).await.unwrap(), 1);
     assert_eq!(log.all(), ["agent started 1"]);
 }

@@ -27,9 +27,7 @@ pub(crate) struct Do {
 pub(crate) fn work(
     work: impl for<'a, 'b> FnOnce(&'a mut Context<'b>) -> Boxed<'a, Result<u64, HandlerError>> + Send + 'static,
 ) -> Do {
-    Do {
-        work: Some(Box::new(work)),
-    }
+    Do { work: Some(Box::new(work)) }
 }
 
 /// Lets the compiler see a hook that is made apart from its use.
@@ -86,10 +84,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn new(log: &Log) -> Plan {
-        Plan {
-            log: log.clone(),
-            ..Plan::default()
-        }
+        Plan { log: log.clone(), ..Plan::default() }
     }
 
     pub(crate) fn pre_start(
@@ -127,10 +122,7 @@ impl Plan {
 
     /// The factory of an agent of this plan.
     pub(crate) fn agent(self) -> impl Fn() -> Probe + Send + Sync + 'static {
-        move || Probe {
-            plan: self.clone(),
-            seen: Vec::new(),
-        }
+        move || Probe { plan: self.clone(), seen: Vec::new() }
     }
 }
 
@@ -151,16 +143,12 @@ impl Agent for Probe {
         if let Some(hook) = self.plan.pre_start.clone() {
             hook(ctx).await?;
         }
-        self.plan
-            .log
-            .add(format!("{} started {}", ctx.name(), ctx.incarnation()));
+        self.plan.log.add(format!("{} started {}", ctx.name(), ctx.incarnation()));
         Ok(())
     }
 
     async fn post_stop(&mut self, exit: &Exit, ctx: &mut Context<'_>) {
-        self.plan
-            .log
-            .add(format!("{} stopped {}: {exit}", ctx.name(), ctx.incarnation()));
+        self.plan.log.add(format!("{} stopped {}: {exit}", ctx.name(), ctx.incarnation()));
         if let Some(hook) = self.plan.post_stop.clone() {
             hook(ctx).await.ok();
         }
@@ -173,12 +161,7 @@ impl Agent for Probe {
             DownReason::NodeLost(_) => "node lost".to_owned(),
             other => format!("{other:?}"),
         };
-        self.plan.log.add(format!(
-            "{} heard: {} {}: {reason}",
-            ctx.name(),
-            down.agent,
-            down.incarnation
-        ));
+        self.plan.log.add(format!("{} heard: {} {}: {reason}", ctx.name(), down.agent, down.incarnation));
         if let Some(hook) = self.plan.on_down.clone() {
             hook(ctx).await.ok();
         }
@@ -234,10 +217,7 @@ pub(crate) async fn busy(agent: &AgentRef) -> Busy {
             Ok(0)
         })
     });
-    agent
-        .cast(hold)
-        .await
-        .expect("an agent that is to be busy takes a message");
+    agent.cast(hold).await.expect("an agent that is to be busy takes a message");
     is_busy.await.expect("it comes to the message");
     Busy(release)
 }
@@ -253,7 +233,5 @@ impl Drop for OnDrop {
 
 /// A probe of a plain plan.
 pub(crate) async fn probe(node: &Node, name: &str) -> AgentRef {
-    node.spawn(name, Plan::default().agent())
-        .await
-        .expect("a probe starts")
+    node.spawn(name, Plan::default().agent()).await.expect("a probe starts")
 }

@@ -28,10 +28,7 @@ impl Agent for Named {
 
 impl Handle<WhoAreYou> for Named {
     async fn handle(&mut self, _: WhoAreYou, ctx: &mut Context<'_>) -> Result<Who, HandlerError> {
-        Ok(Who {
-            name: ctx.name().to_string(),
-            me: ctx.me(),
-        })
+        Ok(Who { name: ctx.name().to_string(), me: ctx.me() })
     }
 }
 
@@ -40,9 +37,7 @@ impl Handle<WhoAreYou> for Named {
 async fn a_capability_leads_to_everyone_who_has_it() {
     let (one, two) = pair().await;
     for (node, name) in [(&one, "a"), (&one, "b"), (&two, "c")] {
-        node.spawn_with(AgentSpec::new(name, || Named).capability("tell"))
-            .await
-            .unwrap();
+        node.spawn_with(AgentSpec::new(name, || Named).capability("tell")).await.unwrap();
     }
     knows(&one, "c").await;
     let able = one.agent("can:tell").unwrap();

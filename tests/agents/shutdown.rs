@@ -24,10 +24,7 @@ async fn what_is_queued_is_handled() {
     }
     node.stop().await;
     let accounts = node.accounts();
-    assert_eq!(
-        (accounts.handled, accounts.pending, accounts.dead_lettered),
-        (50, 0, 0)
-    );
+    assert_eq!((accounts.handled, accounts.pending, accounts.dead_lettered), (50, 0, 0));
 }
 
 /// What is not handled by the drain deadline is reported: each message is a dead letter, each caller is told.
@@ -70,10 +67,7 @@ async fn a_stopping_node_refuses_what_is_new() {
     until(|| one.router().is_draining()).await;
     for helper in [one.agent("helper").unwrap(), two.agent("helper").unwrap()] {
         let error = helper.call(Add(1)).await.unwrap_err();
-        assert!(
-            matches!(&error, CallError::Stopped(why) if why == "its node is stopping"),
-            "{error:?}"
-        );
+        assert!(matches!(&error, CallError::Stopped(why) if why == "its node is stopping"), "{error:?}");
     }
     let refused = one.spawn("late", Plan::default().agent()).await.unwrap_err();
     assert!(matches!(refused, SupervisorError::Stopping), "{refused}");
@@ -89,18 +83,11 @@ async fn a_node_stops_in_reverse() {
     let (node, log) = (node().await, Log::default());
     let agent = |name: &str| AgentSpec::new(name, Plan::new(&log).agent());
     let inner = SupervisorSpec::new("inner").agent(agent("b")).agent(agent("c"));
-    let outer = SupervisorSpec::new("outer")
-        .agent(agent("a"))
-        .supervisor(inner)
-        .agent(agent("d"));
+    let outer = SupervisorSpec::new("outer").agent(agent("a")).supervisor(inner).agent(agent("d"));
     node.supervise(outer).await.unwrap();
     node.stop().await;
-    let stops: Vec<_> = log
-        .all()
-        .iter()
-        .filter(|e| e.contains("stopped"))
-        .map(|e| e[..1].to_owned())
-        .collect();
+    let stops: Vec<_> =
+        log.all().iter().filter(|e| e.contains("stopped")).map(|e| e[..1].to_owned()).collect();
     assert_eq!(stops, ["d", "c", "b", "a"]);
     node.ended().await;
 }

@@ -118,10 +118,7 @@ async fn the_writer_waits_for_its_reader() {
             // On a paused clock this ends once nobody has anything more to do.
             tokio::time::sleep(Duration::from_millis(1)).await;
             let written = counter.written.load(Ordering::Relaxed);
-            assert!(
-                written >= read && written <= read + WINDOW,
-                "{written} written, {read} read"
-            );
+            assert!(written >= read && written <= read + WINDOW, "{written} written, {read} read");
         }
     }
 }
@@ -144,20 +141,12 @@ async fn a_reader_that_goes_away_ends_the_writer() {
 async fn a_failure_comes_after_the_items_before_it() {
     let (_one, _two, both) = near_and_far(&Counter::default()).await;
     for agent in &both {
-        let mut numbers = agent
-            .stream(Numbers {
-                fail_after: Some(100),
-            })
-            .await
-            .unwrap();
+        let mut numbers = agent.stream(Numbers { fail_after: Some(100) }).await.unwrap();
         for expected in 0..100 {
             assert_eq!(numbers.next().await.unwrap(), Some(expected));
         }
         let error = numbers.next().await.unwrap_err();
-        assert!(
-            matches!(&error, CallError::Handler(why) if why.to_string() == "that is enough"),
-            "{error}"
-        );
+        assert!(matches!(&error, CallError::Handler(why) if why.to_string() == "that is enough"), "{error}");
         assert_eq!(numbers.next().await.unwrap(), None);
     }
 }
@@ -168,10 +157,7 @@ async fn the_deadline_is_for_the_whole_answer() {
     let counter = Counter::default();
     let (_one, _two, both) = near_and_far(&counter).await;
     for (times, agent) in both.iter().enumerate() {
-        let mut numbers = agent
-            .stream_within(Duration::from_secs(1), ENDLESS)
-            .await
-            .unwrap();
+        let mut numbers = agent.stream_within(Duration::from_secs(1), ENDLESS).await.unwrap();
         let error = loop {
             tokio::time::sleep(Duration::from_millis(100)).await;
             match numbers.next().await {
@@ -188,20 +174,11 @@ async fn the_deadline_is_for_the_whole_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_is_not_begun_ends_at_its_deadline() {
     let node = node().await;
-    let config = MailboxConfig {
-        capacity: 1,
-        ..MailboxConfig::default()
-    };
-    let agent = node
-        .spawn_with(AgentSpec::new("agent", Tester::default).mailbox(config))
-        .await
-        .unwrap();
+    let config = MailboxConfig { capacity: 1, ..MailboxConfig::default() };
+    let agent = node.spawn_with(AgentSpec::new("agent", Tester::default).mailbox(config)).await.unwrap();
     agent.cast(Hang).await.unwrap();
     tokio::task::yield_now().await;
-    let mut queued = agent
-        .stream_within(Duration::from_secs(1), CountTo(1))
-        .await
-        .unwrap();
+    let mut queued = agent.stream_within(Duration::from_secs(1), CountTo(1)).await.unwrap();
     let full = agent.stream_within(Duration::from_secs(1), CountTo(1)).await;
     assert!(matches!(full, Err(CallError::NotStarted(_))));
     assert!(queued.next().await.is_err());
@@ -264,13 +241,7 @@ impl Transport for Lossy {
 #[tokio::test]
 async fn a_lost_item_is_seen() {
     for lost in [0, 3, 9] {
-        let lossy = |inner| {
-            Arc::new(Lossy {
-                inner,
-                lost,
-                answers: AtomicU64::new(0),
-            }) as Arc<dyn Transport>
-        };
+        let lossy = |inner| Arc::new(Lossy { inner, lost, answers: AtomicU64::new(0) }) as Arc<dyn Transport>;
         let (_one, _two, [_, far]) = near_and_far_over(&Counter::default(), lossy).await;
         let mut numbers = far.stream(CountTo(10)).await.unwrap();
         for expected in 0..lost {

@@ -125,20 +125,13 @@ impl Handle<Relay> for Tester {
 
 impl Handle<Ring> for Tester {
     async fn handle(&mut self, Ring(other): Ring, ctx: &mut Context<'_>) -> Result<u64, HandlerError> {
-        Ok(other
-            .call(Relay {
-                to: ctx.me(),
-                amount: 1,
-            })
-            .await?)
+        Ok(other.call(Relay { to: ctx.me(), amount: 1 }).await?)
     }
 }
 
 /// One node, in memory.
 pub(crate) async fn node() -> Node {
-    Node::start(Config::in_memory())
-        .await
-        .expect("a node in memory starts")
+    Node::start(Config::in_memory()).await.expect("a node in memory starts")
 }
 
 /// Two nodes of one cluster that know each other's agents.
@@ -151,13 +144,7 @@ pub(crate) async fn two_nodes() -> (LocalCluster, Node, Node) {
 
 /// Waits until a node has heard of an agent of another one.
 pub(crate) async fn knows(node: &Node, agent: &str) {
-    until(|| {
-        node.router()
-            .remote_agents()
-            .iter()
-            .any(|(name, _)| name.as_str() == agent)
-    })
-    .await;
+    until(|| node.router().remote_agents().iter().any(|(name, _)| name.as_str() == agent)).await;
 }
 
 /// Two nodes over one hub and one store, on the runtime and the clock of the test.
@@ -176,15 +163,8 @@ pub(crate) async fn pair_over(
     let start = async |name: &str| {
         let keys = Arc::new(MemoryKeys::from_seed([7; 32], name));
         let transport = wrap(Arc::new(hub.join(keys.node_id()).expect("no node has this key")));
-        let ports = Ports {
-            world: world.clone(),
-            keys,
-            transport,
-            streams: streams.clone(),
-        };
-        Node::start_with(ports, NodeOptions::default())
-            .await
-            .expect("a node starts")
+        let ports = Ports { world: world.clone(), keys, transport, streams: streams.clone() };
+        Node::start_with(ports, NodeOptions::default()).await.expect("a node starts")
     };
     (start("one").await, start("two").await)
 }

@@ -14,12 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 async fn after_sends_once() {
     let node = node().await;
     let agent = probe(&node, "agent").await;
-    agent
-        .call(work(|ctx| {
-            Box::pin(async move { ctx.after(SECOND, Add(1)).map(|_| 0) })
-        }))
-        .await
-        .unwrap();
+    agent.call(work(|ctx| Box::pin(async move { ctx.after(SECOND, Add(1)).map(|_| 0) }))).await.unwrap();
     sleep(Duration::from_millis(999)).await;
     assert_eq!(agent.call(Seen).await.unwrap(), Vec::<u64>::new());
     sleep(60 * SECOND).await;
@@ -52,12 +47,7 @@ async fn every_sends_until_cancelled() {
 async fn a_slow_agent_is_not_flooded() {
     let node = node().await;
     let agent = probe(&node, "agent").await;
-    agent
-        .call(work(|ctx| {
-            Box::pin(async move { ctx.every(SECOND, Add(1)).map(|_| 0) })
-        }))
-        .await
-        .unwrap();
+    agent.call(work(|ctx| Box::pin(async move { ctx.every(SECOND, Add(1)).map(|_| 0) }))).await.unwrap();
     let busy = busy(&agent).await;
     sleep(100 * SECOND).await;
     assert_eq!(node.accounts().pending, 2, "what it is busy with, and one tick");
@@ -100,11 +90,8 @@ async fn pre_start_may_set_timers() {
 async fn odd_durations_are_no_panic() {
     let node = node().await;
     let agent = probe(&node, "agent").await;
-    let zero = agent
-        .call(work(|ctx| {
-            Box::pin(async move { ctx.every(Duration::ZERO, Add(1)).map(|_| 0) })
-        }))
-        .await;
+    let zero =
+        agent.call(work(|ctx| Box::pin(async move { ctx.every(Duration::ZERO, Add(1)).map(|_| 0) }))).await;
     assert!(zero.unwrap_err().to_string().contains("longer than zero"));
     let long = work(|ctx| {
         Box::pin(async move {

@@ -14,19 +14,9 @@ fn values_are_shown_with_their_origins() {
         b"name = \"till-3\"\ncall_timeout = \"3s\"\nnamespace = \"shop\"\n",
     );
     let mut command = command(&["config", "--file", &path, "--set", "call_timeout=2s"]);
-    let output = command
-        .env("CONNECTOME_NAMESPACE", "cafe")
-        .stderr(Stdio::piped())
-        .output()
-        .unwrap();
+    let output = command.env("CONNECTOME_NAMESPACE", "cafe").stderr(Stdio::piped()).output().unwrap();
     let shown = String::from_utf8(output.stdout).unwrap();
-    let line = |key: &str| {
-        shown
-            .lines()
-            .find(|line| line.starts_with(key))
-            .unwrap()
-            .to_owned()
-    };
+    let line = |key: &str| shown.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
     assert!(line("name ").ends_with(&format!("{path}:1")), "{shown}");
     assert!(
         line("namespace ").contains("cafe")
@@ -42,10 +32,7 @@ fn scripts_read_the_same() {
     let rows = run(&["config", "--json"]).json();
     assert!(column(&rows, "key").contains(&&"storage".into()));
     assert!(
-        rows.as_array()
-            .unwrap()
-            .iter()
-            .all(|row| row["about"].is_string() && row["variable"].is_string())
+        rows.as_array().unwrap().iter().all(|row| row["about"].is_string() && row["variable"].is_string())
     );
 }
 
@@ -54,24 +41,14 @@ fn scripts_read_the_same() {
 fn check_names_every_problem() {
     assert!(run(&["config", "check"]).good().contains("is right"));
     let directory = tempfile::tempdir().unwrap();
-    let path = file(
-        directory.path(),
-        "bad.toml",
-        b"nam = \"x\"\ncall_timeout = \"soon\"\n",
-    );
+    let path = file(directory.path(), "bad.toml", b"nam = \"x\"\ncall_timeout = \"soon\"\n");
     let error = run(&["config", "check", "--file", &path]).bad(1);
-    assert!(
-        error.contains("2 problems") && error.contains(":1") && error.contains(":2"),
-        "{error}"
-    );
+    assert!(error.contains("2 problems") && error.contains(":1") && error.contains(":2"), "{error}");
     assert!(error.contains("did you mean name?"), "{error}");
     let failed = run(&["config", "--file", &path, "check", "--json"]);
     assert_eq!(failed.code, 1);
     let details: serde_json::Value = serde_json::from_str(&failed.out).unwrap();
-    assert_eq!(
-        (&details["ok"], details["problems"].as_array().unwrap().len()),
-        (&false.into(), 2)
-    );
+    assert_eq!((&details["ok"], details["problems"].as_array().unwrap().len()), (&false.into(), 2));
 }
 
 /// A file that is not there, not text or far too long is told by its name.

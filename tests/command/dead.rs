@@ -13,26 +13,17 @@ fn letters_are_listed_and_shown() {
     let path = data.path().to_str().unwrap();
     let letters = run(&["dead", "ls", "--store", path, "--json"]).json();
     assert_eq!(column(&letters, "kind"), ["message", "task"]);
-    assert_eq!(
-        (&letters[0]["to"], &letters[0]["attempts"]),
-        (&"clerk".into(), &3.into())
-    );
+    assert_eq!((&letters[0]["to"], &letters[0]["attempts"]), (&"clerk".into(), &3.into()));
     let listed = run(&["dead", "ls", "--store", path]).good();
     assert!(listed.contains("I can't bear \\u{1b}[31mpoison"), "{listed}");
 
     let message = run(&["dead", "show", "1", "--store", path, "--json"]).json();
     assert_eq!(message["letter"]["envelope"]["body"], "poison");
     let task = run(&["dead", "show", "2", "--store", path, "--json"]).json();
-    assert_eq!(
-        task["letter"]["envelope"]["body"]["input"],
-        serde_json::json!([1, 0])
-    );
+    assert_eq!(task["letter"]["envelope"]["body"]["input"], serde_json::json!([1, 0]));
     assert_eq!(task["letter"]["task"]["state"], "failed");
     let shown = run(&["dead", "show", "2", "--store", path]).good();
-    assert!(
-        shown.contains("history") && shown.contains("nothing is divided by zero"),
-        "{shown}"
-    );
+    assert!(shown.contains("history") && shown.contains("nothing is divided by zero"), "{shown}");
 }
 
 /// What is sent again is a new message and a new task: a node that can bear them handles both.
@@ -41,25 +32,17 @@ fn what_is_sent_again_is_handled() {
     let data = directory();
     let path = data.path().to_str().unwrap();
     let said = run(&["dead", "replay", "1", "--store", path]).good();
-    assert!(
-        said.contains("sent again as message") && said.contains("is removed"),
-        "{said}"
-    );
+    assert!(said.contains("sent again as message") && said.contains("is removed"), "{said}");
     let task = run(&["dead", "replay", "2", "--store", path, "--json"]).json();
     let id: TaskId = task["id"].as_str().unwrap().parse().unwrap();
-    assert_eq!(
-        run(&["dead", "ls", "--store", path, "--json"]).json(),
-        Value::Array(vec![])
-    );
+    assert_eq!(run(&["dead", "ls", "--store", path, "--json"]).json(), Value::Array(vec![]));
     let shown = run(&["task", "show", &id.to_string(), "--store", path, "--json"]).json();
     assert_eq!(shown["state"], "submitted");
 
     in_a_runtime(async {
         let node = Node::start(configured(data.path())).await.unwrap();
-        let clerk = node
-            .spawn_with(AgentSpec::new("clerk", Clerk::sturdy).capability("divide"))
-            .await
-            .unwrap();
+        let clerk =
+            node.spawn_with(AgentSpec::new("clerk", Clerk::sturdy).capability("divide")).await.unwrap();
         assert_eq!(node.task::<Divide>(id).result().await.unwrap(), u64::MAX);
         while clerk.call(Heard).await.unwrap() != ["poison"] {
             tokio::task::yield_now().await;
@@ -78,16 +61,7 @@ fn letters_are_kept_or_dropped() {
     run(&["dead", "drop", "1", "--store", path]).good();
     for action in ["show", "replay", "drop"] {
         let error = run(&["dead", action, "1", "--store", path]).bad(1);
-        assert!(
-            error.contains("there is no dead letter 1") && error.contains("dead ls"),
-            "{error}"
-        );
+        assert!(error.contains("there is no dead letter 1") && error.contains("dead ls"), "{error}");
     }
-    assert_eq!(
-        column(
-            &run(&["dead", "ls", "--store", path, "--json"]).json(),
-            "sequence"
-        ),
-        [2]
-    );
+    assert_eq!(column(&run(&["dead", "ls", "--store", path, "--json"]).json(), "sequence"), [2]);
 }

@@ -31,10 +31,7 @@ pub(crate) struct Clerk {
 
 impl Clerk {
     pub(crate) fn sturdy() -> Clerk {
-        Clerk {
-            sturdy: true,
-            notes: Vec::new(),
-        }
+        Clerk { sturdy: true, notes: Vec::new() }
     }
 }
 
@@ -71,10 +68,7 @@ impl Handle<Divide> for Clerk {
 
 /// What the node of a data directory is told.
 pub(crate) fn configured(directory: &Path) -> Config {
-    Config {
-        data_dir: directory.to_owned(),
-        ..Config::default()
-    }
+    Config { data_dir: directory.to_owned(), ..Config::default() }
 }
 
 /// A copy of the furnished directory, to do with as one likes.
@@ -94,43 +88,24 @@ pub(crate) fn directory() -> TempDir {
 
 /// Runs a future to its end on a runtime of its own, in a thread that may wait for it.
 pub(crate) fn in_a_runtime(work: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(work);
 }
 
 async fn furnish(directory: &Path) {
     let node = Node::start(configured(directory)).await.unwrap();
-    let spec = AgentSpec::new("clerk", Clerk::default)
-        .capability("divide")
-        .role("office")
-        .version("7");
-    let clerk = node
-        .spawn_with(spec.mailbox(MailboxConfig::default()))
-        .await
-        .unwrap();
+    let spec = AgentSpec::new("clerk", Clerk::default).capability("divide").role("office").version("7");
+    let clerk = node.spawn_with(spec.mailbox(MailboxConfig::default())).await.unwrap();
     clerk.send(Note("first".into())).await.unwrap();
     clerk.send(Note("poison".into())).await.unwrap();
-    let mut letters = node
-        .ports()
-        .streams
-        .tail(DEAD_LETTERS, ">", Start::First)
-        .await
-        .unwrap();
+    let mut letters = node.ports().streams.tail(DEAD_LETTERS, ">", Start::First).await.unwrap();
     letters.next().await.unwrap();
     let done = node.submit(Submit::new("divide", Divide(8, 2))).await.unwrap();
     let failed = node.submit(Submit::new("divide", Divide(1, 0))).await.unwrap();
     done.ended().await.unwrap();
     failed.ended().await.unwrap();
     letters.next().await.unwrap();
-    node.agent("nobody-yet")
-        .unwrap()
-        .send(Note("are you there?".into()))
-        .await
-        .unwrap();
+    node.agent("nobody-yet").unwrap().send(Note("are you there?".into())).await.unwrap();
     node.stop().await;
 }
 

@@ -22,10 +22,7 @@ fn streams_are_listed_and_shown() {
         (&"work queue".into(), &1.into())
     );
     let waiting = &shown["messages"][0]["body"]["envelope"];
-    assert_eq!(
-        (&waiting["name"], &waiting["to"]),
-        (&"note".into(), &"nobody-yet".into())
-    );
+    assert_eq!((&waiting["name"], &waiting["to"]), (&"note".into(), &"nobody-yet".into()));
     assert_eq!(waiting["body"], "are you there?");
     let shown = run(&["stream", "show", "AGENT_MESSAGES", "--store", path]).good();
     assert!(shown.contains("TYPED note to nobody-yet"), "{shown}");
@@ -35,18 +32,8 @@ fn streams_are_listed_and_shown() {
 #[test]
 fn a_missing_stream_is_told_with_those_that_are() {
     let data = directory();
-    let error = run(&[
-        "stream",
-        "show",
-        "EVENTS",
-        "--store",
-        data.path().to_str().unwrap(),
-    ])
-    .bad(1);
-    assert!(
-        error.contains("\"EVENTS\"") && error.contains("SYSTEM_EVENTS"),
-        "{error}"
-    );
+    let error = run(&["stream", "show", "EVENTS", "--store", data.path().to_str().unwrap()]).bad(1);
+    assert!(error.contains("\"EVENTS\"") && error.contains("SYSTEM_EVENTS"), "{error}");
 }
 
 /// Tasks are listed by state, and shown with their input, their result or error, and their history.
@@ -60,21 +47,12 @@ fn tasks_are_listed_and_shown() {
     let id = failed[0]["id"].as_str().unwrap();
     let shown = run(&["task", "show", id, "--store", path, "--json"]).json();
     assert_eq!(shown["input"], serde_json::json!([1, 0]));
-    assert!(
-        shown["error"]["message"]
-            .as_str()
-            .unwrap()
-            .contains("divided by zero"),
-        "{shown}"
-    );
+    assert!(shown["error"]["message"].as_str().unwrap().contains("divided by zero"), "{shown}");
     let shown = run(&["task", "show", id, "--store", path]).good();
     assert!(shown.contains("history") && shown.contains("failed"), "{shown}");
 
     let newest = run(&["task", "ls", "--max", "1", "--store", path]);
-    assert!(
-        newest.err.contains("there are more") && newest.out.contains("failed"),
-        "{newest:?}"
-    );
+    assert!(newest.err.contains("there are more") && newest.out.contains("failed"), "{newest:?}");
 }
 
 /// Events are filtered by type, and read from any place on.
@@ -82,17 +60,8 @@ fn tasks_are_listed_and_shown() {
 fn events_are_filtered_and_read_on() {
     let data = directory();
     let path = data.path().to_str().unwrap();
-    let wanted = [
-        "event",
-        "ls",
-        "--type",
-        "task_created",
-        "--type",
-        "TASK_COMPLETED",
-        "--store",
-        path,
-        "--json",
-    ];
+    let wanted =
+        ["event", "ls", "--type", "task_created", "--type", "TASK_COMPLETED", "--store", path, "--json"];
     let events = run(&wanted).json();
     let mut types = column(&events, "type");
     types.sort_by_key(|event_type| event_type.to_string());
@@ -100,15 +69,9 @@ fn events_are_filtered_and_read_on() {
     let second = events[1]["sequence"].to_string();
     let later = run(&[&wanted[..], &["--from", &second, "--max", "1"]].concat());
     assert!(later.err.contains("there are more"), "{later:?}");
-    assert_eq!(
-        serde_json::from_str::<serde_json::Value>(&later.out).unwrap()[0],
-        events[1]
-    );
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&later.out).unwrap()[0], events[1]);
     let plain = run(&["event", "ls", "--store", path]).good();
-    assert!(
-        plain.contains("SYSTEM_READY") && plain.contains("agent.name=clerk"),
-        "{plain}"
-    );
+    assert!(plain.contains("SYSTEM_READY") && plain.contains("agent.name=clerk"), "{plain}");
 }
 
 /// Agents are listed with what was last said of them, and with the mail that waits.
@@ -122,10 +85,7 @@ fn agents_are_listed_with_their_mail() {
         (&"office".into(), &serde_json::json!(["divide"]))
     );
     assert_ne!(agents[0]["state"], "registered", "its node has said goodbye");
-    assert_eq!(
-        (&agents[1]["state"], &agents[1]["mail"]),
-        (&"never registered".into(), &1.into())
-    );
+    assert_eq!((&agents[1]["state"], &agents[1]["mail"]), (&"never registered".into(), &1.into()));
 }
 
 /// A path without a store is left as it is.
@@ -133,18 +93,9 @@ fn agents_are_listed_with_their_mail() {
 fn no_store_is_made_by_looking() {
     let empty = tempfile::tempdir().unwrap();
     let path = empty.path().to_str().unwrap();
-    for looking in [
-        &["stream", "ls"][..],
-        &["task", "ls"],
-        &["event", "ls"],
-        &["dead", "ls"],
-        &["agents"],
-    ] {
+    for looking in [&["stream", "ls"][..], &["task", "ls"], &["event", "ls"], &["dead", "ls"], &["agents"]] {
         let error = run(&[looking, &["--store", path]].concat()).bad(1);
-        assert!(
-            error.contains("there is no store") && error.contains(path),
-            "{error}"
-        );
+        assert!(error.contains("there is no store") && error.contains(path), "{error}");
         let error = run(&[looking, &["--set", &format!("data_dir={path}")]].concat()).bad(1);
         assert!(error.contains("there is no store"), "{error}");
         let error = run(&[looking, &["--set", "storage=memory"]].concat()).bad(1);
@@ -173,11 +124,7 @@ fn a_closed_pipe_is_no_failure() {
             .unwrap()
             .wait_with_output()
             .unwrap();
-        assert_eq!(
-            (output.status.code(), output.stderr.as_slice()),
-            (Some(0), &b""[..]),
-            "{looking:?}"
-        );
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]), "{looking:?}");
     }
     if let Ok(full) = std::fs::File::options().write(true).open("/dev/full") {
         let output = command(&["config"])

@@ -12,36 +12,18 @@ fn a_node_runs_until_it_is_asked_to_stop() {
         let data = tempfile::tempdir().unwrap();
         let path = data.path().to_str().unwrap();
         let (mut node, lines) = start(path);
-        assert!(
-            lines[0].starts_with("node") && lines[0].contains("node:z6Mk"),
-            "{lines:?}"
-        );
-        assert!(
-            lines[1].starts_with("store") && lines[1].ends_with("/streams"),
-            "{lines:?}"
-        );
+        assert!(lines[0].starts_with("node") && lines[0].contains("node:z6Mk"), "{lines:?}");
+        assert!(lines[1].starts_with("store") && lines[1].ends_with("/streams"), "{lines:?}");
 
         let error = run(&["stream", "ls", "--store", path]).bad(1);
         assert!(error.contains("in use") && error.contains(path), "{error}");
-        let error = run(&[
-            "node",
-            "--set",
-            &format!("data_dir={path}"),
-            "--set",
-            "log.filter=off",
-        ])
-        .bad(1);
+        let error = run(&["node", "--set", &format!("data_dir={path}"), "--set", "log.filter=off"]).bad(1);
         assert!(error.contains("in use"), "{error}");
 
         kill(signal, &node);
         assert_eq!(node.wait().unwrap().code(), Some(0));
         let events = run(&["event", "ls", "--store", path, "--json"]).json();
-        let types: Vec<_> = events
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|event| &event["type"])
-            .collect();
+        let types: Vec<_> = events.as_array().unwrap().iter().map(|event| &event["type"]).collect();
         assert_eq!(types, ["SYSTEM_READY", "SYSTEM_SHUTDOWN"]);
     }
 }
@@ -54,11 +36,7 @@ fn a_killed_node_leaves_its_store_whole() {
     let (mut node, first) = start(path);
     kill("-KILL", &node);
     node.wait().unwrap();
-    assert!(
-        run(&["stream", "ls", "--store", path])
-            .good()
-            .contains("SYSTEM_EVENTS")
-    );
+    assert!(run(&["stream", "ls", "--store", path]).good().contains("SYSTEM_EVENTS"));
     let (mut node, second) = start(path);
     assert_eq!(first[0], second[0]);
     kill("-TERM", &node);
@@ -83,23 +61,12 @@ fn a_node_that_cannot_start_says_why() {
 /// Starts a node, and waits until it has said who it is.
 fn start(path: &str) -> (Child, Vec<String>) {
     let mut command: Command = command(&["node", "--set", &format!("data_dir={path}")]);
-    let mut node = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(node.stdout.take().unwrap())
-        .lines()
-        .take(2)
-        .map(Result::unwrap)
-        .collect();
+    let mut node = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(node.stdout.take().unwrap()).lines().take(2).map(Result::unwrap).collect();
     (node, lines)
 }
 
 fn kill(signal: &str, node: &Child) {
-    let killed = Command::new("kill")
-        .args([signal, &node.id().to_string()])
-        .status()
-        .unwrap();
+    let killed = Command::new("kill").args([signal, &node.id().to_string()]).status().unwrap();
     assert!(killed.success());
 }

@@ -17,19 +17,8 @@ const LOOKING: &[&[&str]] = &[
     &["dead", "drop", "1"],
 ];
 
-const RUBBISH: &[&str] = &[
-    "",
-    " ",
-    "💥",
-    "-1",
-    "--",
-    "\u{1b}[2J",
-    "../../etc",
-    "9999999999999999999999",
-    "a.b.>",
-    "=",
-    "'\"",
-];
+const RUBBISH: &[&str] =
+    &["", " ", "💥", "-1", "--", "\u{1b}[2J", "../../etc", "9999999999999999999999", "a.b.>", "=", "'\""];
 
 /// A command line that makes no sense is refused with code 2 and says what would be right.
 #[test]
@@ -54,16 +43,9 @@ fn nonsense_is_refused_with_code_two() {
     ];
     for line in lines {
         let error = run(line).bad(2);
-        assert!(
-            error.contains("Usage") || error.contains("--help"),
-            "{line:?}: {error}"
-        );
+        assert!(error.contains("Usage") || error.contains("--help"), "{line:?}: {error}");
     }
-    assert!(
-        run(&["event", "ls", "--type", "TASK_FINISHED"])
-            .err
-            .contains("TASK_COMPLETED")
-    );
+    assert!(run(&["event", "ls", "--type", "TASK_FINISHED"]).err.contains("TASK_COMPLETED"));
     assert!(run(&["task", "show", "not-an-id"]).err.contains("write 26 of"));
     assert_eq!(run(&[]).code, 2);
     assert_eq!(run(&["help"]).code, 0);
@@ -116,12 +98,8 @@ fn damaged_stores_are_told_by_their_path() {
 }
 
 fn walk(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    entries
-        .flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] })
-        .collect()
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
 
 #[track_caller]

@@ -18,34 +18,20 @@ pub(crate) struct Ran {
 /// The command with these arguments, in an environment that says nothing.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_connectome"));
-    command
-        .args(arguments)
-        .env_clear()
-        .current_dir(std::env::temp_dir())
-        .stdin(Stdio::null());
+    command.args(arguments).env_clear().current_dir(std::env::temp_dir()).stdin(Stdio::null());
     command
 }
 
 /// Runs it to its end.
 pub(crate) fn run(arguments: &[&str]) -> Ran {
-    finish(
-        command(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap(),
-    )
+    finish(command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
 }
 
 /// Runs it to its end with something on its standard input.
 pub(crate) fn run_with(arguments: &[&str], input: &[u8]) -> Ran {
     let mut command = command(arguments);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // Whoever reads too little of it says why.
     drop(child.stdin.take().unwrap().write_all(input));
     finish(child)
@@ -88,12 +74,7 @@ impl Ran {
 
 /// The parts of the rows of a table that is JSON.
 pub(crate) fn column<'a>(table: &'a Value, name: &str) -> Vec<&'a Value> {
-    table
-        .as_array()
-        .expect("a table")
-        .iter()
-        .map(|row| &row[name])
-        .collect()
+    table.as_array().expect("a table").iter().map(|row| &row[name]).collect()
 }
 
 /// Writes a file and gives its path.

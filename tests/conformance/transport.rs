@@ -95,11 +95,7 @@ impl Network for Local {
     async fn cluster(size: usize) -> Vec<Member> {
         let hub = Hub::new();
         let ids = (1..).map(|at| NodeId([at; 32])).take(size);
-        ids.map(|id| Member {
-            id,
-            transport: Arc::new(hub.join(id).expect("each id is new")),
-        })
-        .collect()
+        ids.map(|id| Member { id, transport: Arc::new(hub.join(id).expect("each id is new")) }).collect()
     }
 }
 

@@ -168,7 +168,8 @@ async fn an_agent_moves_with_its_state() {
 #[tokio::test]
 async fn events_are_heard_live_and_later() {
     let node = Node::start(Config::in_memory()).await.unwrap();
-    let wanted = connectome::EventFilter::default().of(EventType::AgentRegistered).of(EventType::AgentUnregistered);
+    let wanted =
+        connectome::EventFilter::default().of(EventType::AgentRegistered).of(EventType::AgentUnregistered);
     let mut live = node.listen(wanted.clone(), Start::New).await.unwrap();
     node.spawn("ledger", Ledger::default).await.unwrap();
     node.stop_agent("ledger").await.unwrap();

@@ -151,7 +151,8 @@ impl Agent for Worker {
 
 impl Handle<Job> for Worker {
     async fn handle(&mut self, job: Job, ctx: &mut Context<'_>) -> Result<u64, HandlerError> {
-        let task = ctx.task().cloned().ok_or_else(|| HandlerError::rejected("a job is submitted, not sent"))?;
+        let task =
+            ctx.task().cloned().ok_or_else(|| HandlerError::rejected("a job is submitted, not sent"))?;
         self.witness.attempt(task.id(), task.term());
         sleep(Duration::from_millis(job.takes_ms)).await;
         match job.mishap {

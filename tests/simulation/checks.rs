@@ -35,11 +35,18 @@ pub(super) fn registries(sim: &Sim) -> Vec<String> {
     }
     for name in &names {
         let Some(node) = sim.running(name) else { continue };
-        let wanted: Vec<_> =
-            there.iter().filter(|(_, at)| **at != node.id()).map(|(agent, at)| (agent.clone(), *at)).collect();
+        let wanted: Vec<_> = there
+            .iter()
+            .filter(|(_, at)| **at != node.id())
+            .map(|(agent, at)| (agent.clone(), *at))
+            .collect();
         let known = node.router().remote_agents();
         if known != wanted {
-            problems.push(format!("{name} knows {} agents of other nodes, there are {}", known.len(), wanted.len()));
+            problems.push(format!(
+                "{name} knows {} agents of other nodes, there are {}",
+                known.len(),
+                wanted.len()
+            ));
         }
         let up = node.nodes().into_iter().filter(|(_, state)| *state == NodeState::Up).count();
         if up + 1 != names.len() {
@@ -53,7 +60,8 @@ pub(super) fn registries(sim: &Sim) -> Vec<String> {
 fn accounts(sim: &Sim) -> Vec<String> {
     let wrong = |name: &String| {
         let accounts = sim.running(name)?.accounts();
-        (!accounts.balance() || accounts.pending > 0).then(|| format!("the accounts of {name} are {accounts:?}"))
+        (!accounts.balance() || accounts.pending > 0)
+            .then(|| format!("the accounts of {name} are {accounts:?}"))
     };
     sim.names().iter().filter_map(wrong).collect()
 }
@@ -85,7 +93,8 @@ fn tasks(sim: &mut Sim, witness: &Witness) -> Vec<String> {
         match record.state {
             TaskState::Completed => {
                 let result = record.result.as_deref().map(connectome::codecs::wire::decode::<u64>);
-                if !matches!(result, Some(Ok(term)) if term == record.term.0 && terms.contains(&record.term)) {
+                if !matches!(result, Some(Ok(term)) if term == record.term.0 && terms.contains(&record.term))
+                {
                     problems.push(format!("task {id} ended under {:?} with {result:?}", record.term));
                 }
             }
@@ -105,7 +114,8 @@ struct Tasks {
 
 async fn look_at_tasks(store: &dyn Streams, ids: Vec<TaskId>) -> Result<Tasks, Failure> {
     let kept = Some(Duration::from_secs(7 * 24 * 3600));
-    let bucket = store.bucket(BucketConfig { name: "tasks".into(), ttl: kept, storage: Storage::File }).await?;
+    let bucket =
+        store.bucket(BucketConfig { name: "tasks".into(), ttl: kept, storage: Storage::File }).await?;
     let mut records = BTreeMap::new();
     for id in ids {
         if let Some(value) = bucket.get(&id.to_string()).await?.and_then(|entry| entry.value) {
@@ -129,7 +139,9 @@ fn ledgers(sim: &mut Sim, witness: &Witness) -> Vec<String> {
     let mut problems = Vec::new();
     for place in sim.names() {
         let ledger = format!("ledger-{place}");
-        let read = |node: connectome::Node| async move { Ok(node.agent(&format!("ledger-{place}"))?.call(Read).await?) };
+        let read = |node: connectome::Node| async move {
+            Ok(node.agent(&format!("ledger-{place}"))?.call(Read).await?)
+        };
         let place = ledger.trim_start_matches("ledger-").to_owned();
         let notes = match sim.on(&place, read) {
             Ok(notes) => notes,
@@ -161,7 +173,8 @@ fn events(sim: &mut Sim, witness: &Witness) -> Vec<String> {
     let mut heard: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for event in history {
         let Fact::AgentStatusUpdated(updated) = event.event.fact else { continue };
-        let Some((source, number)) = updated.detail.as_deref().and_then(|detail| detail.rsplit_once(' ')) else {
+        let Some((source, number)) = updated.detail.as_deref().and_then(|detail| detail.rsplit_once(' '))
+        else {
             continue;
         };
         heard.entry(source.to_owned()).or_default().extend(number.parse::<u64>());

@@ -30,7 +30,6 @@ const DRAINED_WITHIN: Duration = Duration::from_secs(60);
 pub(super) struct Outcome {
     pub(super) problems: Vec<String>,
     pub(super) log: String,
-    pub(super) hash: u64,
     pub(super) events: u64,
     pub(super) tasks: usize,
     pub(super) calls: u64,
@@ -58,7 +57,6 @@ pub(super) fn run_with(seed: u64, planted: Option<Planted>) -> Outcome {
     Outcome {
         problems,
         log: sim.log(),
-        hash: sim.log_hash(),
         events: sim.events(),
         tasks: seen.submitted.len(),
         calls: seen.calls,
@@ -94,7 +92,12 @@ fn declare(sim: &mut Sim, place: &str, places: &[String], witness: &Witness) {
         let life = lives.fetch_add(1, Ordering::Relaxed) + 1;
         let name = format!("{place}.{life}");
         let (place, witness) = (place.clone(), witness.clone());
-        let client = Client { node: node.clone(), name: name.clone(), places: places.clone(), witness: witness.clone() };
+        let client = Client {
+            node: node.clone(),
+            name: name.clone(),
+            places: places.clone(),
+            witness: witness.clone(),
+        };
         async move {
             let (seen, at) = (witness.clone(), name.clone());
             let ledger = move || Ledger { notes: Vec::new(), witness: seen.clone(), place: at.clone() };

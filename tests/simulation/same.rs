@@ -28,7 +28,8 @@ fn fifty_seeds_are_the_same_in_another_process() {
     let (mut first, mut second) = (begin(&one), begin(&other));
     assert!(first.wait().unwrap().success() && second.wait().unwrap().success());
     for seed in 1..=SEEDS {
-        let read = |logs: &tempfile::TempDir| std::fs::read_to_string(logs.path().join(seed.to_string())).unwrap();
+        let read =
+            |logs: &tempfile::TempDir| std::fs::read_to_string(logs.path().join(seed.to_string())).unwrap();
         compare(seed, &read(&one), &read(&other));
     }
 }

@@ -32,7 +32,9 @@ fn promises_hold_under_every_seed() {
     let failed: Vec<_> = outcomes.iter().filter(|(_, outcome)| !outcome.problems.is_empty()).collect();
     for (seed, outcome) in &failed {
         println!("seed {seed}: {}", outcome.problems.join("\n    "));
-        println!("  replay with: SIM_SEED={seed} cargo test -p connectome-tests simulation::seeds -- --nocapture");
+        println!(
+            "  replay with: SIM_SEED={seed} cargo test -p connectome-tests simulation::seeds -- --nocapture"
+        );
     }
     assert!(failed.is_empty(), "{} of {seeds} seeds failed", failed.len());
 }
@@ -54,7 +56,10 @@ fn in_parallel(seeds: std::ops::Range<u64>) -> Vec<(u64, Outcome)> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut outcomes: Vec<_> = std::thread::scope(|scope| {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        running.into_iter().flat_map(|thread| thread.join().expect("a run reports, it does not panic")).collect()
+        running
+            .into_iter()
+            .flat_map(|thread| thread.join().expect("a run reports, it does not panic"))
+            .collect()
     });
     outcomes.sort_by_key(|(seed, _)| *seed);
     outcomes

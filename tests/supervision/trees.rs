@@ -22,61 +22,34 @@ fn agent(log: &Log, name: &str) -> AgentSpec<Probe> {
 }
 
 fn allows(restarts: u32) -> Flags {
-    Flags {
-        intensity: Intensity {
-            restarts,
-            ..Intensity::default()
-        },
-        ..Flags::default()
-    }
+    Flags { intensity: Intensity { restarts, ..Intensity::default() }, ..Flags::default() }
 }
 
 /// Waits of exactly a second before each restart but the first.
 fn waits(strategy: Strategy) -> Flags {
     let second = Duration::from_secs(1);
-    let backoff = Some(Backoff {
-        initial: second,
-        cap: second,
-        jitter_percent: 0,
-    });
-    Flags {
-        strategy,
-        backoff,
-        ..Flags::default()
-    }
+    let backoff = Some(Backoff { initial: second, cap: second, jitter_percent: 0 });
+    Flags { strategy, backoff, ..Flags::default() }
 }
 
 async fn crash(node: &Node, name: &str) {
-    node.agent(name)
-        .unwrap()
-        .call(Crash("boom".into()))
-        .await
-        .unwrap_err();
+    node.agent(name).unwrap().call(Crash("boom".into())).await.unwrap_err();
 }
 
 /// A supervisor whose children crash too often ends, and its own supervisor starts it again with all of them.
 #[tokio::test(start_paused = true)]
 async fn an_escalation_restarts_the_branch() {
     let (node, log) = (node().await, Log::default());
-    let inner = SupervisorSpec::new("inner")
-        .flags(allows(1))
-        .agent(agent(&log, "a"))
-        .agent(agent(&log, "b"));
-    let outer = SupervisorSpec::new("outer")
-        .agent(agent(&log, "c"))
-        .supervisor(inner);
+    let inner = SupervisorSpec::new("inner").flags(allows(1)).agent(agent(&log, "a")).agent(agent(&log, "b"));
+    let outer = SupervisorSpec::new("outer").agent(agent(&log, "c")).supervisor(inner);
     node.supervise(outer).await.unwrap();
     crash(&node, "a").await;
     log.has("a started 2").await;
     assert!(!log.all().contains(&"b stopped 1: shutdown".to_owned()));
     crash(&node, "a").await;
-    log.until(|log| log.iter().filter(|entry| *entry == "b started 1").count() == 2)
-        .await;
+    log.until(|log| log.iter().filter(|entry| *entry == "b started 1").count() == 2).await;
     assert_eq!(node.agent("a").unwrap().call(Add(1)).await.unwrap(), 1);
-    assert!(
-        !log.all().iter().any(|entry| entry.starts_with("c stopped")),
-        "its sibling goes on"
-    );
+    assert!(!log.all().iter().any(|entry| entry.starts_with("c stopped")), "its sibling goes on");
 }
 
 /// An agent that crashes more often than it may is given up alone: its name is free, its watchers and callers are
@@ -106,10 +79,7 @@ async fn an_agent_is_given_up_alone() {
         _ = &mut down => panic!("it is not down yet"),
         () = std::future::ready(()) => busy.release(),
     }
-    assert_eq!(
-        down.await.unwrap().reason,
-        DownReason::Exit(Exit::Crashed("the last straw".into()))
-    );
+    assert_eq!(down.await.unwrap().reason, DownReason::Exit(Exit::Crashed("the last straw".into())));
     assert!(matches!(last.await.unwrap(), Err(CallError::Crashed(_))));
     match queued.await.unwrap().unwrap_err() {
         CallError::Stopped(why) => assert_eq!(why, "gave up: too many restarts"),
@@ -137,11 +107,7 @@ async fn a_group_that_waits_keeps_its_mailboxes() {
         crash(&node, "a").await;
         log.has("b stopped 2: shutdown").await;
         let queued = tokio::spawn(async move { b.call(Add(7)).await });
-        assert_eq!(
-            queued.await.unwrap().unwrap(),
-            7,
-            "it is handled once the group runs again"
-        );
+        assert_eq!(queued.await.unwrap().unwrap(), 7, "it is handled once the group runs again");
         assert_eq!(began.elapsed(), Duration::from_secs(1));
         log.has("b started 3").await;
         assert_eq!(node.accounts().dead_lettered, 2, "the two that crashed");
@@ -152,9 +118,7 @@ async fn a_group_that_waits_keeps_its_mailboxes() {
 #[tokio::test(start_paused = true)]
 async fn a_child_terminated_while_it_waits_is_gone() {
     let (node, log) = (node().await, Log::default());
-    let spec = SupervisorSpec::new("group")
-        .flags(waits(Strategy::OneForOne))
-        .agent(agent(&log, "a"));
+    let spec = SupervisorSpec::new("group").flags(waits(Strategy::OneForOne)).agent(agent(&log, "a"));
     let supervisor = node.supervise(spec).await.unwrap();
     crash(&node, "a").await;
     log.has("a started 2").await;
@@ -206,14 +170,7 @@ async fn a_supervisor_says_how_it_ended() {
     let supervisor = start(allows(0)).await;
     supervisor.stop().await;
     assert_eq!(supervisor.ended().await, Exit::Shutdown);
-    assert!(
-        supervisor
-            .count()
-            .await
-            .unwrap_err()
-            .to_string()
-            .contains("group has ended")
-    );
+    assert!(supervisor.count().await.unwrap_err().to_string().contains("group has ended"));
 }
 
 /// A start of a tree that fails stops what had started, in reverse, and says which child and why.
@@ -221,28 +178,14 @@ async fn a_supervisor_says_how_it_ended() {
 async fn a_tree_that_can_not_start_leaves_nothing() {
     let (node, log) = (node().await, Log::default());
     let fails = Plan::new(&log).pre_start(|_| Box::pin(async { Err(HandlerError::new("no database")) }));
-    let inner = SupervisorSpec::new("inner")
-        .agent(agent(&log, "c"))
-        .agent(AgentSpec::new("d", fails.agent()));
-    let outer = SupervisorSpec::new("outer")
-        .agent(agent(&log, "a"))
-        .agent(agent(&log, "b"))
-        .supervisor(inner);
+    let inner =
+        SupervisorSpec::new("inner").agent(agent(&log, "c")).agent(AgentSpec::new("d", fails.agent()));
+    let outer =
+        SupervisorSpec::new("outer").agent(agent(&log, "a")).agent(agent(&log, "b")).supervisor(inner);
     let error = node.supervise(outer).await.unwrap_err().to_string();
     assert!(error.contains("d could not be started: no database"), "{error}");
-    let stops: Vec<_> = log
-        .all()
-        .into_iter()
-        .filter(|entry| entry.contains("stopped"))
-        .collect();
-    assert_eq!(
-        stops,
-        [
-            "c stopped 1: shutdown",
-            "b stopped 1: shutdown",
-            "a stopped 1: shutdown"
-        ]
-    );
+    let stops: Vec<_> = log.all().into_iter().filter(|entry| entry.contains("stopped")).collect();
+    assert_eq!(stops, ["c stopped 1: shutdown", "b stopped 1: shutdown", "a stopped 1: shutdown"]);
     assert!(node.agents().is_empty());
 }
 
@@ -254,17 +197,8 @@ async fn a_restart_that_fails_is_tried_again_later() {
     let (count, times) = (starts.clone(), log.clone());
     let plan = Plan::new(&log).pre_start(move |_| {
         let start = count.fetch_add(1, Ordering::Relaxed);
-        times.add(format!(
-            "start {start} after {} ms",
-            began.elapsed().as_millis() / 100 * 100
-        ));
-        Box::pin(async move {
-            if start == 0 {
-                Ok(())
-            } else {
-                Err(HandlerError::new("no database"))
-            }
-        })
+        times.add(format!("start {start} after {} ms", began.elapsed().as_millis() / 100 * 100));
+        Box::pin(async move { if start == 0 { Ok(()) } else { Err(HandlerError::new("no database")) } })
     });
     let agent = node.spawn("agent", plan.agent()).await.unwrap();
     agent.call(Crash("boom".into())).await.unwrap_err();
@@ -281,21 +215,12 @@ async fn a_restart_that_hangs_is_given_up() {
     let count = starts.clone();
     let plan = Plan::default().pre_start(move |_| {
         let start = count.fetch_add(1, Ordering::Relaxed);
-        Box::pin(async move {
-            if start == 0 {
-                Ok(())
-            } else {
-                std::future::pending().await
-            }
-        })
+        Box::pin(async move { if start == 0 { Ok(()) } else { std::future::pending().await } })
     });
     let spec = AgentSpec::new("agent", plan.agent()).restart(Restart::Transient);
     let agent = node.spawn_with(spec).await.unwrap();
     agent.call(Crash("boom".into())).await.unwrap_err();
-    let late = agent
-        .call_within(Duration::from_secs(20), Add(1))
-        .await
-        .unwrap_err();
+    let late = agent.call_within(Duration::from_secs(20), Add(1)).await.unwrap_err();
     assert!(matches!(late, CallError::NotStarted(_)), "{late:?}");
     assert_eq!(node.router().dead_letter_counts()[&Reason::Expired], 1);
     node.stop_agent("agent").await.unwrap();

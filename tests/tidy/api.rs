@@ -12,16 +12,12 @@ use super::{Finding, found, hold_repository_to};
 const FOREIGN: &[&str] = &["ractor", "async_nats", "libp2p", "fjall"];
 
 fn check(tree: &Tree) -> Vec<Finding> {
-    tree.rust_below(&["codecs/src/", "actors/src/", "runtime/src/"])
-        .flat_map(check_file)
-        .collect()
+    tree.rust_below(&["codecs/src/", "actors/src/", "runtime/src/"]).flat_map(check_file).collect()
 }
 
 fn check_file(file: &File) -> Vec<Finding> {
     let foreign = foreign_names(&file.shipped);
-    let items = places_of(&file.shipped, "pub ")
-        .into_iter()
-        .map(|at| (at, item(&file.shipped, at)));
+    let items = places_of(&file.shipped, "pub ").into_iter().map(|at| (at, item(&file.shipped, at)));
     let leaks = items.filter_map(|(at, item)| {
         let name = foreign.iter().find(|name| !places_of(item, name).is_empty())?;
         Some(finding(file.place(at), name))
@@ -34,17 +30,13 @@ fn foreign_names(code: &str) -> Vec<String> {
     let is_foreign = |path: &String| FOREIGN.iter().any(|name| path.starts_with(&format!("{name}::")));
     let imported = imports(code).into_iter().map(|(_, path)| path).filter(is_foreign);
     let names = imported.filter_map(|path| path.rsplit_once("::").map(|(_, name)| name.to_owned()));
-    names
-        .chain(FOREIGN.iter().map(|name| format!("{name}::")))
-        .collect()
+    names.chain(FOREIGN.iter().map(|name| format!("{name}::"))).collect()
 }
 
 /// A public item without the body that is nobody's business.
 fn item(code: &str, at: usize) -> &str {
     let is_import = code[at..].starts_with("pub use");
-    let shows_body = ["pub enum", "pub trait"]
-        .iter()
-        .any(|kind| code[at..].starts_with(kind));
+    let shows_body = ["pub enum", "pub trait"].iter().any(|kind| code[at..].starts_with(kind));
     let ends: &[char] = if is_import { &[';'] } else { &[';', '{', '}', '='] };
     let end = code[at..].find(ends).map_or(code.len(), |length| at + length);
     &code[at..if shows_body { closing(code, end) } else { end }]
@@ -70,8 +62,6 @@ fn leaks_are_found_in_signatures_fields_enums_and_exports() {
         "runtime/src/node.rs",
         "use ractor::ActorRef;\npub fn f(a: u8) -> ActorRef<u8> { ractor::x() }\npub struct S {\n    pub a: ractor::ActorCell,\n    b: ActorRef<u8>,\n}\npub(crate) fn g(a: ActorRef<u8>) {}\npub enum E {\n    A(ActorRef<u8>),\n}\npub use libp2p::{PeerId};\npub fn h() { ractor::x() }\n",
     )];
-    let lines: Vec<String> = [2, 4, 8, 11]
-        .map(|line| format!("runtime/src/node.rs:{line}"))
-        .into();
+    let lines: Vec<String> = [2, 4, 8, 11].map(|line| format!("runtime/src/node.rs:{line}")).into();
     assert_eq!(found(check, &sample), lines);
 }

@@ -95,18 +95,14 @@ pub(super) fn without_tests(code: &str) -> String {
 pub(super) fn modules_for_tests(code: &str) -> Vec<String> {
     let items = items_for_tests(code).into_iter();
     let declared = items.filter_map(|(_, item)| code[item].trim().strip_suffix(';').map(str::to_owned));
-    declared
-        .filter_map(|item| item.rsplit_once("mod ").map(|(_, name)| name.trim().to_owned()))
-        .collect()
+    declared.filter_map(|item| item.rsplit_once("mod ").map(|(_, name)| name.trim().to_owned())).collect()
 }
 
 /// Where `#[cfg(test)]` stands, and the item below it.
 fn items_for_tests(code: &str) -> Vec<(usize, Range<usize>)> {
     const MARK: &str = "#[cfg(test)]";
     let marks = code.match_indices(MARK);
-    marks
-        .map(|(start, _)| (start, start + MARK.len()..end_of_item(code, start + MARK.len())))
-        .collect()
+    marks.map(|(start, _)| (start, start + MARK.len()..end_of_item(code, start + MARK.len()))).collect()
 }
 
 /// The end of the item that begins at `from`: its `;`, or the `}` that closes its body.
@@ -143,10 +139,7 @@ pub(super) fn places_of(code: &str, word: &str) -> Vec<usize> {
         let goes_on = word.bytes().last().is_some_and(is_word) && after.is_some_and(is_word);
         !before.is_some_and(is_word) && !goes_on
     };
-    code.match_indices(word)
-        .map(|(at, _)| at)
-        .filter(|&at| whole(at))
-        .collect()
+    code.match_indices(word).map(|(at, _)| at).filter(|&at| whole(at)).collect()
 }
 
 /// A function with a body.
@@ -158,35 +151,21 @@ pub(super) struct Function {
 
 /// The functions of some code, with those inside others.
 pub(super) fn functions(code: &str) -> Vec<Function> {
-    places_of(code, "fn ")
-        .into_iter()
-        .filter_map(|at| function(code, at))
-        .collect()
+    places_of(code, "fn ").into_iter().filter_map(|at| function(code, at)).collect()
 }
 
 fn function(code: &str, at: usize) -> Option<Function> {
-    let name: String = code[at + 3..]
-        .bytes()
-        .take_while(|&byte| is_word(byte))
-        .map(char::from)
-        .collect();
+    let name: String = code[at + 3..].bytes().take_while(|&byte| is_word(byte)).map(char::from).collect();
     let arguments = at + code[at..].find('(')?;
     let after = closing(code, arguments);
     let body = after + code[after..].find([';', '{'])?;
     let has_body = code.as_bytes()[body] == b'{' && !name.is_empty();
-    has_body.then(|| Function {
-        at,
-        name,
-        lines: code[at..closing(code, body)].lines().count(),
-    })
+    has_body.then(|| Function { at, name, lines: code[at..closing(code, body)].lines().count() })
 }
 
 /// The number of the line of a byte, from 1.
 pub(super) fn line_of(text: &str, at: usize) -> usize {
-    1 + text.as_bytes()[..at]
-        .iter()
-        .filter(|&&byte| byte == b'\n')
-        .count()
+    1 + text.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count()
 }
 
 pub(super) fn is_word(byte: u8) -> bool {
@@ -211,10 +190,7 @@ mod tests {
         let text = "a(\"x \\\" y\"); // no\n/* n /* o */ */ r#\"no \" no\"# b'x' '\\'' br\"no\" &'a str r#type 'ü' '}'";
         let left = without_comments_and_strings(text);
         assert_eq!(left.len(), text.len());
-        assert_eq!(
-            left.split_whitespace().collect::<Vec<_>>(),
-            ["a(", ");", "b", "&'a", "str", "r#type"]
-        );
+        assert_eq!(left.split_whitespace().collect::<Vec<_>>(), ["a(", ");", "b", "&'a", "str", "r#type"]);
     }
 
     /// Code below a module for tests stays shipped.
@@ -222,9 +198,7 @@ mod tests {
     fn tests_are_cut_out() {
         let code =
             "fn a() {}\n#[cfg(test)]\nmod tests {\n fn b() { {} }\n}\nfn c() {}\n#[cfg(test)]\nmod far;\n";
-        let names = functions(&without_tests(code))
-            .into_iter()
-            .map(|function| function.name);
+        let names = functions(&without_tests(code)).into_iter().map(|function| function.name);
         assert_eq!(names.collect::<Vec<_>>(), ["a", "c"]);
         assert_eq!(modules_for_tests(code), ["far"]);
     }
@@ -232,9 +206,6 @@ mod tests {
     /// A word is not found in a longer one.
     #[test]
     fn words_are_whole() {
-        assert_eq!(
-            places_of("std::fs std::fsx my_std::fs(std::fs::File)", "std::fs"),
-            [0, 28]
-        );
+        assert_eq!(places_of("std::fs std::fsx my_std::fs(std::fs::File)", "std::fs"), [0, 28]);
     }
 }

@@ -17,9 +17,8 @@ const SHELLS: &[&str] = &["sh", "bash", "shell", "console"];
 
 fn check(tree: &Tree) -> Vec<Finding> {
     let examples = examples(tree);
-    let commands = tree
-        .documents()
-        .flat_map(|document| commands(document).map(move |(at, line)| (document, at, line)));
+    let commands =
+        tree.documents().flat_map(|document| commands(document).map(move |(at, line)| (document, at, line)));
     let dead = commands.filter_map(|(document, at, line)| {
         let wrong = cannot_run(tree, &examples, line)?;
         Some(finding(
@@ -34,21 +33,9 @@ fn check(tree: &Tree) -> Vec<Finding> {
 
 /// Names and files of the examples.
 fn examples(tree: &Tree) -> Vec<(String, String)> {
-    let listed = tree
-        .file(EXAMPLES)
-        .and_then(|file| manifest(file).get("example")?.as_array().cloned());
-    let text = |example: &Value, key| {
-        example
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    listed
-        .unwrap_or_default()
-        .iter()
-        .map(|example| (text(example, "name"), text(example, "path")))
-        .collect()
+    let listed = tree.file(EXAMPLES).and_then(|file| manifest(file).get("example")?.as_array().cloned());
+    let text = |example: &Value, key| example.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    listed.unwrap_or_default().iter().map(|example| (text(example, "name"), text(example, "path"))).collect()
 }
 
 /// The lines of the fenced blocks of a shell.
@@ -88,23 +75,14 @@ fn untold(tree: &Tree, examples: &[(String, String)]) -> Vec<Finding> {
     let readme = tree.file(README).map_or("", |file| file.text.as_str());
     let line = |name: &str| {
         let text = tree.file(EXAMPLES).map_or("", |file| file.text.as_str());
-        format!(
-            "{EXAMPLES}:{}",
-            text.find(&format!("\"{name}\""))
-                .map_or(1, |at| line_of(text, at))
-        )
+        format!("{EXAMPLES}:{}", text.find(&format!("\"{name}\"")).map_or(1, |at| line_of(text, at)))
     };
     let missing = |path: &str| tree.file(&format!("examples/{path}")).is_none();
     let mut findings = Vec::new();
     for (name, path) in examples {
         if missing(path) {
             let cure = "write it, or take it out of the manifest";
-            findings.push(finding(
-                line(name),
-                format!("`{path}` is not there"),
-                "it can't be built",
-                cure,
-            ));
+            findings.push(finding(line(name), format!("`{path}` is not there"), "it can't be built", cure));
         }
         if !readme.contains(name.as_str()) {
             let why = "an example that nobody is told of teaches nobody";
@@ -120,12 +98,7 @@ fn untold(tree: &Tree, examples: &[(String, String)]) -> Vec<Finding> {
 }
 
 fn finding(place: String, wrong: String, why: &'static str, cure: &'static str) -> Finding {
-    Finding {
-        place,
-        wrong,
-        why,
-        cure,
-    }
+    Finding { place, wrong, why, cure }
 }
 
 #[test]
@@ -137,16 +110,8 @@ fn documented_commands_can_be_run() {
 fn commands_and_examples_that_are_not_there_are_found() {
     let readme = "hello\n```sh\ncargo run --example hello\ncargo run --example bye\nscripts/gone --now\n```\n```rust\na/b\n```\n";
     let manifest = "[[example]]\nname = \"hello\"\npath = \"hello.rs\"\n[[example]]\nname = \"secret\"\npath = \"gone.rs\"\n";
-    let sample = [
-        ("README.md", readme),
-        ("examples/Cargo.toml", manifest),
-        ("examples/hello.rs", "//! Hello."),
-    ];
-    let lines = [
-        "README.md:4",
-        "README.md:5",
-        "examples/Cargo.toml:5",
-        "examples/Cargo.toml:5",
-    ];
+    let sample =
+        [("README.md", readme), ("examples/Cargo.toml", manifest), ("examples/hello.rs", "//! Hello.")];
+    let lines = ["README.md:4", "README.md:5", "examples/Cargo.toml:5", "examples/Cargo.toml:5"];
     assert_eq!(found(check, &sample), lines);
 }

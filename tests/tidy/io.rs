@@ -10,10 +10,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("runtime/src/streams", "what is kept"),
     ("runtime/src/gateway", "people and programs that are no nodes"),
     ("runtime/src/keystore", "the file of the root key"),
-    (
-        "runtime/src/config",
-        "the environment and the configuration file, once",
-    ),
+    ("runtime/src/config", "the environment and the configuration file, once"),
     ("runtime/src/telemetry", "logs"),
     ("runtime/src/world", "the wall clock and the system's randomness"),
     ("runtime/src/bin/", "the command line"),
@@ -72,22 +69,15 @@ const KEYS: &[&str] = &[
 fn outside(tree: &Tree) -> Vec<Finding> {
     let shipped = tree.rust_below(&["codecs/src/", "actors/src/", "actors/derive/src/", "runtime/src/"]);
     let outside = shipped.filter(|file| !ROOMS.iter().any(|(room, _)| file.path.starts_with(room)));
-    outside
-        .flat_map(|file| findings(file, WORLDLY, touches))
-        .collect()
+    outside.flat_map(|file| findings(file, WORLDLY, touches)).collect()
 }
 
 fn keys(tree: &Tree) -> Vec<Finding> {
-    tree.rust_below(SEALED)
-        .flat_map(|file| findings(file, KEYS, holds_a_key))
-        .collect()
+    tree.rust_below(SEALED).flat_map(|file| findings(file, KEYS, holds_a_key)).collect()
 }
 
 fn findings(file: &File, paths: &[&str], finding: fn(String, &str) -> Finding) -> Vec<Finding> {
-    shipped_mentions(file, paths)
-        .into_iter()
-        .map(|(place, what)| finding(place, what))
-        .collect()
+    shipped_mentions(file, paths).into_iter().map(|(place, what)| finding(place, what)).collect()
 }
 
 fn touches(place: String, what: &str) -> Finding {
@@ -121,20 +111,13 @@ fn no_key_goes_below_a_port() {
 #[test]
 fn io_in_the_wrong_room_is_found() {
     let sample = [
-        (
-            "actors/src/router.rs",
-            "use std::fs;\n// std::net\nfn f() { println!(\"std::env\"); }",
-        ),
+        ("actors/src/router.rs", "use std::fs;\n// std::net\nfn f() { println!(\"std::env\"); }"),
         ("runtime/src/streams/disk.rs", "use std::fs;"),
         ("runtime/src/node.rs", "use std::{net::TcpStream, sync::Arc};"),
     ];
     assert_eq!(
         found(outside, &sample),
-        [
-            "actors/src/router.rs:1",
-            "actors/src/router.rs:3",
-            "runtime/src/node.rs:1"
-        ]
+        ["actors/src/router.rs:1", "actors/src/router.rs:3", "runtime/src/node.rs:1"]
     );
 }
 

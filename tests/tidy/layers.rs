@@ -87,17 +87,9 @@ const LAYERS: &[Layer] = &[
 const WORLDLY: &[&str] = &["net", "fs", "process", "signal", "full", "rt-multi-thread"];
 
 fn check(tree: &Tree) -> Vec<Finding> {
-    let manifests = LAYERS
-        .iter()
-        .filter_map(|layer| Some((layer, tree.file(layer.manifest)?)));
-    let mut findings: Vec<Finding> = manifests
-        .flat_map(|(layer, file)| check_layer(layer, file))
-        .collect();
-    findings.extend(
-        tree.file("actors/Cargo.toml")
-            .into_iter()
-            .flat_map(worldly_features),
-    );
+    let manifests = LAYERS.iter().filter_map(|layer| Some((layer, tree.file(layer.manifest)?)));
+    let mut findings: Vec<Finding> = manifests.flat_map(|(layer, file)| check_layer(layer, file)).collect();
+    findings.extend(tree.file("actors/Cargo.toml").into_iter().flat_map(worldly_features));
     findings
 }
 
@@ -109,9 +101,7 @@ fn check_layer(layer: &Layer, file: &File) -> Vec<Finding> {
     let above = |name: &str| ours(name) && !layer.below.contains(&name);
     let banned = |name: &str| !ours(name) && layer.banned.iter().any(|banned| name.starts_with(banned));
     let wrong = names.filter(|name| above(name) || banned(name));
-    wrong
-        .map(|name| finding(file, &format!("`{name}` is a dependency"), layer.why))
-        .collect()
+    wrong.map(|name| finding(file, &format!("`{name}` is a dependency"), layer.why)).collect()
 }
 
 fn worldly_features(file: &File) -> Vec<Finding> {
@@ -119,33 +109,19 @@ fn worldly_features(file: &File) -> Vec<Finding> {
         .get("dependencies")
         .and_then(|dependencies| dependencies.get("tokio")?.get("features")?.as_array().cloned())
         .unwrap_or_default();
-    let worldly = features
-        .iter()
-        .filter_map(Value::as_str)
-        .filter(|feature| WORLDLY.contains(feature));
+    let worldly = features.iter().filter_map(Value::as_str).filter(|feature| WORLDLY.contains(feature));
     let why = "actors run on whatever executor they are given, the simulator's too";
-    worldly
-        .map(|feature| finding(file, &format!("tokio's feature `{feature}` is on"), why))
-        .collect()
+    worldly.map(|feature| finding(file, &format!("tokio's feature `{feature}` is on"), why)).collect()
 }
 
 fn finding(file: &File, wrong: &str, why: &'static str) -> Finding {
     let cure = "take it out; what needs it belongs to a package further up, behind a port";
-    Finding {
-        place: file.path.clone(),
-        wrong: wrong.to_owned(),
-        why,
-        cure,
-    }
+    Finding { place: file.path.clone(), wrong: wrong.to_owned(), why, cure }
 }
 
 /// The names in one table of dependencies.
 pub(super) fn names(file: &File, kind: &str) -> Vec<String> {
-    let table = manifest(file)
-        .get(kind)
-        .and_then(Value::as_table)
-        .cloned()
-        .unwrap_or_default();
+    let table = manifest(file).get(kind).and_then(Value::as_table).cloned().unwrap_or_default();
     table.keys().cloned().collect()
 }
 
@@ -170,10 +146,7 @@ fn a_dependency_upwards_is_found() {
 
 #[test]
 fn an_executor_below_the_codecs_is_found() {
-    let sample = [(
-        "codecs/Cargo.toml",
-        "[dev-dependencies]\ntokio-util = \"1\"\nproptest = \"1\"",
-    )];
+    let sample = [("codecs/Cargo.toml", "[dev-dependencies]\ntokio-util = \"1\"\nproptest = \"1\"")];
     assert_eq!(found(check, &sample), ["codecs/Cargo.toml"]);
 }
 

@@ -18,9 +18,8 @@ fn check(tree: &Tree) -> Vec<Finding> {
 /// `[text](target)`.
 fn links(tree: &Tree, document: &File) -> Vec<Finding> {
     let text = without_fences(&document.text);
-    let targets = text
-        .match_indices("](")
-        .filter_map(|(at, _)| Some((at, text[at + 2..].split(')').next()?)));
+    let targets =
+        text.match_indices("](").filter_map(|(at, _)| Some((at, text[at + 2..].split(')').next()?)));
     let ours = targets.filter(|(_, target)| !target.contains("://") && !target.starts_with("mailto:"));
     let dead = ours.filter(|(_, target)| !is_there(tree, document, target));
     dead.map(|(at, target)| finding(document, at, target)).collect()
@@ -42,9 +41,7 @@ fn names(tree: &Tree, document: &File) -> Vec<Finding> {
 }
 
 fn is_path(text: &str) -> bool {
-    let plain = text
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
+    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
     plain && text.contains('/') && ENDINGS.iter().any(|ending| text.ends_with(ending)) && !is_built(text)
 }
 
@@ -54,28 +51,21 @@ fn is_built(path: &str) -> bool {
 }
 
 fn ends_with_path(path: &str, end: &str) -> bool {
-    path.strip_suffix(end)
-        .is_some_and(|before| before.is_empty() || before.ends_with('/'))
+    path.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('/'))
 }
 
 fn is_there(tree: &Tree, document: &File, target: &str) -> bool {
-    let (path, heading) = target
-        .split_once('#')
-        .map_or((target, None), |(path, heading)| (path, Some(heading)));
-    let path = if path.is_empty() {
-        document.path.clone()
-    } else {
-        beside(&document.path, path)
-    };
+    let (path, heading) =
+        target.split_once('#').map_or((target, None), |(path, heading)| (path, Some(heading)));
+    let path = if path.is_empty() { document.path.clone() } else { beside(&document.path, path) };
     match (tree.file(&path), heading) {
         (Some(file), Some(heading)) if file.path.ends_with(".md") => {
             headings(file).any(|known| known == heading)
         }
         (Some(_), _) => true,
-        (None, _) => tree
-            .files
-            .iter()
-            .any(|file| file.path.starts_with(&format!("{}/", path.trim_end_matches('/')))),
+        (None, _) => {
+            tree.files.iter().any(|file| file.path.starts_with(&format!("{}/", path.trim_end_matches('/'))))
+        }
     }
 }
 
@@ -95,20 +85,12 @@ fn beside(document: &str, path: &str) -> String {
 /// The headings of a document, as they are linked to.
 fn headings(document: &File) -> impl Iterator<Item = String> {
     let text = without_fences(&document.text);
-    let titles: Vec<String> = text
-        .lines()
-        .filter(|line| line.starts_with('#'))
-        .map(str::to_owned)
-        .collect();
-    titles
-        .into_iter()
-        .map(|title| anchor(title.trim_start_matches('#').trim()))
+    let titles: Vec<String> = text.lines().filter(|line| line.starts_with('#')).map(str::to_owned).collect();
+    titles.into_iter().map(|title| anchor(title.trim_start_matches('#').trim()))
 }
 
 fn anchor(title: &str) -> String {
-    let kept = title
-        .chars()
-        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    let kept = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.collect::<String>().to_lowercase().replace(' ', "-")
 }
 
@@ -119,11 +101,7 @@ fn without_fences(text: &str) -> String {
         let is_fence = line.trim_start().starts_with("```");
         let is_code = inside || is_fence;
         inside ^= is_fence;
-        let blank = || {
-            line.bytes()
-                .map(|byte| if byte == b'\n' { '\n' } else { ' ' })
-                .collect()
-        };
+        let blank = || line.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect();
         if is_code { blank() } else { line.to_owned() }
     });
     lines.collect()
@@ -152,8 +130,5 @@ fn dead_links_are_found_and_live_ones_are_not() {
         ("docs/b.md", "## Two words\n[up](../README.md)\n"),
         ("codecs/src/id.rs", "//! A."),
     ];
-    assert_eq!(
-        found(check, &sample),
-        ["README.md:3", "README.md:4", "README.md:6"]
-    );
+    assert_eq!(found(check, &sample), ["README.md:3", "README.md:4", "README.md:6"]);
 }

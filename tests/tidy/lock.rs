@@ -13,49 +13,20 @@ const LOCKS: &[&str] = &["Cargo.lock", "tests/fuzz/Cargo.lock"];
 /// The first version without a fault that would reach us. The same floors stand in `deny.toml`.
 const FLOORS: &[(&str, [u64; 3], &str)] = &[
     ("yamux", [0, 13, 10], "before, a peer can panic us with one frame"),
-    (
-        "quinn-proto",
-        [0, 11, 15],
-        "earlier ones stand in the database of advisories",
-    ),
-    (
-        "hickory-proto",
-        [0, 26, 1],
-        "earlier ones stand in the database of advisories",
-    ),
-    (
-        "libp2p",
-        [0, 57, 1],
-        "the first whose own dependencies are at these floors",
-    ),
-    (
-        "libp2p-gossipsub",
-        [0, 50, 1],
-        "before, a peer can overflow heartbeat and back-off",
-    ),
-    (
-        "ractor",
-        [0, 16, 5],
-        "what is measured and promised was measured with it",
-    ),
+    ("quinn-proto", [0, 11, 15], "earlier ones stand in the database of advisories"),
+    ("hickory-proto", [0, 26, 1], "earlier ones stand in the database of advisories"),
+    ("libp2p", [0, 57, 1], "the first whose own dependencies are at these floors"),
+    ("libp2p-gossipsub", [0, 50, 1], "before, a peer can overflow heartbeat and back-off"),
+    ("ractor", [0, 16, 5], "what is measured and promised was measured with it"),
 ];
 
 /// Crates that are not to come in at all.
 const BANNED: &[(&str, &str)] = &[
     ("openssl", "it needs a library of the system; TLS is rustls"),
     ("openssl-sys", "it needs a library of the system; TLS is rustls"),
-    (
-        "native-tls",
-        "what it does differs from system to system; TLS is rustls",
-    ),
-    (
-        "aws-lc-sys",
-        "it needs cmake and minutes of building; rustls uses ring",
-    ),
-    (
-        "ractor-supervisor",
-        "its children die unasked; supervision is ours",
-    ),
+    ("native-tls", "what it does differs from system to system; TLS is rustls"),
+    ("aws-lc-sys", "it needs cmake and minutes of building; rustls uses ring"),
+    ("ractor-supervisor", "its children die unasked; supervision is ours"),
     ("serde_yaml", "nobody keeps it"),
 ];
 
@@ -72,68 +43,36 @@ struct Locked {
 }
 
 fn check(tree: &Tree) -> Vec<Finding> {
-    LOCKS
-        .iter()
-        .filter_map(|path| tree.file(path))
-        .flat_map(check_lock)
-        .collect()
+    LOCKS.iter().filter_map(|path| tree.file(path)).flat_map(check_lock).collect()
 }
 
 fn check_lock(file: &File) -> Vec<Finding> {
     let packages = packages(file);
     let mut wrongs: Vec<(String, &'static str)> = Vec::new();
     for package in &packages {
-        wrongs.extend(
-            below_floor(package)
-                .chain(banned(package))
-                .chain(from_elsewhere(package)),
-        );
+        wrongs.extend(below_floor(package).chain(banned(package)).chain(from_elsewhere(package)));
     }
     wrongs.extend(packages.windows(2).filter_map(twice));
-    wrongs
-        .into_iter()
-        .map(|(wrong, why)| finding(file, wrong, why))
-        .collect()
+    wrongs.into_iter().map(|(wrong, why)| finding(file, wrong, why)).collect()
 }
 
 /// The packages, in the order of their names, as cargo writes them.
 fn packages(file: &File) -> Vec<Locked> {
     let lock: Table = file.text.parse().unwrap_or_default();
-    let text = |package: &Value, key| {
-        package
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let packages = lock
-        .get("package")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
+    let text = |package: &Value, key| package.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let packages = lock.get("package").and_then(Value::as_array).cloned().unwrap_or_default();
     let locked = |package| {
         let [name, version, source] = ["name", "version", "source"].map(|key| text(package, key));
-        Locked {
-            name,
-            version,
-            source,
-        }
+        Locked { name, version, source }
     };
     packages.iter().map(locked).collect()
 }
 
 fn below_floor(package: &Locked) -> impl Iterator<Item = (String, &'static str)> {
-    let low = FLOORS
-        .iter()
-        .filter(|(name, floor, _)| *name == package.name && version(&package.version) < *floor);
+    let low =
+        FLOORS.iter().filter(|(name, floor, _)| *name == package.name && version(&package.version) < *floor);
     let told = |(_, [major, minor, patch], why): &(_, [u64; 3], _)| {
-        (
-            format!(
-                "{} {}; at least {major}.{minor}.{patch}",
-                package.name, package.version
-            ),
-            *why,
-        )
+        (format!("{} {}; at least {major}.{minor}.{patch}", package.name, package.version), *why)
     };
     low.map(told)
 }
@@ -166,12 +105,7 @@ fn version(text: &str) -> [u64; 3] {
 
 fn finding(file: &File, wrong: String, why: &'static str) -> Finding {
     let cure = "`cargo tree -i NAME` says who brings it; update or replace that, or add it to tests/tidy/lock.rs with a reason";
-    Finding {
-        place: file.path.clone(),
-        wrong,
-        why,
-        cure,
-    }
+    Finding { place: file.path.clone(), wrong, why, cure }
 }
 
 #[test]
@@ -189,19 +123,10 @@ fn low_banned_doubled_and_foreign_packages_are_found() {
         let tree = Tree::sample(&[("Cargo.lock", &packages.concat())]);
         check(&tree).into_iter().map(|finding| finding.wrong).collect()
     };
-    assert_eq!(
-        told(&[package("yamux", "0.13.9", registry)]),
-        ["yamux 0.13.9; at least 0.13.10"]
-    );
+    assert_eq!(told(&[package("yamux", "0.13.9", registry)]), ["yamux 0.13.9; at least 0.13.10"]);
     assert_eq!(told(&[package("yamux", "0.13.10", registry)]), [""; 0]);
-    assert_eq!(
-        told(&[package("native-tls", "0.2.1", registry)]),
-        ["`native-tls` is banned"]
-    );
-    let both = [
-        package("bytes", "1.0.0", registry),
-        package("bytes", "2.0.0", registry),
-    ];
+    assert_eq!(told(&[package("native-tls", "0.2.1", registry)]), ["`native-tls` is banned"]);
+    let both = [package("bytes", "1.0.0", registry), package("bytes", "2.0.0", registry)];
     assert_eq!(told(&both), ["`bytes` twice: 1.0.0 and 2.0.0"]);
     assert_eq!(
         told(&[package("bytes", "1.0.0", "git+https://example.org/b")]),

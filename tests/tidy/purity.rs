@@ -39,17 +39,10 @@ fn check(tree: &Tree) -> Vec<Finding> {
 
 fn check_file(file: &File) -> Vec<Finding> {
     let mentions = shipped_mentions(file, IMPURE);
-    let words = WAITING.iter().flat_map(|&word| {
-        places_of(&file.shipped, word)
-            .into_iter()
-            .map(move |at| (at, word))
-    });
+    let words =
+        WAITING.iter().flat_map(|&word| places_of(&file.shipped, word).into_iter().map(move |at| (at, word)));
     let words = words.map(|(at, word)| (file.place(at), word));
-    mentions
-        .into_iter()
-        .chain(words)
-        .map(|(place, what)| finding(place, what))
-        .collect()
+    mentions.into_iter().chain(words).map(|(place, what)| finding(place, what)).collect()
 }
 
 fn finding(place: String, what: &str) -> Finding {
@@ -69,22 +62,12 @@ fn what_is_decided_touches_no_world() {
 #[test]
 fn impure_code_is_found_outside_its_tests() {
     let sample = [
-        (
-            "actors/src/protocol/task.rs",
-            "use std::{collections::{BTreeMap, HashMap}};\nasync fn f() {}",
-        ),
-        (
-            "codecs/src/id.rs",
-            "fn f() { tokio::spawn(g()) }\n#[cfg(test)]\nmod tests { use tokio::time; }",
-        ),
+        ("actors/src/protocol/task.rs", "use std::{collections::{BTreeMap, HashMap}};\nasync fn f() {}"),
+        ("codecs/src/id.rs", "fn f() { tokio::spawn(g()) }\n#[cfg(test)]\nmod tests { use tokio::time; }"),
         ("actors/src/router.rs", "use tokio::time;"),
     ];
     assert_eq!(
         found(check, &sample),
-        [
-            "actors/src/protocol/task.rs:1",
-            "actors/src/protocol/task.rs:2",
-            "codecs/src/id.rs:1"
-        ]
+        ["actors/src/protocol/task.rs:1", "actors/src/protocol/task.rs:2", "codecs/src/id.rs:1"]
     );
 }

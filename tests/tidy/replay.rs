@@ -7,13 +7,8 @@ use super::tree::{File, Tree};
 use super::uses::shipped_mentions;
 use super::{Finding, found, hold_repository_to};
 
-const UNBOUNDED: &[&str] = &[
-    "unbounded_channel",
-    "UnboundedSender",
-    "mpsc::unbounded",
-    "flume::unbounded",
-    "channel::unbounded",
-];
+const UNBOUNDED: &[&str] =
+    &["unbounded_channel", "UnboundedSender", "mpsc::unbounded", "flume::unbounded", "channel::unbounded"];
 const NAMED: &[&str] = &["Actor::spawn(Some", "Actor::spawn_linked(Some", "spawn_named"];
 
 /// What is never replayed from a seed: programs, and our peers in the benches.
@@ -22,26 +17,16 @@ const PROGRAMS: &[&str] = &["benches/", "examples/", "runtime/src/bin/"];
 fn check(tree: &Tree) -> Vec<Finding> {
     let ours = tree.rust().filter(|file| !file.path.starts_with("benches/"));
     ours.flat_map(|file| {
-        [
-            chance(file),
-            of(file, UNBOUNDED, has_no_bound),
-            of(file, NAMED, is_named),
-            stops_its_thread(file),
-        ]
-        .concat()
+        [chance(file), of(file, UNBOUNDED, has_no_bound), of(file, NAMED, is_named), stops_its_thread(file)]
+            .concat()
     })
     .collect()
 }
 
 fn chance(file: &File) -> Vec<Finding> {
     let is_program = PROGRAMS.iter().any(|place| file.path.starts_with(place));
-    let choices = places_of(&file.code, "select! {")
-        .into_iter()
-        .filter(|&at| !is_biased(&file.code, at));
-    choices
-        .filter(|_| !is_program)
-        .map(|at| rolls_dice(file.place(at)))
-        .collect()
+    let choices = places_of(&file.code, "select! {").into_iter().filter(|&at| !is_biased(&file.code, at));
+    choices.filter(|_| !is_program).map(|at| rolls_dice(file.place(at))).collect()
 }
 
 fn of(file: &File, words: &[&str], finding: fn(String) -> Finding) -> Vec<Finding> {
@@ -99,10 +84,6 @@ fn chance_names_and_queues_without_bounds_are_found() {
     )];
     assert_eq!(
         found(check, &sample),
-        [
-            "actors/src/cell.rs:5",
-            "actors/src/cell.rs:8",
-            "actors/src/cell.rs:9"
-        ]
+        ["actors/src/cell.rs:5", "actors/src/cell.rs:8", "actors/src/cell.rs:9"]
     );
 }

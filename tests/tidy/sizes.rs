@@ -15,37 +15,15 @@ const FUNCTION_MAX: usize = 60;
 
 /// Longer files, how long each may be, and why it is one idea all the same.
 const LONGER: &[(&str, usize, &str)] = &[
-    (
-        "actors/src/remote.rs",
-        820,
-        "one actor: what is under way to and from other nodes",
-    ),
-    (
-        "actors/src/supervisor.rs",
-        770,
-        "one actor: what `protocol::restart` asks for, carried out",
-    ),
-    (
-        "actors/src/mail/lane.rs",
-        650,
-        "one actor: what `protocol::delivery` asks for, carried out",
-    ),
-    (
-        "actors/src/context.rs",
-        580,
-        "one type: all that a handler can ask for",
-    ),
-    (
-        "actors/src/router.rs",
-        500,
-        "one type: the door that every message passes",
-    ),
+    ("actors/src/remote.rs", 820, "one actor: what is under way to and from other nodes"),
+    ("actors/src/supervisor.rs", 770, "one actor: what `protocol::restart` asks for, carried out"),
+    ("actors/src/mail/lane.rs", 650, "one actor: what `protocol::delivery` asks for, carried out"),
+    ("actors/src/context.rs", 580, "one type: all that a handler can ask for"),
+    ("actors/src/router.rs", 500, "one type: the door that every message passes"),
 ];
 
 fn check(tree: &Tree) -> Vec<Finding> {
-    tree.rust()
-        .flat_map(|file| file_length(file).into_iter().chain(function_lengths(file)))
-        .collect()
+    tree.rust().flat_map(|file| file_length(file).into_iter().chain(function_lengths(file))).collect()
 }
 
 fn file_length(file: &File) -> Option<Finding> {
@@ -54,32 +32,17 @@ fn file_length(file: &File) -> Option<Finding> {
     let max = exception.map_or(FILE_MAX, |(_, max, _)| *max);
     if length > max {
         let wrong = format!("{length} lines; at most {max}");
-        return Some(finding(
-            file.path.clone(),
-            wrong,
-            "split it by noun: one idea a file, named after it",
-        ));
+        return Some(finding(file.path.clone(), wrong, "split it by noun: one idea a file, named after it"));
     }
     let wrong = format!("{length} lines: it needs no exception any more");
     let is_stale = exception.is_some() && length <= FILE_MAX;
-    is_stale.then(|| {
-        finding(
-            file.path.clone(),
-            wrong,
-            "take it out of the list in tests/tidy/sizes.rs",
-        )
-    })
+    is_stale.then(|| finding(file.path.clone(), wrong, "take it out of the list in tests/tidy/sizes.rs"))
 }
 
 fn function_lengths(file: &File) -> Vec<Finding> {
-    let long = functions(&file.shipped)
-        .into_iter()
-        .filter(|function| function.lines > FUNCTION_MAX);
+    let long = functions(&file.shipped).into_iter().filter(|function| function.lines > FUNCTION_MAX);
     let told = long.map(|function| {
-        let wrong = format!(
-            "`{}` has {} lines; at most {FUNCTION_MAX}",
-            function.name, function.lines
-        );
+        let wrong = format!("`{}` has {} lines; at most {FUNCTION_MAX}", function.name, function.lines);
         finding(
             file.place(function.at),
             wrong,
@@ -107,22 +70,12 @@ fn files_and_functions_are_read_in_one_sitting() {
 #[test]
 fn longest() {
     let tree = Tree::repository();
-    let mut files: Vec<_> = tree
+    let mut files: Vec<_> = tree.rust().map(|file| (file.text.lines().count(), file.path.clone())).collect();
+    let all = tree
         .rust()
-        .map(|file| (file.text.lines().count(), file.path.clone()))
-        .collect();
-    let all = tree.rust().flat_map(|file| {
-        functions(&file.shipped)
-            .into_iter()
-            .map(move |function| (file, function))
-    });
+        .flat_map(|file| functions(&file.shipped).into_iter().map(move |function| (file, function)));
     let mut lengths: Vec<_> = all
-        .map(|(file, function)| {
-            (
-                function.lines,
-                format!("{} {}", file.place(function.at), function.name),
-            )
-        })
+        .map(|(file, function)| (function.lines, format!("{} {}", file.place(function.at), function.name)))
         .collect();
     files.sort();
     lengths.sort();
@@ -142,12 +95,6 @@ fn longest() {
 #[test]
 fn long_files_and_functions_are_found() {
     let file = "//! A.\n".repeat(FILE_MAX + 1);
-    let function = format!(
-        "fn short() {{}}\nfn long() {{\n{}}}\n",
-        "    g();\n".repeat(FUNCTION_MAX)
-    );
-    assert_eq!(
-        found(check, &[("a.rs", &file), ("c/src/b.rs", &function)]),
-        ["a.rs", "c/src/b.rs:2"]
-    );
+    let function = format!("fn short() {{}}\nfn long() {{\n{}}}\n", "    g();\n".repeat(FUNCTION_MAX));
+    assert_eq!(found(check, &[("a.rs", &file), ("c/src/b.rs", &function)]), ["a.rs", "c/src/b.rs:2"]);
 }

@@ -11,16 +11,11 @@ const MACROS: &[&str] = &["thread_local!", "task_local!", "lazy_static!"];
 
 fn check(tree: &Tree) -> Vec<Finding> {
     let files = tree.rust_below(&["codecs/src/", "actors/src/", "actors/derive/src/", "runtime/src/"]);
-    files
-        .filter(|file| !EXCEPTIONS.contains(&file.path.as_str()))
-        .flat_map(check_file)
-        .collect()
+    files.filter(|file| !EXCEPTIONS.contains(&file.path.as_str())).flat_map(check_file).collect()
 }
 
 fn check_file(file: &File) -> Vec<Finding> {
-    let statics = places_of(&file.shipped, "static ")
-        .into_iter()
-        .filter(|&at| is_item(&file.shipped, at));
+    let statics = places_of(&file.shipped, "static ").into_iter().filter(|&at| is_item(&file.shipped, at));
     let locals = MACROS.iter().flat_map(|name| places_of(&file.shipped, name));
     statics.chain(locals).map(|at| finding(file.place(at))).collect()
 }
@@ -48,22 +43,12 @@ fn no_static_holds_state() {
 #[test]
 fn statics_and_locals_are_found() {
     let sample = [
-        (
-            "runtime/src/node.rs",
-            "fn f(a: &'static str) {}\npub static mut COUNT: u64 = 0;\n",
-        ),
-        (
-            "actors/src/cell.rs",
-            "thread_local! {\n    static HERE: u8 = 0;\n}",
-        ),
+        ("runtime/src/node.rs", "fn f(a: &'static str) {}\npub static mut COUNT: u64 = 0;\n"),
+        ("actors/src/cell.rs", "thread_local! {\n    static HERE: u8 = 0;\n}"),
         ("actors/src/scope.rs", "tokio::task_local! { static PLACE: u8; }"),
     ];
     assert_eq!(
         found(check, &sample),
-        [
-            "actors/src/cell.rs:2",
-            "actors/src/cell.rs:1",
-            "runtime/src/node.rs:2"
-        ]
+        ["actors/src/cell.rs:2", "actors/src/cell.rs:1", "runtime/src/node.rs:2"]
     );
 }

@@ -27,9 +27,7 @@ pub(super) struct File {
 impl Tree {
     /// The repository that this test was built from.
     pub(super) fn repository() -> Tree {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .expect("the package is in the workspace");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package is in the workspace");
         let walk = WalkBuilder::new(root)
             .hidden(false)
             .require_git(false)
@@ -42,12 +40,7 @@ impl Tree {
 
     /// A tree of `(path, text)`.
     pub(super) fn sample(files: &[(&str, &str)]) -> Tree {
-        Tree::of(
-            files
-                .iter()
-                .map(|(path, text)| File::new(path, text, false))
-                .collect(),
-        )
+        Tree::of(files.iter().map(|(path, text)| File::new(path, text, false)).collect())
     }
 
     fn of(mut files: Vec<File>) -> Tree {
@@ -55,9 +48,7 @@ impl Tree {
         let for_tests: Vec<String> = files.iter().flat_map(modules_for_tests).collect();
         for file in &mut files {
             let below = |module: &String| {
-                file.path
-                    .strip_prefix(module)
-                    .is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+                file.path.strip_prefix(module).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
             };
             if is_test_path(&file.path) || for_tests.iter().any(below) {
                 file.shipped = String::new();
@@ -73,8 +64,7 @@ impl Tree {
 
     /// The Rust files below one of these paths.
     pub(super) fn rust_below<'t>(&'t self, prefixes: &'t [&'t str]) -> impl Iterator<Item = &'t File> {
-        self.rust()
-            .filter(|file| prefixes.iter().any(|prefix| file.path.starts_with(prefix)))
+        self.rust().filter(|file| prefixes.iter().any(|prefix| file.path.starts_with(prefix)))
     }
 
     /// The Markdown files.
@@ -90,19 +80,9 @@ impl Tree {
 impl File {
     fn new(path: &str, text: &str, executable: bool) -> File {
         let is_rust = path.ends_with(".rs");
-        let code = if is_rust {
-            code::without_comments_and_strings(text)
-        } else {
-            String::new()
-        };
+        let code = if is_rust { code::without_comments_and_strings(text) } else { String::new() };
         let shipped = code::without_tests(&code);
-        File {
-            path: path.to_owned(),
-            text: text.to_owned(),
-            code,
-            shipped,
-            executable,
-        }
+        File { path: path.to_owned(), text: text.to_owned(), code, shipped, executable }
     }
 
     /// The place of a byte of the text.
@@ -121,8 +101,7 @@ fn read(root: &Path, path: &Path) -> File {
 #[cfg(unix)]
 fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    path.metadata()
-        .is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0)
+    path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(not(unix))]
@@ -141,10 +120,7 @@ fn modules_for_tests(file: &File) -> Vec<String> {
     let (directory, name) = stem.rsplit_once('/').unwrap_or(("", stem));
     let is_root = matches!(name, "lib" | "main" | "mod") || directory.ends_with("bin");
     let home = if is_root { directory } else { stem };
-    code::modules_for_tests(&file.code)
-        .into_iter()
-        .map(|module| format!("{home}/{module}"))
-        .collect()
+    code::modules_for_tests(&file.code).into_iter().map(|module| format!("{home}/{module}")).collect()
 }
 
 #[cfg(test)]
@@ -169,10 +145,7 @@ mod tests {
     fn the_repository_is_seen_whole() {
         let tree = Tree::repository();
         assert!(tree.file("Cargo.toml").is_some() && tree.file("tests/tidy/tree.rs").is_some());
-        assert!(
-            tree.file(".ci/run").is_some_and(|run| run.executable),
-            ".ci/run can be run"
-        );
+        assert!(tree.file(".ci/run").is_some_and(|run| run.executable), ".ci/run can be run");
         assert!(!tree.files.iter().any(|file| file.path.starts_with("target/")));
     }
 }

@@ -12,16 +12,9 @@ pub(super) fn mentions<'p>(code: &str, paths: &[&'p str]) -> Vec<(usize, &'p str
     for &path in paths {
         found.extend(places_of(code, path).into_iter().map(|at| (at, path)));
         let begins = |import: &str| {
-            import
-                .strip_prefix(path)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+            import.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
         };
-        found.extend(
-            imports
-                .iter()
-                .filter(|(_, import)| begins(import))
-                .map(|&(at, _)| (at, path)),
-        );
+        found.extend(imports.iter().filter(|(_, import)| begins(import)).map(|&(at, _)| (at, path)));
     }
     found.sort();
     found.dedup();
@@ -31,10 +24,7 @@ pub(super) fn mentions<'p>(code: &str, paths: &[&'p str]) -> Vec<(usize, &'p str
 /// Where the shipped part of a file mentions one of these paths, one place a line.
 pub(super) fn shipped_mentions<'p>(file: &File, paths: &[&'p str]) -> Vec<(String, &'p str)> {
     let mentions = mentions(&file.shipped, paths);
-    let mut places: Vec<_> = mentions
-        .into_iter()
-        .map(|(at, path)| (file.place(at), path))
-        .collect();
+    let mut places: Vec<_> = mentions.into_iter().map(|(at, path)| (file.place(at), path)).collect();
     places.dedup();
     places
 }
@@ -55,9 +45,7 @@ fn take_apart(before: &str, import: &str, paths: &mut Vec<String>) {
     let Some((head, group)) = import.split_once('{') else {
         let path = import.split(" as ").next().unwrap_or(import).trim();
         paths.push(
-            format!("{before}{}", path.trim_end_matches("::self"))
-                .trim_end_matches("::self")
-                .to_owned(),
+            format!("{before}{}", path.trim_end_matches("::self")).trim_end_matches("::self").to_owned(),
         );
         return;
     };
@@ -74,10 +62,7 @@ fn split_group(group: &str) -> Vec<&str> {
         depth += i32::from(c == '{') - i32::from(c == '}');
         c == ',' && depth == 0
     };
-    group
-        .split(commas)
-        .filter(|part| !part.trim().is_empty())
-        .collect()
+    group.split(commas).filter(|part| !part.trim().is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -89,13 +74,7 @@ mod tests {
     fn groups_are_taken_apart() {
         let code = "use std::{fs::{self, File}, time::Instant as Now};\nuse tokio::net;";
         let paths: Vec<String> = imports(code).into_iter().map(|(_, path)| path).collect();
-        assert_eq!(
-            paths,
-            ["std::fs", "std::fs::File", "std::time::Instant", "tokio::net"]
-        );
-        assert_eq!(
-            mentions(code, &["std::time::Instant", "std::f"]),
-            [(0, "std::time::Instant")]
-        );
+        assert_eq!(paths, ["std::fs", "std::fs::File", "std::time::Instant", "tokio::net"]);
+        assert_eq!(mentions(code, &["std::time::Instant", "std::f"]), [(0, "std::time::Instant")]);
     }
 }

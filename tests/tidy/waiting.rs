@@ -17,14 +17,8 @@ const VIRTUAL: &[&str] = &["tests/simulation/", "runtime/src/sim"];
 
 /// Where a test sleeps all the same, and why it must.
 const EXCEPTIONS: &[(&str, &str)] = &[
-    (
-        "tests/agents/accounts.rs",
-        "handlers and senders take turns by chance; nothing is waited for",
-    ),
-    (
-        "tests/agents/lifecycle.rs",
-        "a handler that blocks its thread is what is tested",
-    ),
+    ("tests/agents/accounts.rs", "handlers and senders take turns by chance; nothing is waited for"),
+    ("tests/agents/lifecycle.rs", "a handler that blocks its thread is what is tested"),
     (
         "tests/agents/support.rs",
         "`until` looks again and again for what has no event, and gives up with a panic",
@@ -32,9 +26,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
 ];
 
 fn check(tree: &Tree) -> Vec<Finding> {
-    let files = tree
-        .rust()
-        .filter(|file| !EXCEPTIONS.iter().any(|(path, _)| *path == file.path));
+    let files = tree.rust().filter(|file| !EXCEPTIONS.iter().any(|(path, _)| *path == file.path));
     files.flat_map(check_file).collect()
 }
 
@@ -73,17 +65,11 @@ fn a_sleeping_test_is_found() {
             "actors/src/mail.rs",
             "async fn f() { sleep(RETRY).await }\n#[cfg(test)]\nmod tests { fn g() { sleep(RETRY) } }",
         ),
-        (
-            "tests/agents.rs",
-            "#[test]\nfn f() { std::thread::sleep(SECOND); }",
-        ),
+        ("tests/agents.rs", "#[test]\nfn f() { std::thread::sleep(SECOND); }"),
         (
             "tests/clock.rs",
             "#[tokio::test(start_paused = true)]\nasync fn f() {\n    sleep(DAY).await;\n    thread::sleep(DAY);\n}",
         ),
     ];
-    assert_eq!(
-        found(check, &sample),
-        ["actors/src/mail.rs:3", "tests/agents.rs:2", "tests/clock.rs:4"]
-    );
+    assert_eq!(found(check, &sample), ["actors/src/mail.rs:3", "tests/agents.rs:2", "tests/clock.rs:4"]);
 }

@@ -11,16 +11,7 @@ const WIDTH_MAX: usize = 130;
 const OURSELVES: &str = "tests/tidy/words.rs";
 
 /// Marks of work that is not done, and macros that stand for it.
-const LEFTOVERS: &[&str] = &[
-    "TODO",
-    "FIXME",
-    "XXX",
-    "HACK",
-    "WIP",
-    "todo!",
-    "unimplemented!",
-    "dbg!",
-];
+const LEFTOVERS: &[&str] = &["TODO", "FIXME", "XXX", "HACK", "WIP", "todo!", "unimplemented!", "dbg!"];
 
 /// Homes, and places where people work: what begins with one of these is nowhere else.
 const ONE_MACHINE: &[&str] = &["/work/", "/root/", "/home/", "/Users/", "/tmp/wt", "C:\\Users"];
@@ -43,20 +34,10 @@ const EMPTY: &[&str] = &[
 ];
 
 fn check(tree: &Tree) -> Vec<Finding> {
-    let files = tree
-        .files
-        .iter()
-        .filter(|file| file.path != OURSELVES && file.path != "Cargo.lock");
+    let files = tree.files.iter().filter(|file| file.path != OURSELVES && file.path != "Cargo.lock");
     let text = files.filter(|file| !file.text.is_empty());
     text.flat_map(|file| {
-        [
-            first_line(file),
-            leftovers(file),
-            machines(file),
-            praise(file),
-            width(file),
-        ]
-        .concat()
+        [first_line(file), leftovers(file), machines(file), praise(file), width(file)].concat()
     })
     .collect()
 }
@@ -118,53 +99,32 @@ fn praise(file: &File) -> Vec<Finding> {
 }
 
 fn of(file: &File, words: &[&str], finding: fn(String, &str) -> Finding) -> Vec<Finding> {
-    let places = words
-        .iter()
-        .flat_map(|&word| places_of(&file.text, word).into_iter().map(move |at| (at, word)));
+    let places =
+        words.iter().flat_map(|&word| places_of(&file.text, word).into_iter().map(move |at| (at, word)));
     places.map(|(at, word)| finding(file.place(at), word)).collect()
 }
 
 fn width(file: &File) -> Vec<Finding> {
     let has_width = file.path.ends_with(".rs");
-    let lines = file
-        .text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| has_width && line.chars().count() > WIDTH_MAX);
+    let lines =
+        file.text.lines().enumerate().filter(|(_, line)| has_width && line.chars().count() > WIDTH_MAX);
     let wide = lines.filter(|(_, line)| !can_not_be_broken(line));
     let told = wide.map(|(number, line)| {
-        let wrong = format!(
-            "a line of {} characters; at most {WIDTH_MAX}",
-            line.chars().count()
-        );
+        let wrong = format!("a line of {} characters; at most {WIDTH_MAX}", line.chars().count());
         let why = "two files no longer fit side by side";
-        finding(
-            format!("{}:{}", file.path, number + 1),
-            wrong,
-            why,
-            "break it, or say less",
-        )
+        finding(format!("{}:{}", file.path, number + 1), wrong, why, "break it, or say less")
     });
     told.collect()
 }
 
 /// Rows of tables, addresses, and text between quotes.
 fn can_not_be_broken(line: &str) -> bool {
-    let line = line
-        .trim_start()
-        .trim_start_matches("//!")
-        .trim_start_matches("///")
-        .trim_start();
+    let line = line.trim_start().trim_start_matches("//!").trim_start_matches("///").trim_start();
     line.starts_with('|') || line.contains("://") || line.contains('"')
 }
 
 fn finding(place: String, wrong: String, why: &'static str, cure: &'static str) -> Finding {
-    Finding {
-        place,
-        wrong,
-        why,
-        cure,
-    }
+    Finding { place, wrong, why, cure }
 }
 
 #[test]
@@ -174,10 +134,7 @@ fn files_begin_with_a_word_and_end_without_leftovers() {
 
 #[test]
 fn a_missing_first_line_is_found() {
-    assert_eq!(
-        found(check, &[("codecs/src/id.rs", "use std::fmt;\n")]),
-        ["codecs/src/id.rs:1"]
-    );
+    assert_eq!(found(check, &[("codecs/src/id.rs", "use std::fmt;\n")]), ["codecs/src/id.rs:1"]);
 }
 
 #[test]
@@ -192,10 +149,7 @@ fn leftovers_are_found_in_code_and_prose() {
 
 #[test]
 fn paths_of_one_machine_are_found() {
-    let sample = [
-        ("a.md", "see /root/x\nsee benches/work/x\n"),
-        ("run", "cd /home/ada\ncd \"$home/work/\""),
-    ];
+    let sample = [("a.md", "see /root/x\nsee benches/work/x\n"), ("run", "cd /home/ada\ncd \"$home/work/\"")];
     assert_eq!(found(check, &sample), ["a.md:1", "run:1"]);
 }
 

@@ -114,7 +114,10 @@ fn checked(name: LitStr) -> syn::Result<LitStr> {
     let text = name.value();
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if !(1..=64).contains(&text.len()) || !text.chars().all(fits) {
-        return Err(syn::Error::new(name.span(), "a wire name is 1 to 64 of the characters A-Z a-z 0-9 . _ -"));
+        return Err(syn::Error::new(
+            name.span(),
+            "a wire name is 1 to 64 of the characters A-Z a-z 0-9 . _ -",
+        ));
     }
     Ok(name)
 }

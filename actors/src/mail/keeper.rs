@@ -26,7 +26,8 @@ pub(crate) struct MailKeeper {
 impl Service for MailKeeper {
     async fn run(self, stop: CancellationToken) -> Result<(), String> {
         // Followed from now on, and only then asked for what waits: so nothing arrives unseen in between.
-        let tail = self.router.streams().tail(AGENT_MESSAGES, &self.router.subject("message.>"), Start::New).await;
+        let tail =
+            self.router.streams().tail(AGENT_MESSAGES, &self.router.subject("message.>"), Start::New).await;
         let mut tail = tail.map_err(|error| error.to_string())?;
         for name in self.router.local_agents() {
             self.changed(&name).await?;
@@ -83,7 +84,8 @@ impl MailKeeper {
         match lanes.add(child, start).await {
             Ok(())
             | Err(SupervisorError::Refused {
-                refusal: Refusal::AlreadyStarted(_) | Refusal::AlreadyPresent, ..
+                refusal: Refusal::AlreadyStarted(_) | Refusal::AlreadyPresent,
+                ..
             }) => Ok(()),
             Err(error) => Err(error.to_string()),
         }

@@ -127,7 +127,9 @@ impl Work {
         loop {
             match Work::try_open(&router, &cell).await {
                 Ok(work) => return Some(work),
-                Err(error) => tracing::warn!(agent = %cell.name, %error, "a lane could not be opened; trying again"),
+                Err(error) => {
+                    tracing::warn!(agent = %cell.name, %error, "a lane could not be opened; trying again")
+                }
             }
             tokio::select! {
                 biased;
@@ -140,7 +142,10 @@ impl Work {
     async fn try_open(router: &Router, cell: &Arc<AgentCell>) -> Result<Work, StreamError> {
         let subject = subject_of(router, &cell.name);
         let consumer = router.streams().consumer(AGENT_MESSAGES, config(cell, &subject)).await?.into();
-        #[cfg_attr(not(feature = "planted-bugs"), expect(unused_mut, reason = "only a planted bug changes it"))]
+        #[cfg_attr(
+            not(feature = "planted-bugs"),
+            expect(unused_mut, reason = "only a planted bug changes it")
+        )]
         let (mut kept, revision) = state::load(router, &cell.name).await?;
         #[cfg(feature = "planted-bugs")]
         if router.has_bug(crate::planted::Planted::AppliesTwice) {
@@ -240,7 +245,8 @@ impl Work {
         let (router, agent) = (self.router.clone(), self.cell.name.clone());
         let waiting = std::mem::take(&mut self.restoring);
         self.begin(async move {
-            let kept = state::load(&router, &agent).await.map(|(kept, _)| kept).map_err(|error| error.to_string());
+            let kept =
+                state::load(&router, &agent).await.map(|(kept, _)| kept).map_err(|error| error.to_string());
             for reply in waiting {
                 // An incarnation that no longer waits has failed to start.
                 drop(reply.send(kept.clone()));
@@ -273,7 +279,10 @@ impl Work {
     fn fetched(&mut self, fetched: Result<Vec<Delivery>, StreamError>) {
         self.fetching = false;
         match fetched {
-            #[cfg_attr(not(feature = "planted-bugs"), expect(unused_mut, reason = "only a planted bug changes it"))]
+            #[cfg_attr(
+                not(feature = "planted-bugs"),
+                expect(unused_mut, reason = "only a planted bug changes it")
+            )]
             Ok(mut deliveries) => {
                 #[cfg(feature = "planted-bugs")]
                 if self.router.has_bug(crate::planted::Planted::Reorders) {
@@ -302,7 +311,8 @@ impl Work {
         self.begin(async move {
             loop {
                 sleep(RETRY).await;
-                if let Ok(waiting) = router.streams().read(AGENT_MESSAGES, &subject, from, EXPECTED_MAX).await {
+                if let Ok(waiting) = router.streams().read(AGENT_MESSAGES, &subject, from, EXPECTED_MAX).await
+                {
                     return Event::Waiting(waiting.into_iter().map(|stored| stored.sequence).collect());
                 }
             }
@@ -338,7 +348,9 @@ impl Work {
     }
 
     fn bury_and_pass(&mut self, sequence: Sequence, error: &CallError, state: Option<Bytes>) {
-        let Some(letter) = self.letter(sequence, 1, &error.to_string()) else { return self.passed(sequence, state) };
+        let Some(letter) = self.letter(sequence, 1, &error.to_string()) else {
+            return self.passed(sequence, state);
+        };
         let router = self.router.clone();
         self.begin(async move {
             bury(&router, letter).await;
@@ -374,7 +386,9 @@ impl Work {
         match action {
             Action::Push { sequence } => self.push(sequence),
             Action::Save { cursor } => self.save(cursor),
-            Action::Ack { sequence } => self.settle(sequence, |consumer, tag| async move { consumer.ack(tag).await }),
+            Action::Ack { sequence } => {
+                self.settle(sequence, |consumer, tag| async move { consumer.ack(tag).await })
+            }
             Action::Nak { sequence } => {
                 self.settle(sequence, |consumer, tag| async move { consumer.nak(tag, Duration::ZERO).await });
             }
@@ -424,7 +438,9 @@ impl Work {
                         let now = state::load(&router, &agent).await;
                         let revision = match now {
                             Ok((known, Some(revision))) if known == kept => Ok(revision),
-                            Ok(_) => Err(StreamError::Invalid("another incarnation has written it".to_owned())),
+                            Ok(_) => {
+                                Err(StreamError::Invalid("another incarnation has written it".to_owned()))
+                            }
                             Err(StreamError::Unavailable(_) | StreamError::Unknown(_)) => continue,
                             Err(error) => Err(error),
                         };
@@ -456,7 +472,10 @@ impl Work {
             loop {
                 match router.streams().read(AGENT_MESSAGES, &subject, sequence, 1).await {
                     Ok(found) => {
-                        return Event::Read(sequence, found.into_iter().find(|stored| stored.sequence == sequence));
+                        return Event::Read(
+                            sequence,
+                            found.into_iter().find(|stored| stored.sequence == sequence),
+                        );
                     }
                     Err(_) => sleep(RETRY).await,
                 }
@@ -466,7 +485,9 @@ impl Work {
 
     fn set_aside(&mut self, sequence: Sequence, cause: &str, crashes: u32) {
         let Some(letter) = self.letter(sequence, crashes, cause) else { return };
-        if let Some(envelope) = self.messages.get(&sequence).and_then(|m| Envelope::decode(m.body.clone()).ok()) {
+        if let Some(envelope) =
+            self.messages.get(&sequence).and_then(|m| Envelope::decode(m.body.clone()).ok())
+        {
             let (to, from) = (envelope.to.clone(), envelope.from.clone());
             self.router.letter(to, from, name_of(&envelope), Reason::Crashed, cause);
         }
@@ -488,7 +509,11 @@ impl Work {
             record: None,
         };
         let body = letter.encode().ok()?;
-        Some(Publish { subject: self.router.subject(&format!("dead.message.{}", self.cell.name)), id: stored.id, body })
+        Some(Publish {
+            subject: self.router.subject(&format!("dead.message.{}", self.cell.name)),
+            id: stored.id,
+            body,
+        })
     }
 
     fn fetch(&mut self) {

@@ -4,12 +4,12 @@
 
 use bytes::Bytes;
 use connectome_codecs::{AgentName, Revision, Sequence, wire};
-use tokio::sync::oneshot;
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use super::Word;
-use crate::port::{Bucket, BucketConfig, Expect, Storage, StreamError};
 use crate::cell::AgentCell;
+use crate::port::{Bucket, BucketConfig, Expect, Storage, StreamError};
 use crate::protocol::delivery;
 use crate::router::Router;
 
@@ -35,7 +35,10 @@ async fn bucket(router: &Router) -> Result<Box<dyn Bucket>, StreamError> {
 }
 
 /// Reads what an agent kept, and the revision to write over.
-pub(super) async fn load(router: &Router, agent: &AgentName) -> Result<(Kept, Option<Revision>), StreamError> {
+pub(super) async fn load(
+    router: &Router,
+    agent: &AgentName,
+) -> Result<(Kept, Option<Revision>), StreamError> {
     let Some(entry) = bucket(router).await?.get(agent.as_str()).await? else { return Ok(Default::default()) };
     let Some(value) = entry.value else { return Ok((Kept::default(), None)) };
     let kept = wire::decode(&value)
@@ -51,7 +54,9 @@ pub(super) async fn save(
     over: Option<Revision>,
 ) -> Result<Revision, StreamError> {
     if kept.state.as_ref().is_some_and(|state| state.len() > STATE_MAX) {
-        return Err(StreamError::Invalid(format!("{agent} keeps more than {STATE_MAX} bytes: keep less, or elsewhere")));
+        return Err(StreamError::Invalid(format!(
+            "{agent} keeps more than {STATE_MAX} bytes: keep less, or elsewhere"
+        )));
     }
     let value = wire::encode(kept).map_err(|error| StreamError::Invalid(error.to_string()))?;
     let expect = over.map_or(Expect::Absent, Expect::Revision);
@@ -77,7 +82,8 @@ impl Router {
     }
 
     async fn saved_state(&self, agent: &AgentName) -> Result<Kept, String> {
-        let kept = load(self, agent).await.map_err(|error| format!("its kept state could not be read: {error}"))?;
+        let kept =
+            load(self, agent).await.map_err(|error| format!("its kept state could not be read: {error}"))?;
         Ok(kept.0)
     }
 }

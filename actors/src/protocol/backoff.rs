@@ -50,11 +50,8 @@ fn between(span: Duration, dice: &mut Dice) -> Duration {
 mod tests {
     use super::*;
 
-    const BACKOFF: Backoff = Backoff {
-        initial: Duration::from_millis(100),
-        cap: Duration::from_secs(5),
-        jitter_percent: 20,
-    };
+    const BACKOFF: Backoff =
+        Backoff { initial: Duration::from_millis(100), cap: Duration::from_secs(5), jitter_percent: 20 };
 
     #[test]
     fn waits_double_within_their_jitter_and_stop_at_the_cap() {
@@ -62,27 +59,17 @@ mod tests {
         for n in 0..6 {
             let exact = Duration::from_millis(100 << n);
             let wait = BACKOFF.wait(n, &mut dice);
-            assert!(
-                wait >= exact * 8 / 10 && wait <= exact * 12 / 10,
-                "wait {n} is {wait:?}"
-            );
+            assert!(wait >= exact * 8 / 10 && wait <= exact * 12 / 10, "wait {n} is {wait:?}");
         }
         for n in [6, 31, 32, u32::MAX] {
             let wait = BACKOFF.wait(n, &mut dice);
-            assert!(
-                wait >= BACKOFF.cap * 8 / 10 && wait <= BACKOFF.cap,
-                "wait {n} is {wait:?}"
-            );
+            assert!(wait >= BACKOFF.cap * 8 / 10 && wait <= BACKOFF.cap, "wait {n} is {wait:?}");
         }
     }
 
     #[test]
     fn the_largest_settings_saturate() {
-        let backoff = Backoff {
-            initial: Duration::MAX,
-            cap: Duration::MAX,
-            jitter_percent: 255,
-        };
+        let backoff = Backoff { initial: Duration::MAX, cap: Duration::MAX, jitter_percent: 255 };
         backoff.wait(u32::MAX, &mut Dice::new(1));
     }
 }

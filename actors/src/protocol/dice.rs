@@ -44,13 +44,6 @@ mod tests {
     fn rolls_are_the_published_ones_of_splitmix64() {
         let mut dice = Dice::new(1_234_567);
         let rolls = [dice.roll(), dice.roll(), dice.roll()];
-        assert_eq!(
-            rolls,
-            [
-                6_457_827_717_110_365_317,
-                3_203_168_211_198_807_973,
-                9_817_491_932_198_370_423
-            ]
-        );
+        assert_eq!(rolls, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
     }
 }

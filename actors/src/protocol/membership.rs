@@ -119,9 +119,7 @@ impl Membership {
     /// When to say [`Input::Tick`] next, if nothing is said before; ask again after every input.
     pub fn next_tick(&self) -> Option<Now> {
         let peers = self.peers.values().map(|peer| peer.next_tick(&self.timing));
-        let own = [Some(self.next_heartbeat), self.local.announce_at()]
-            .into_iter()
-            .flatten();
+        let own = [Some(self.next_heartbeat), self.local.announce_at()].into_iter().flatten();
         peers.chain(own).min().filter(|_| !self.left)
     }
 
@@ -143,8 +141,7 @@ impl Membership {
             Input::Discovery { from, body } => self.discovery(now, from, body),
             Input::Register(record) => {
                 let full = self.local.register(record).err();
-                self.actions
-                    .extend(full.map(|name| Action::RegistryFull { name }));
+                self.actions.extend(full.map(|name| Action::RegistryFull { name }));
                 self.announce(now);
             }
             Input::Unregister(name) => {
@@ -161,8 +158,7 @@ impl Membership {
         self.forgive_after_sleep(now);
         if now >= self.next_heartbeat {
             self.next_heartbeat = now + self.timing.heartbeat_every;
-            self.actions
-                .push(Action::Broadcast(Said::Heartbeat(self.local.heartbeat())));
+            self.actions.push(Action::Broadcast(Said::Heartbeat(self.local.heartbeat())));
         }
         self.announce(now);
         let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
@@ -226,10 +222,7 @@ impl Membership {
         if from == self.local.node || !(self.peers.contains_key(&from) || self.make_room()) {
             return false;
         }
-        let known = self
-            .peers
-            .get(&from)
-            .map(|peer| (peer.incarnation, peer.presence()));
+        let known = self.peers.get(&from).map(|peer| (peer.incarnation, peer.presence()));
         match known {
             Some((newer, _)) if newer > incarnation => return false,
             Some((same, presence)) if same == incarnation => match presence {
@@ -271,29 +264,20 @@ impl Membership {
     /// Asks a node for what it has and we lack, if it is time.
     fn ask(&mut self, now: Now, node: NodeId) {
         let have = self.peers.get_mut(&node).and_then(|peer| peer.question(now));
-        let query = have.map(|have| Action::Send {
-            to: node,
-            body: self.local.query(have),
-        });
+        let query = have.map(|have| Action::Send { to: node, body: self.local.query(have) });
         self.actions.extend(query);
     }
 
     fn answer(&mut self, now: Now, asker: NodeId) {
-        if self
-            .peers
-            .get_mut(&asker)
-            .is_some_and(|peer| peer.may_be_answered(now))
-        {
+        if self.peers.get_mut(&asker).is_some_and(|peer| peer.may_be_answered(now)) {
             let parts = self.local.snapshot();
-            self.actions
-                .extend(parts.map(|body| Action::Send { to: asker, body }));
+            self.actions.extend(parts.map(|body| Action::Send { to: asker, body }));
         }
     }
 
     fn leave(&mut self) {
         self.left = true;
-        self.actions
-            .push(Action::Broadcast(Said::Discovery(self.local.goodbye())));
+        self.actions.push(Action::Broadcast(Said::Discovery(self.local.goodbye())));
     }
 
     fn with(&mut self, node: NodeId, work: impl FnOnce(&mut Peer, &mut Vec<Action>)) {
@@ -307,11 +291,7 @@ impl Membership {
         if self.peers.len() < NODES_MAX {
             return true;
         }
-        let gone = self
-            .peers
-            .iter()
-            .find(|(_, peer)| !peer.presence().is_present())
-            .map(|(node, _)| *node);
+        let gone = self.peers.iter().find(|(_, peer)| !peer.presence().is_present()).map(|(node, _)| *node);
         gone.is_some_and(|node| self.peers.remove(&node).is_some())
     }
 }

@@ -198,11 +198,7 @@ impl Supervision {
             Input::StartFailed { incarnation, reason } => {
                 self.answered(now, incarnation, Outcome::Failed(reason));
             }
-            Input::Exited {
-                child,
-                incarnation,
-                exit,
-            } => self.exited(now, &child, incarnation, exit),
+            Input::Exited { child, incarnation, exit } => self.exited(now, &child, incarnation, exit),
             Input::Request { id, request } => self.request(id, request),
             Input::Timer { token } => self.timer(now, token),
             Input::Shutdown => self.finish(Exit::Shutdown),
@@ -232,10 +228,7 @@ impl Supervision {
     /// Stops every child, then ends.
     fn finish(&mut self, exit: Exit) {
         let positions: Vec<Position> = self.roster.all().rev().collect();
-        let stops: Vec<Stop> = positions
-            .into_iter()
-            .filter_map(|position| self.stopping(position))
-            .collect();
+        let stops: Vec<Stop> = positions.into_iter().filter_map(|position| self.stopping(position)).collect();
         if self.flags.strategy == Strategy::Dynamic {
             self.actions.push(Action::StopTogether(stops));
         } else {
@@ -254,11 +247,9 @@ impl Supervision {
     fn stopping(&mut self, position: Position) -> Option<Stop> {
         let child = self.roster.get_mut(position)?;
         match std::mem::replace(&mut child.state, ChildState::Stopped) {
-            ChildState::Running(incarnation) | ChildState::Starting(incarnation) => Some(Stop {
-                child: child.spec.id.clone(),
-                incarnation,
-                within: child.spec.stop_within,
-            }),
+            ChildState::Running(incarnation) | ChildState::Starting(incarnation) => {
+                Some(Stop { child: child.spec.id.clone(), incarnation, within: child.spec.stop_within })
+            }
             ChildState::Restarting(token) => {
                 self.waiting.remove(&token);
                 None

@@ -53,15 +53,8 @@ impl Default for Policy {
     /// A lease of 30 s (a worker that dies costs its task half a minute at the most; the worker extends it every
     /// 10 s), retries after 1 s, 2 s, 4 s … up to a minute, and no bound on an attempt.
     fn default() -> Self {
-        let backoff = Backoff {
-            initial: Duration::from_secs(1),
-            cap: Duration::from_secs(60),
-            jitter_percent: 20,
-        };
-        Self {
-            lease: Duration::from_secs(30),
-            backoff,
-            attempt_max: None,
-        }
+        let backoff =
+            Backoff { initial: Duration::from_secs(1), cap: Duration::from_secs(60), jitter_percent: 20 };
+        Self { lease: Duration::from_secs(30), backoff, attempt_max: None }
     }
 }

@@ -157,7 +157,8 @@ impl Queue {
     }
 
     fn workers(&self) -> Vec<Arc<AgentCell>> {
-        let here = self.router.registry().able(&self.capability).into_iter().filter(|(_, node)| node.is_none());
+        let here =
+            self.router.registry().able(&self.capability).into_iter().filter(|(_, node)| node.is_none());
         here.filter_map(|(name, _)| self.router.registry().local(&name)).collect()
     }
 
@@ -227,7 +228,8 @@ async fn attempt(router: &Router, consumer: &dyn Consumer, delivery: Delivery, w
             Verdict::Again(after) => consumer.nak(tag, after).await,
             Verdict::Leave => Ok(()),
             Verdict::Dead(record) => {
-                let cause = record.error.as_ref().map_or_else(|| record.state.to_string(), ToString::to_string);
+                let cause =
+                    record.error.as_ref().map_or_else(|| record.state.to_string(), ToString::to_string);
                 bury(router, &delivery, "task", &cause, Some(&record)).await?;
                 consumer.terminate(tag).await
             }
@@ -261,9 +263,13 @@ async fn bury(
         stream: TASK_ROUTING.to_owned(),
         subject: delivery.message.subject.clone(),
         payload: delivery.message.body.clone(),
-        record: record.map(|record| record.encode()).transpose().map_err(|e| StreamError::Invalid(e.to_string()))?,
+        record: record
+            .map(|record| record.encode())
+            .transpose()
+            .map_err(|e| StreamError::Invalid(e.to_string()))?,
     };
-    let name = record.map_or_else(|| format!("{}", delivery.message.sequence), |record| record.id.to_string());
+    let name =
+        record.map_or_else(|| format!("{}", delivery.message.sequence), |record| record.id.to_string());
     let body = letter.encode()?;
     let id: Option<MessageId> = delivery.message.id;
     let subject = router.subject(&format!("dead.{kind}.{name}"));

@@ -57,7 +57,8 @@ impl<M: Message> TaskHandle<M> {
     /// [`TaskError`].
     pub async fn result(&self) -> Result<M::Reply, TaskError> {
         let record = self.ended().await?;
-        let problem = || record.error.as_ref().map_or_else(|| "no reason was given".to_owned(), |e| e.message.clone());
+        let problem =
+            || record.error.as_ref().map_or_else(|| "no reason was given".to_owned(), |e| e.message.clone());
         match record.state {
             TaskState::Completed => {
                 let body = record.result.clone().unwrap_or_default();

@@ -30,7 +30,8 @@ pub(super) fn policy(router: &Router) -> Policy {
 }
 
 pub(super) fn decode(value: &[u8]) -> Result<TaskRecord, StreamError> {
-    TaskRecord::decode(value).map_err(|error| StreamError::Invalid(format!("a task record can't be read: {error}")))
+    TaskRecord::decode(value)
+        .map_err(|error| StreamError::Invalid(format!("a task record can't be read: {error}")))
 }
 
 pub(super) async fn load(router: &Router, id: TaskId) -> Result<Option<(TaskRecord, Revision)>, StreamError> {
@@ -69,7 +70,9 @@ pub(super) async fn step(router: &Router, id: TaskId, step: &Step) -> Result<Ste
                 outcome
             }
             #[cfg(feature = "planted-bugs")]
-            Ok(Outcome::Claimed { attempt, until, .. }) if router.has_bug(crate::planted::Planted::ReusesTerm) => {
+            Ok(Outcome::Claimed { attempt, until, .. })
+                if router.has_bug(crate::planted::Planted::ReusesTerm) =>
+            {
                 record.term = connectome_codecs::Term(record.term.0.saturating_sub(1).max(1));
                 Outcome::Claimed { term: record.term, attempt, until }
             }
@@ -80,7 +83,9 @@ pub(super) async fn step(router: &Router, id: TaskId, step: &Step) -> Result<Ste
             return Ok(Stepped::Done(record, outcome));
         }
     }
-    Err(StreamError::Unavailable(format!("the record of task {id} was changed by others {ROUNDS_MAX} times in a row")))
+    Err(StreamError::Unavailable(format!(
+        "the record of task {id} was changed by others {ROUNDS_MAX} times in a row"
+    )))
 }
 
 async fn store(router: &Router, record: &TaskRecord, expect: Expect) -> Result<bool, StreamError> {

@@ -64,7 +64,9 @@ impl Attempting<'_> {
             Stepped::Refused(Refusal::Held { until, .. }) => {
                 Ok(Verdict::Again(until.since(self.router.now()).max(AGAIN_MIN)))
             }
-            Stepped::Refused(_) | Stepped::Unknown => Ok(Verdict::Again(self.router.inner().config.task_lease)),
+            Stepped::Refused(_) | Stepped::Unknown => {
+                Ok(Verdict::Again(self.router.inner().config.task_lease))
+            }
         }
     }
 
@@ -204,7 +206,9 @@ impl Attempting<'_> {
     async fn over(&self) -> Result<Verdict, StreamError> {
         let record = record::load(self.router, self.task.id).await?.map(|(record, _)| record);
         Ok(match record {
-            Some(record) if matches!(record.state, TaskState::Failed | TaskState::Rejected) => Verdict::Dead(record),
+            Some(record) if matches!(record.state, TaskState::Failed | TaskState::Rejected) => {
+                Verdict::Dead(record)
+            }
             Some(_) | None => Verdict::Done,
         })
     }

@@ -11,17 +11,8 @@ use table::Driver;
 fn the_protocol_conforms_to_the_table() {
     let cases = table::cases();
     assert!(cases.len() >= 70, "the table has only {} cases", cases.len());
-    let wrong: Vec<String> = cases
-        .iter()
-        .filter_map(|case| case.run(pure::Pure::new).err())
-        .collect();
-    assert!(
-        wrong.is_empty(),
-        "{} of {} cases differ:\n{}",
-        wrong.len(),
-        cases.len(),
-        wrong.join("\n")
-    );
+    let wrong: Vec<String> = cases.iter().filter_map(|case| case.run(pure::Pure::new).err()).collect();
+    assert!(wrong.is_empty(), "{} of {} cases differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
 
 #[test]

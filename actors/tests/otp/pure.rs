@@ -72,13 +72,7 @@ impl Pure {
         let outcome = self.starts.get_mut(child.as_str()).and_then(VecDeque::pop_front);
         let (sign, answer) = match outcome {
             None => ("+", Input::Started { incarnation }),
-            Some(Start::Fail) => (
-                "!",
-                Input::StartFailed {
-                    incarnation,
-                    reason: "told to".into(),
-                },
-            ),
+            Some(Start::Fail) => ("!", Input::StartFailed { incarnation, reason: "told to".into() }),
             Some(Start::Ignore) => ("~", Input::Ignored { incarnation }),
         };
         self.note(&format!("{sign}{child}"));
@@ -99,11 +93,7 @@ impl Pure {
             stop.child
         );
         let exit = connectome_actors::protocol::restart::Exit::Killed;
-        self.inputs.push_back(Input::Exited {
-            child: stop.child,
-            incarnation: stop.incarnation,
-            exit,
-        });
+        self.inputs.push_back(Input::Exited { child: stop.child, incarnation: stop.incarnation, exit });
     }
 
     fn stop_together(&mut self, mut stops: Vec<Stop>) {
@@ -113,26 +103,16 @@ impl Pure {
 
     fn exit(&mut self, child: &str, exit: connectome_actors::protocol::restart::Exit) {
         if let Some(incarnation) = self.running.remove(child) {
-            self.tell(Input::Exited {
-                child: child.into(),
-                incarnation,
-                exit,
-            });
+            self.tell(Input::Exited { child: child.into(), incarnation, exit });
         }
     }
 
     fn ask(&mut self, request: Request) {
-        self.tell(Input::Request {
-            id: RequestId(0),
-            request,
-        });
+        self.tell(Input::Request { id: RequestId(0), request });
     }
 
     fn expect_starts(&mut self, child: &'static str, times: u32, start: fn() -> Start) {
-        self.starts
-            .entry(child)
-            .or_default()
-            .extend((0..times).map(|_| start()));
+        self.starts.entry(child).or_default().extend((0..times).map(|_| start()));
     }
 
     /// Moves the clock from timer to timer, so that each fires at its own instant.
@@ -148,8 +128,7 @@ impl Pure {
 
     fn next_timer(&self, end: Now) -> Option<usize> {
         let due = self.timers.iter().enumerate().filter(|(_, (due, _))| *due <= end);
-        due.min_by_key(|(_, (due, token))| (*due, *token))
-            .map(|(index, _)| index)
+        due.min_by_key(|(_, (due, token))| (*due, *token)).map(|(index, _)| index)
     }
 
     fn which(&mut self) {
@@ -189,10 +168,7 @@ impl Driver for Pure {
             Step::Advance(ms) => self.advance(Duration::from_millis(ms)),
             Step::Which => self.which(),
             Step::Count => {
-                let words = self
-                    .supervision
-                    .as_ref()
-                    .map(|supervision| counts_words(supervision.counts()));
+                let words = self.supervision.as_ref().map(|supervision| counts_words(supervision.counts()));
                 self.trace.extend(words);
             }
             Step::Shutdown => self.tell(Input::Shutdown),

@@ -97,9 +97,7 @@ fn a_full_lane_keeps_the_order() {
         world.save();
     }
     // The consumer brings what was given back, the newest first.
-    (0..3 * IN_HAND_MAX)
-        .rev()
-        .for_each(|nth| world.apply(Op::Redeliver(nth)));
+    (0..3 * IN_HAND_MAX).rev().for_each(|nth| world.apply(Op::Redeliver(nth)));
     world.drain();
     world.is_settled();
 }
@@ -118,10 +116,7 @@ fn an_id_is_remembered_for_a_while() {
         say(Input::Saved { cursor: sequence });
     }
     let next = Sequence(2 * RECENT_MAX as u64 + 1);
-    let again = say(Input::Delivered {
-        sequence: next,
-        id: id(next.0 - 1),
-    });
+    let again = say(Input::Delivered { sequence: next, id: id(next.0 - 1) });
     assert_eq!(again, [Action::Save { cursor: next }]);
     assert_eq!(lane.kept().recent.len(), RECENT_MAX);
 }
@@ -133,26 +128,11 @@ fn a_detached_lane_gives_back() {
     let mut say = |input| lane.handle(input).collect::<Vec<_>>();
     say(Input::Started { cursor: Sequence(0) });
     for n in 1..=3 {
-        say(Input::Delivered {
-            sequence: Sequence(n),
-            id: MessageId::from_parts(UnixMillis(1), n.into()),
-        });
+        say(Input::Delivered { sequence: Sequence(n), id: MessageId::from_parts(UnixMillis(1), n.into()) });
     }
-    let back: Vec<Action> = (1..=3)
-        .map(|n| Action::Nak {
-            sequence: Sequence(n),
-        })
-        .collect();
+    let back: Vec<Action> = (1..=3).map(|n| Action::Nak { sequence: Sequence(n) }).collect();
     assert_eq!(say(Input::Detached), back);
     let id = MessageId::from_parts(UnixMillis(1), 4);
-    let late = say(Input::Delivered {
-        sequence: Sequence(4),
-        id,
-    });
-    assert_eq!(
-        late,
-        [Action::Nak {
-            sequence: Sequence(4)
-        }]
-    );
+    let late = say(Input::Delivered { sequence: Sequence(4), id });
+    assert_eq!(late, [Action::Nak { sequence: Sequence(4) }]);
 }

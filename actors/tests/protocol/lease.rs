@@ -101,11 +101,7 @@ impl Cluster {
             let life = self.lives[index];
             match action {
                 Action::Read { ticket } => self.send(Travels::Read(index, life, ticket)),
-                Action::Write {
-                    ticket,
-                    record,
-                    expect,
-                } => {
+                Action::Write { ticket, record, expect } => {
                     self.send(Travels::Write(index, life, ticket, record, expect));
                 }
                 Action::Acquired { term } => self.acquired(index, term),
@@ -138,10 +134,7 @@ impl Cluster {
         let lost = self.dice.below(100) < self.lost_percent;
         match travels {
             Travels::Read(index, life, ticket) => {
-                let read = Input::Read {
-                    ticket,
-                    entry: self.bucket.entry,
-                };
+                let read = Input::Read { ticket, entry: self.bucket.entry };
                 let answer = if lost { Input::ReadFailed { ticket } } else { read };
                 self.send(Travels::Answer(index, life, answer));
             }
@@ -149,10 +142,7 @@ impl Cluster {
                 let late = lost && self.dice.below(2) == 0;
                 if late {
                     // The client gives up before its write arrives.
-                    let answer = Input::Wrote {
-                        ticket,
-                        answer: Answer::Unknown,
-                    };
+                    let answer = Input::Wrote { ticket, answer: Answer::Unknown };
                     self.tell_life(index, life, answer);
                     return self.send(Travels::Write(index, u64::MAX, ticket, record, expect));
                 }
@@ -205,10 +195,7 @@ impl Cluster {
 
     /// How many nodes believe, at this instant, to be the owner.
     fn believers(&self) -> usize {
-        self.keepers
-            .iter()
-            .filter(|keeper| keeper.term(now(self.now)).is_some())
-            .count()
+        self.keepers.iter().filter(|keeper| keeper.term(now(self.now)).is_some()).count()
     }
 
     fn restart(&mut self, index: usize) {
@@ -314,11 +301,7 @@ fn an_undisturbed_lease_is_kept() {
     let mut cluster = Cluster::new(vec![0, 0], 1);
     cluster.run(10 * TTL_MS);
     assert_eq!(cluster.owners.len(), 1);
-    assert!(
-        (29..=31).contains(&cluster.bucket.writes),
-        "{} writes",
-        cluster.bucket.writes
-    );
+    assert!((29..=31).contains(&cluster.bucket.writes), "{} writes", cluster.bucket.writes);
 }
 
 /// A suspected owner is replaced within a second, and its next renewal tells it so.
@@ -326,11 +309,7 @@ fn an_undisturbed_lease_is_kept() {
 fn a_suspected_owner_is_replaced_at_once() {
     let mut cluster = Cluster::new(vec![0, 0], 1);
     cluster.run(1_000);
-    let owner = cluster
-        .held
-        .iter()
-        .position(Option::is_some)
-        .expect("somebody has it");
+    let owner = cluster.held.iter().position(Option::is_some).expect("somebody has it");
     cluster.tell(1 - owner, Input::Suspected { node: node(owner) });
     cluster.run(1_000);
     assert_eq!(cluster.held[1 - owner], Some(Term(2)));
@@ -342,38 +321,17 @@ fn a_suspected_owner_is_replaced_at_once() {
 #[test]
 fn a_released_lease_is_free() {
     let mut keeper = keeper(1);
-    let mut say = |input| {
-        keeper
-            .handle(Now::ZERO, UnixMillis(1_000), input)
-            .collect::<Vec<_>>()
-    };
+    let mut say = |input| keeper.handle(Now::ZERO, UnixMillis(1_000), input).collect::<Vec<_>>();
     say(Input::Acquire);
-    say(Input::Read {
-        ticket: Ticket(0),
-        entry: None,
-    });
-    say(Input::Wrote {
-        ticket: Ticket(1),
-        answer: Answer::Written(Revision(1)),
-    });
-    let free = LeaseRecord {
-        holder: node(1),
-        term: Term(1),
-        expires: UnixMillis(0),
-    };
+    say(Input::Read { ticket: Ticket(0), entry: None });
+    say(Input::Wrote { ticket: Ticket(1), answer: Answer::Written(Revision(1)) });
+    let free = LeaseRecord { holder: node(1), term: Term(1), expires: UnixMillis(0) };
     let released = say(Input::Release);
     assert_eq!(
         released,
         [
-            Action::Write {
-                ticket: Ticket(2),
-                record: free,
-                expect: Some(Revision(1))
-            },
-            Action::Lost {
-                term: Term(1),
-                why: Loss::Released
-            },
+            Action::Write { ticket: Ticket(2), record: free, expect: Some(Revision(1)) },
+            Action::Lost { term: Term(1), why: Loss::Released },
         ]
     );
 }

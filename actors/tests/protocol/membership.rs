@@ -64,20 +64,12 @@ fn a_burst_of_agents_is_announced_in_bulk() {
     let mut cluster = Cluster::new(2, 1);
     cluster.run(2_000);
     let sent = cluster.sent;
-    (0..10_000).for_each(|agent| {
-        cluster.nodes[0]
-            .agents
-            .extend([(record(agent, 0).name, record(agent, 0))])
-    });
+    (0..10_000).for_each(|agent| cluster.nodes[0].agents.extend([(record(agent, 0).name, record(agent, 0))]));
     let records: Vec<AgentRecord> = cluster.nodes[0].agents.values().cloned().collect();
     let membership = cluster.nodes[0].membership.as_mut().expect("it runs");
     let actions: Vec<Action> = records
         .into_iter()
-        .flat_map(|record| {
-            membership
-                .handle(ms(2_000), Input::Register(record))
-                .collect::<Vec<_>>()
-        })
+        .flat_map(|record| membership.handle(ms(2_000), Input::Register(record)).collect::<Vec<_>>())
         .collect();
     for action in actions {
         if let Action::Broadcast(said) = &action {
@@ -106,11 +98,7 @@ fn a_snapshot_in_parts_is_believed_whole() {
         added: (from..from + 256).map(|agent| record(agent, 0)).collect(),
         removed: Vec::new(),
     };
-    let mut say = |body| {
-        membership
-            .handle(Now::ZERO, Input::Discovery { from: there, body })
-            .count()
-    };
+    let mut say = |body| membership.handle(Now::ZERO, Input::Discovery { from: there, body }).count();
     say(part(1, 256));
     say(part(1, 256));
     assert_eq!(say(part(0, 0)), 512);
@@ -122,41 +110,16 @@ fn a_snapshot_in_parts_is_believed_whole() {
 fn silence_is_suspected_then_down() {
     let mut membership = Membership::new(node(1), 1, Timing::default(), Now::ZERO);
     let (from, body) = (node(2), heartbeat(2, 1));
-    let actions = told(
-        &mut membership,
-        0,
-        Input::Heartbeat {
-            from,
-            body: body.clone(),
-        },
-    );
-    assert_eq!(
-        actions,
-        [Action::NodeUp {
-            node: from,
-            incarnation: 1
-        }]
-    );
+    let actions = told(&mut membership, 0, Input::Heartbeat { from, body: body.clone() });
+    assert_eq!(actions, [Action::NodeUp { node: from, incarnation: 1 }]);
     assert_eq!(ticked(&mut membership, 2_999), []);
-    assert_eq!(
-        ticked(&mut membership, 3_000),
-        [Action::NodeSuspected { node: from }]
-    );
+    assert_eq!(ticked(&mut membership, 3_000), [Action::NodeSuspected { node: from }]);
     let actions = told(&mut membership, 3_500, Input::Heartbeat { from, body });
     assert_eq!(actions, [Action::NodeRecovered { node: from }]);
     assert_eq!(ticked(&mut membership, 5_000), []);
-    assert_eq!(
-        ticked(&mut membership, 6_500),
-        [Action::NodeSuspected { node: from }]
-    );
+    assert_eq!(ticked(&mut membership, 6_500), [Action::NodeSuspected { node: from }]);
     assert_eq!(ticked(&mut membership, 9_499), []);
-    assert_eq!(
-        ticked(&mut membership, 9_500),
-        [Action::NodeDown {
-            node: from,
-            why: Gone::Silent
-        }]
-    );
+    assert_eq!(ticked(&mut membership, 9_500), [Action::NodeDown { node: from, why: Gone::Silent }]);
 }
 
 /// A path that ends makes its node suspected at once, and no more than that.
@@ -164,34 +127,17 @@ fn silence_is_suspected_then_down() {
 fn a_lost_path_is_suspected_at_once() {
     let mut membership = Membership::new(node(1), 1, Timing::default(), Now::ZERO);
     let from = node(2);
-    told(
-        &mut membership,
-        0,
-        Input::Heartbeat {
-            from,
-            body: heartbeat(2, 1),
-        },
-    );
+    told(&mut membership, 0, Input::Heartbeat { from, body: heartbeat(2, 1) });
     let actions = told(&mut membership, 100, Input::Disconnected { node: from });
     assert_eq!(actions, [Action::NodeSuspected { node: from }]);
-    assert_eq!(
-        membership.nodes().collect::<Vec<_>>(),
-        [(from, Presence::Suspected)]
-    );
+    assert_eq!(membership.nodes().collect::<Vec<_>>(), [(from, Presence::Suspected)]);
 }
 
 /// A node that was stopped for a minute does not declare the others down when it goes on.
 #[test]
 fn a_sleeper_does_not_blame_the_others() {
     let mut membership = Membership::new(node(1), 1, Timing::default(), Now::ZERO);
-    told(
-        &mut membership,
-        0,
-        Input::Heartbeat {
-            from: node(2),
-            body: heartbeat(2, 1),
-        },
-    );
+    told(&mut membership, 0, Input::Heartbeat { from: node(2), body: heartbeat(2, 1) });
     assert_eq!(ticked(&mut membership, 60_000), []);
 }
 
@@ -200,14 +146,7 @@ fn a_sleeper_does_not_blame_the_others() {
 fn lies_and_late_words_are_not_believed() {
     let mut membership = Membership::new(node(1), 1, Timing::default(), Now::ZERO);
     let from = node(2);
-    told(
-        &mut membership,
-        0,
-        Input::Heartbeat {
-            from,
-            body: heartbeat(2, 5),
-        },
-    );
+    told(&mut membership, 0, Input::Heartbeat { from, body: heartbeat(2, 5) });
     let mut is_ignored =
         |from, body| assert_eq!(told(&mut membership, 1, Input::Heartbeat { from, body }), []);
     is_ignored(from, heartbeat(2, 4));
@@ -225,39 +164,10 @@ fn lies_and_late_words_are_not_believed() {
         removed: Vec::new(),
     };
     let actions = told(&mut membership, 2, Input::Discovery { from, body: goodbye });
-    assert_eq!(
-        actions,
-        [Action::NodeDown {
-            node: from,
-            why: Gone::Left
-        }]
-    );
-    assert_eq!(
-        told(
-            &mut membership,
-            3,
-            Input::Heartbeat {
-                from,
-                body: heartbeat(2, 5)
-            }
-        ),
-        []
-    );
-    let actions = told(
-        &mut membership,
-        4,
-        Input::Heartbeat {
-            from,
-            body: heartbeat(2, 6),
-        },
-    );
-    assert_eq!(
-        actions,
-        [Action::NodeUp {
-            node: from,
-            incarnation: 6
-        }]
-    );
+    assert_eq!(actions, [Action::NodeDown { node: from, why: Gone::Left }]);
+    assert_eq!(told(&mut membership, 3, Input::Heartbeat { from, body: heartbeat(2, 5) }), []);
+    let actions = told(&mut membership, 4, Input::Heartbeat { from, body: heartbeat(2, 6) });
+    assert_eq!(actions, [Action::NodeUp { node: from, incarnation: 6 }]);
 }
 
 fn heartbeat(from: u8, incarnation: u64) -> Heartbeat {
@@ -278,8 +188,5 @@ fn told(membership: &mut Membership, at: u64, input: Input) -> Vec<Action> {
 /// What a tick leads to, besides our own heartbeats.
 fn ticked(membership: &mut Membership, at: u64) -> Vec<Action> {
     let actions = told(membership, at, Input::Tick);
-    actions
-        .into_iter()
-        .filter(|action| !matches!(action, Action::Broadcast(_)))
-        .collect()
+    actions.into_iter().filter(|action| !matches!(action, Action::Broadcast(_))).collect()
 }

@@ -85,10 +85,7 @@ impl World {
     }
 
     fn act(&mut self, action: Action, next: Option<&Action>) {
-        assert!(
-            !self.ended || matches!(action, Action::Reply { .. }),
-            "{action:?} after the end"
-        );
+        assert!(!self.ended || matches!(action, Action::Reply { .. }), "{action:?} after the end");
         match action {
             Action::Start { child, incarnation } => self.start(child, incarnation),
             Action::Stop(stop) => self.stop(&stop),
@@ -115,20 +112,14 @@ impl World {
 
     fn stop(&mut self, stop: &Stop) {
         let ran = self.running.remove(&stop.child) == Some(stop.incarnation);
-        assert!(
-            ran || self.unsettled.contains(&stop.incarnation),
-            "{stop:?} did not run"
-        );
+        assert!(ran || self.unsettled.contains(&stop.incarnation), "{stop:?} did not run");
     }
 
     fn agrees_with_the_protocol(&self) {
-        let running = self
-            .supervision
-            .children()
-            .filter_map(|(spec, state)| match state {
-                ChildState::Running(incarnation) => Some((spec.id.clone(), incarnation)),
-                ChildState::Stopped | ChildState::Starting(_) | ChildState::Restarting(_) => None,
-            });
+        let running = self.supervision.children().filter_map(|(spec, state)| match state {
+            ChildState::Running(incarnation) => Some((spec.id.clone(), incarnation)),
+            ChildState::Stopped | ChildState::Starting(_) | ChildState::Restarting(_) => None,
+        });
         assert_eq!(running.collect::<BTreeMap<_, _>>(), self.running);
     }
 
@@ -149,36 +140,19 @@ impl World {
         };
         self.running.remove(&child);
         self.unsettled.insert(incarnation);
-        self.tell(Input::Exited {
-            child,
-            incarnation,
-            exit,
-        });
+        self.tell(Input::Exited { child, incarnation, exit });
     }
 
     fn late_exit(&mut self, name: usize, incarnation: Incarnation) {
         let child = ChildId::from(NAMES[name]);
         let is_real = self.running.get(&child) == Some(&incarnation)
-            || self
-                .starting
-                .as_ref()
-                .is_some_and(|(_, starting)| *starting == incarnation)
+            || self.starting.as_ref().is_some_and(|(_, starting)| *starting == incarnation)
             || incarnation.0 >= self.begun.len() as u64;
         if is_real || self.starting.is_some() {
             return;
         }
         let exit = Exit::Crashed("late".into());
-        let actions = self
-            .supervision
-            .handle(
-                self.now,
-                Input::Exited {
-                    child,
-                    incarnation,
-                    exit,
-                },
-            )
-            .count();
+        let actions = self.supervision.handle(self.now, Input::Exited { child, incarnation, exit }).count();
         assert_eq!(actions, 0, "a late report led to something");
     }
 
@@ -189,10 +163,7 @@ impl World {
         let input = match answer {
             Answer::Started => Input::Started { incarnation },
             Answer::Ignored => Input::Ignored { incarnation },
-            Answer::Failed => Input::StartFailed {
-                incarnation,
-                reason: "told to".into(),
-            },
+            Answer::Failed => Input::StartFailed { incarnation, reason: "told to".into() },
         };
         if matches!(answer, Answer::Started) {
             self.running.insert(child, incarnation);
@@ -240,11 +211,7 @@ fn names() -> impl Strategy<Value = ChildId> {
 }
 
 fn restarts() -> impl Strategy<Value = Restart> {
-    prop_oneof![
-        Just(Restart::Permanent),
-        Just(Restart::Transient),
-        Just(Restart::Temporary)
-    ]
+    prop_oneof![Just(Restart::Permanent), Just(Restart::Transient), Just(Restart::Temporary)]
 }
 
 fn specs() -> impl Strategy<Value = ChildSpec> {
@@ -255,41 +222,18 @@ fn specs() -> impl Strategy<Value = ChildSpec> {
 }
 
 fn flags() -> impl Strategy<Value = Flags> {
-    let strategies = prop_oneof![
-        Just(Who::OneForOne),
-        Just(Who::OneForAll),
-        Just(Who::RestForOne),
-        Just(Who::Dynamic)
-    ];
-    let backoff = Backoff {
-        initial: Duration::from_millis(500),
-        cap: Duration::from_secs(3),
-        jitter_percent: 50,
-    };
-    let auto = prop_oneof![
-        Just(AutoShutdown::AnySignificant),
-        Just(AutoShutdown::AllSignificant)
-    ];
+    let strategies =
+        prop_oneof![Just(Who::OneForOne), Just(Who::OneForAll), Just(Who::RestForOne), Just(Who::Dynamic)];
+    let backoff =
+        Backoff { initial: Duration::from_millis(500), cap: Duration::from_secs(3), jitter_percent: 50 };
+    let auto = prop_oneof![Just(AutoShutdown::AnySignificant), Just(AutoShutdown::AllSignificant)];
     let counted = (0..4_u32, any::<bool>());
     (strategies, counted, prop::option::of(Just(backoff)), auto).prop_map(
         |(strategy, (restarts, alone), backoff, auto_shutdown)| {
             let together = matches!(strategy, Who::OneForAll | Who::RestForOne);
-            let scope = if alone && !together {
-                IntensityScope::Child
-            } else {
-                IntensityScope::Supervisor
-            };
-            let intensity = Intensity {
-                restarts,
-                period: Duration::from_secs(5),
-                scope,
-            };
-            Flags {
-                strategy,
-                intensity,
-                backoff,
-                auto_shutdown,
-            }
+            let scope = if alone && !together { IntensityScope::Child } else { IntensityScope::Supervisor };
+            let intensity = Intensity { restarts, period: Duration::from_secs(5), scope };
+            Flags { strategy, intensity, backoff, auto_shutdown }
         },
     )
 }
@@ -314,11 +258,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 }
 
 fn children(flags: Flags) -> impl Strategy<Value = Vec<ChildSpec>> {
-    let most = if flags.strategy == Who::Dynamic {
-        0
-    } else {
-        NAMES.len()
-    };
+    let most = if flags.strategy == Who::Dynamic { 0 } else { NAMES.len() };
     prop::collection::vec(specs(), 0..=most).prop_map(|mut specs| {
         specs.sort_by(|left, right| left.id.cmp(&right.id));
         specs.dedup_by(|left, right| left.id == right.id);

@@ -6,12 +6,8 @@ use connectome_actors::protocol::routing::{Candidate, Failure, Next, Path, Reach
 use connectome_actors::protocol::{Dice, Now};
 use proptest::prelude::*;
 
-const IDLE: Candidate = Candidate {
-    local: false,
-    suspected: false,
-    in_flight: 0,
-    latency: Duration::from_millis(1),
-};
+const IDLE: Candidate =
+    Candidate { local: false, suspected: false, in_flight: 0, latency: Duration::from_millis(1) };
 
 fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
     let candidate = (any::<bool>(), any::<bool>(), any::<u64>(), 0..u64::MAX).prop_map(
@@ -86,21 +82,9 @@ proptest! {
 /// A slower one waits, even with fewer messages, when they take longer together.
 #[test]
 fn latency_counts_where_it_is_known() {
-    let slow = Candidate {
-        in_flight: 1,
-        latency: Duration::from_millis(100),
-        ..IDLE
-    };
-    let fast = Candidate {
-        in_flight: 9,
-        latency: Duration::from_millis(1),
-        ..IDLE
-    };
-    let fresh = Candidate {
-        in_flight: 0,
-        latency: Duration::ZERO,
-        ..IDLE
-    };
+    let slow = Candidate { in_flight: 1, latency: Duration::from_millis(100), ..IDLE };
+    let fast = Candidate { in_flight: 9, latency: Duration::from_millis(1), ..IDLE };
+    let fresh = Candidate { in_flight: 0, latency: Duration::ZERO, ..IDLE };
     for dice in [0, u64::MAX, 0x1234_5678_9ABC_DEF0] {
         assert_eq!(pick(&[slow, fast], dice), Some(1));
         assert_eq!(pick(&[fast, fresh], dice), Some(1));

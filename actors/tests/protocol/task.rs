@@ -26,19 +26,11 @@ fn submitted(attempts_max: u32, deadline: Option<u64>) -> TaskRecord {
 }
 
 fn claim(node: u8) -> Step {
-    Step::Claim {
-        node: NodeId([node; 32]),
-        worker: WORKER,
-    }
+    Step::Claim { node: NodeId([node; 32]), worker: WORKER }
 }
 
 fn error() -> Error {
-    Error::new(
-        ErrorCode::HANDLER,
-        Blame::Peer,
-        Effect::Possible,
-        "it did not work",
-    )
+    Error::new(ErrorCode::HANDLER, Blame::Peer, Effect::Possible, "it did not work")
 }
 
 fn at(record: &mut TaskRecord, ms: u64, step: Step) -> Result<Outcome, Refusal> {
@@ -186,31 +178,11 @@ fn a_stale_worker_is_told_who_has_it() {
     let mut record = submitted(3, None);
     at(&mut record, 0, claim(1)).expect("nobody has it");
     let held = at(&mut record, 29_999, claim(2));
-    assert!(matches!(
-        held,
-        Err(Refusal::Held {
-            until: UnixMillis(30_000),
-            ..
-        })
-    ));
+    assert!(matches!(held, Err(Refusal::Held { until: UnixMillis(30_000), .. })));
     at(&mut record, 30_000, claim(2)).expect("the lease is over");
-    let stale = at(
-        &mut record,
-        30_001,
-        Step::Complete {
-            term: Term(1),
-            result: "late".into(),
-        },
-    );
+    let stale = at(&mut record, 30_001, Step::Complete { term: Term(1), result: "late".into() });
     let owner = Some(NodeId([2; 32]));
-    assert_eq!(
-        stale,
-        Err(Refusal::Stale {
-            yours: Term(1),
-            newest: Term(2),
-            owner
-        })
-    );
+    assert_eq!(stale, Err(Refusal::Stale { yours: Term(1), newest: Term(2), owner }));
 }
 
 /// A worker that repeats its completion, because the answer was lost, is told that it had succeeded.
@@ -218,10 +190,7 @@ fn a_stale_worker_is_told_who_has_it() {
 fn a_repeated_completion_succeeds_once() {
     let mut record = submitted(3, None);
     at(&mut record, 0, claim(1)).expect("nobody has it");
-    let complete = || Step::Complete {
-        term: Term(1),
-        result: "done".into(),
-    };
+    let complete = || Step::Complete { term: Term(1), result: "done".into() };
     assert_eq!(at(&mut record, 1, complete()), Ok(Outcome::Completed));
     assert_eq!(at(&mut record, 2, complete()), Ok(Outcome::AlreadyCompleted));
 }
@@ -233,20 +202,13 @@ fn failures_back_off_and_end() {
     let mut waits = Vec::new();
     for term in 1..=3 {
         at(&mut record, 0, claim(1)).expect("it can be claimed");
-        let failed = Step::Fail {
-            term: Term(term),
-            error: error(),
-            failure: Failure::Retryable,
-        };
+        let failed = Step::Fail { term: Term(term), error: error(), failure: Failure::Retryable };
         match at(&mut record, 0, failed).expect("the worker has it") {
             Outcome::Again { after } => waits.push(after),
             outcome => assert_eq!(outcome, Outcome::Failed),
         }
     }
-    assert!(
-        waits[0] >= Duration::from_millis(800) && waits[0] <= Duration::from_millis(1_200),
-        "{waits:?}"
-    );
+    assert!(waits[0] >= Duration::from_millis(800) && waits[0] <= Duration::from_millis(1_200), "{waits:?}");
     assert!(
         waits[1] >= Duration::from_millis(1_600) && waits[1] <= Duration::from_millis(2_400),
         "{waits:?}"
@@ -261,15 +223,10 @@ fn the_last_attempt_may_die_silently() {
     at(&mut record, 0, claim(1)).expect("nobody has it");
     assert_eq!(
         at(&mut record, 10_000, Step::Expire),
-        Ok(Outcome::Unchanged {
-            next: Some(UnixMillis(30_000))
-        })
+        Ok(Outcome::Unchanged { next: Some(UnixMillis(30_000)) })
     );
     assert_eq!(at(&mut record, 30_000, Step::Expire), Ok(Outcome::Failed));
-    assert_eq!(
-        record.error.map(|error| error.code.to_string()),
-        Some("exhausted".into())
-    );
+    assert_eq!(record.error.map(|error| error.code.to_string()), Some("exhausted".into()));
 }
 
 /// A cancel reaches the worker with its next extension, and its result does not count.
@@ -277,34 +234,12 @@ fn the_last_attempt_may_die_silently() {
 fn a_cancel_reaches_the_worker() {
     let mut record = submitted(3, None);
     at(&mut record, 0, claim(1)).expect("nobody has it");
-    at(
-        &mut record,
-        1,
-        Step::Cancel {
-            note: "changed my mind".into(),
-        },
-    )
-    .expect("it has not ended");
+    at(&mut record, 1, Step::Cancel { note: "changed my mind".into() }).expect("it has not ended");
     let refusal = at(&mut record, 2, Step::Extend { term: Term(1) }).expect_err("it is cancelled");
     let mut work = Work::new(Term(1), Now::ZERO, &Policy::default());
     let stop: Vec<Action> = work.handle(millis(10_000), Input::Refused(refusal)).collect();
-    assert_eq!(
-        stop,
-        [Action::Stop(Stopped::Over {
-            state: TaskState::Canceled
-        })]
-    );
-    assert!(
-        at(
-            &mut record,
-            3,
-            Step::Complete {
-                term: Term(1),
-                result: "late".into()
-            }
-        )
-        .is_err()
-    );
+    assert_eq!(stop, [Action::Stop(Stopped::Over { state: TaskState::Canceled })]);
+    assert!(at(&mut record, 3, Step::Complete { term: Term(1), result: "late".into() }).is_err());
 }
 
 /// A worker that gives a task back, or asks, does not use up an attempt.
@@ -323,13 +258,7 @@ fn a_release_gives_the_attempt_back() {
 fn a_deadline_ends_a_task() {
     let mut record = submitted(3, Some(5_000));
     let claimed = at(&mut record, 0, claim(1)).expect("nobody has it");
-    assert!(matches!(
-        claimed,
-        Outcome::Claimed {
-            until: UnixMillis(5_000),
-            ..
-        }
-    ));
+    assert!(matches!(claimed, Outcome::Claimed { until: UnixMillis(5_000), .. }));
     assert_eq!(at(&mut record, 5_000, claim(2)), Ok(Outcome::Failed));
     assert_eq!(record.error.map(|error| error.code), Some(ErrorCode::TIMEOUT));
 }
@@ -338,14 +267,7 @@ fn a_deadline_ends_a_task() {
 #[test]
 fn an_attempt_has_a_time_limit() {
     let limit = Duration::from_secs(15);
-    let mut work = Work::new(
-        Term(1),
-        Now::ZERO,
-        &Policy {
-            attempt_max: Some(limit),
-            ..Policy::default()
-        },
-    );
+    let mut work = Work::new(Term(1), Now::ZERO, &Policy { attempt_max: Some(limit), ..Policy::default() });
     work.handle(millis(10_000), Input::Tick).for_each(drop);
     work.handle(millis(10_001), Input::Extended).for_each(drop);
     assert_eq!(work.next_tick(), Some(millis(15_000)));

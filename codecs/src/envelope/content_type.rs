@@ -75,10 +75,7 @@ fn check(text: &str) -> Result<(), ParseError> {
         )
     };
     if text.len() > CONTENT_TYPE_MAX {
-        return Err(error(format!(
-            "it has {} bytes, at most {CONTENT_TYPE_MAX} are allowed",
-            text.len()
-        )));
+        return Err(error(format!("it has {} bytes, at most {CONTENT_TYPE_MAX} are allowed", text.len())));
     }
     let Some((kind, subtype)) = text.split_once('/') else {
         return Err(error("it has no '/'".into()));
@@ -86,10 +83,7 @@ fn check(text: &str) -> Result<(), ParseError> {
     if kind.is_empty() || subtype.is_empty() {
         return Err(error("one side of the '/' is empty".into()));
     }
-    match text
-        .char_indices()
-        .find(|&(at, c)| at != kind.len() && !is_name(c))
-    {
+    match text.char_indices().find(|&(at, c)| at != kind.len() && !is_name(c)) {
         Some((at, wrong)) => Err(error(format!("{wrong:?}")).at(at)),
         None => Ok(()),
     }

@@ -44,11 +44,7 @@ pub(super) fn check(envelope: &Envelope) -> Result<(), DecodeError> {
 
 pub(super) fn check_length(length: usize) -> Result<(), DecodeError> {
     if length > HEADER_MAX {
-        return Err(DecodeError::TooLong {
-            what: "envelope header",
-            length,
-            max: HEADER_MAX,
-        });
+        return Err(DecodeError::TooLong { what: "envelope header", length, max: HEADER_MAX });
     }
     Ok(())
 }

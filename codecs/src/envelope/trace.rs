@@ -38,12 +38,7 @@ impl TraceContext {
     /// # Errors
     /// When an id is all zero, which the specification forbids.
     pub fn new(trace_id: [u8; 16], parent_id: [u8; 8], flags: u8) -> Result<Self, ParseError> {
-        let context = Self {
-            trace_id,
-            parent_id,
-            flags,
-            state: None,
-        };
+        let context = Self { trace_id, parent_id, flags, state: None };
         let error = |problem: &str| ParseError::new("trace context", &context.to_string(), problem, RIGHT);
         if trace_id == [0; 16] {
             return Err(error("the trace id is all zero").at(3));
@@ -87,10 +82,7 @@ impl TraceContext {
 impl fmt::Display for TraceContext {
     /// The `traceparent` header, in version 00.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (trace_id, parent_id) = (
-            u128::from_be_bytes(self.trace_id),
-            u64::from_be_bytes(self.parent_id),
-        );
+        let (trace_id, parent_id) = (u128::from_be_bytes(self.trace_id), u64::from_be_bytes(self.parent_id));
         write!(f, "00-{trace_id:032x}-{parent_id:016x}-{:02x}", self.flags)
     }
 }
@@ -107,20 +99,14 @@ impl FromStr for TraceContext {
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let error = |problem: String| ParseError::new("trace context", text, problem, RIGHT);
         if !text.is_ascii() || text.len() < LENGTH {
-            return Err(error(format!(
-                "it has {} characters, 55 are needed",
-                text.chars().count()
-            )));
+            return Err(error(format!("it has {} characters, 55 are needed", text.chars().count())));
         }
         if let Some((at, wrong)) = text[..LENGTH].char_indices().find(|&(at, c)| !fits(at, c)) {
             return Err(error(format!("{wrong:?}")).at(at));
         }
         check_version(&text[..2], &text[LENGTH..]).map_err(|problem| error(problem.into()))?;
         let mut bytes = [0; 25];
-        let digits = text[3..35]
-            .chars()
-            .chain(text[36..52].chars())
-            .chain(text[53..LENGTH].chars());
+        let digits = text[3..35].chars().chain(text[36..52].chars()).chain(text[53..LENGTH].chars());
         for (at, digit) in digits.filter_map(|digit| digit.to_digit(16)).enumerate() {
             bytes[at / 2] = (bytes[at / 2] << 4) | digit as u8;
         }
@@ -129,11 +115,7 @@ impl FromStr for TraceContext {
 }
 
 fn fits(at: usize, c: char) -> bool {
-    if matches!(at, 2 | 35 | 52) {
-        c == '-'
-    } else {
-        matches!(c, '0'..='9' | 'a'..='f')
-    }
+    if matches!(at, 2 | 35 | 52) { c == '-' } else { matches!(c, '0'..='9' | 'a'..='f') }
 }
 
 fn check_version(version: &str, rest: &str) -> Result<(), &'static str> {
@@ -191,12 +173,8 @@ fn is_member(member: &str) -> bool {
     };
     let (first, rest) = (key.bytes().next(), key.bytes().skip(1));
     first.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
-        && rest
-            .clone()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"_-*/@".contains(&c))
+        && rest.clone().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"_-*/@".contains(&c))
         && key.len() <= 256
         && !value.is_empty()
-        && value
-            .bytes()
-            .all(|c| (b' '..=b'~').contains(&c) && c != b',' && c != b'=')
+        && value.bytes().all(|c| (b' '..=b'~').contains(&c) && c != b',' && c != b'=')
 }

@@ -24,11 +24,7 @@ impl UnixMillis {
     /// The moment `duration` later, or the last moment there is.
     pub const fn after(self, duration: Duration) -> Self {
         let millis = duration.as_millis();
-        let millis = if millis > u64::MAX as u128 {
-            u64::MAX
-        } else {
-            millis as u64
-        };
+        let millis = if millis > u64::MAX as u128 { u64::MAX } else { millis as u64 };
         Self(self.0.saturating_add(millis))
     }
 

@@ -121,15 +121,11 @@ fn parse(what: &'static str, prefix: &str, right: &'static str, text: &str) -> R
         return Err(error("no 'z' (base 58)".into()).at(prefix.len()));
     };
     if digits.len() > BASE58_MAX {
-        return Err(error(format!(
-            "the key has {} characters, at most 47 are allowed",
-            digits.len()
-        )));
+        return Err(error(format!("the key has {} characters, at most 47 are allowed", digits.len())));
     }
     let mut bytes = [0; 36];
-    let length = bs58::decode(digits)
-        .onto(&mut bytes[..])
-        .map_err(|e| located(error, e, prefix.len() + 1))?;
+    let length =
+        bs58::decode(digits).onto(&mut bytes[..]).map_err(|e| located(error, e, prefix.len() + 1))?;
     match bytes[..length].strip_prefix(&ED25519).map(<[u8; 32]>::try_from) {
         Some(Ok(key)) => Ok(key),
         Some(Err(_)) => Err(error(format!("it holds {} bytes, not 32", length - 2))),

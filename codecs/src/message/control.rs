@@ -109,31 +109,11 @@ impl From<Control> for Wire {
     fn from(control: Control) -> Self {
         let (none, action) = (Self::default(), str::to_owned);
         match control {
-            Control::Cancel => Self {
-                action: action(CANCEL),
-                ..none
-            },
-            Control::Credit { items } => Self {
-                action: action(CREDIT),
-                items: Some(items),
-                ..none
-            },
-            Control::Watch { watcher } => Self {
-                action: action(WATCH),
-                watcher: Some(watcher),
-                ..none
-            },
-            Control::Unwatch { watcher } => Self {
-                action: action(UNWATCH),
-                watcher: Some(watcher),
-                ..none
-            },
-            Control::Down {
-                watcher,
-                incarnation,
-                reason,
-                detail,
-            } => Self {
+            Control::Cancel => Self { action: action(CANCEL), ..none },
+            Control::Credit { items } => Self { action: action(CREDIT), items: Some(items), ..none },
+            Control::Watch { watcher } => Self { action: action(WATCH), watcher: Some(watcher), ..none },
+            Control::Unwatch { watcher } => Self { action: action(UNWATCH), watcher: Some(watcher), ..none },
+            Control::Down { watcher, incarnation, reason, detail } => Self {
                 action: action(DOWN),
                 watcher: Some(watcher),
                 incarnation: Some(incarnation),
@@ -152,15 +132,9 @@ impl TryFrom<Wire> for Control {
     fn try_from(wire: Wire) -> Result<Self, Invalid> {
         Ok(match wire.action.as_str() {
             CANCEL => Self::Cancel,
-            CREDIT => Self::Credit {
-                items: needed("items", wire.items)?,
-            },
-            WATCH => Self::Watch {
-                watcher: needed("watcher", wire.watcher)?,
-            },
-            UNWATCH => Self::Unwatch {
-                watcher: needed("watcher", wire.watcher)?,
-            },
+            CREDIT => Self::Credit { items: needed("items", wire.items)? },
+            WATCH => Self::Watch { watcher: needed("watcher", wire.watcher)? },
+            UNWATCH => Self::Unwatch { watcher: needed("watcher", wire.watcher)? },
             DOWN => Self::Down {
                 watcher: needed("watcher", wire.watcher)?,
                 incarnation: needed("incarnation", wire.incarnation)?,

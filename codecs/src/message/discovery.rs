@@ -48,22 +48,12 @@ impl Body for Discovery {
             format!("{} is out of range; say 1 to {DISCOVERY_PARTS_MAX}", self.parts)
         })?;
         ensure(self.part < self.parts, "part", || {
-            format!(
-                "{} of {} parts; count from 0 to {}",
-                self.part,
-                self.parts,
-                self.parts - 1
-            )
+            format!("{} of {} parts; count from 0 to {}", self.part, self.parts, self.parts - 1)
         })?;
         ensure(
             self.base_version <= self.version || self.action == DiscoveryAction::Query,
             "base_version",
-            || {
-                format!(
-                    "{} is above version {}; a delta leads upwards",
-                    self.base_version, self.version
-                )
-            },
+            || format!("{} is above version {}; a delta leads upwards", self.base_version, self.version),
         )
     }
 }
@@ -131,12 +121,7 @@ impl AgentRecord {
     /// Says which field is wrong, why, and what would be right.
     pub fn validate(&self) -> Result<(), Invalid> {
         label("role", self.role.as_deref(), LABEL_MAX)?;
-        at_most(
-            "capabilities",
-            "capabilities",
-            self.capabilities.len(),
-            CAPABILITIES_MAX,
-        )?;
+        at_most("capabilities", "capabilities", self.capabilities.len(), CAPABILITIES_MAX)?;
         label("version", Some(&self.version), LABEL_MAX)
     }
 }

@@ -35,13 +35,7 @@ pub struct Error {
 impl Error {
     /// An error that names no field. A message that is too long is cut.
     pub fn new(code: ErrorCode, blame: Blame, effect: Effect, message: &str) -> Self {
-        Self {
-            code,
-            blame,
-            effect,
-            message: shorten(message, DETAIL_MAX).to_owned(),
-            field: None,
-        }
+        Self { code, blame, effect, message: shorten(message, DETAIL_MAX).to_owned(), field: None }
     }
 
     /// Names the field of the request that is wrong. A name that is too long is cut.
@@ -59,9 +53,7 @@ impl Body for Error {
     const KIND: Kind = Kind::Error;
 
     fn validate(&self) -> Result<(), Invalid> {
-        ensure(!self.message.is_empty(), "message", || {
-            "it is empty; say what was wrong".into()
-        })?;
+        ensure(!self.message.is_empty(), "message", || "it is empty; say what was wrong".into())?;
         at_most("message", "bytes", self.message.len(), DETAIL_MAX)?;
         label("field", self.field.as_deref(), FIELD_MAX)
     }

@@ -22,7 +22,11 @@ pub struct Heartbeat {
     /// How many messages they work on.
     pub in_flight: u32,
     /// The encodings of bodies that it reads; none said means plain ones only.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "bounded_vec::<_, _, ENCODINGS_MAX>")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "bounded_vec::<_, _, ENCODINGS_MAX>"
+    )]
     pub accepts: Vec<Encoding>,
 }
 

@@ -12,10 +12,7 @@ pub struct Invalid {
 
 impl Invalid {
     pub(crate) fn new(field: &'static str, problem: impl Into<String>) -> Self {
-        Self {
-            field,
-            problem: problem.into(),
-        }
+        Self { field, problem: problem.into() }
     }
 }
 
@@ -25,18 +22,12 @@ pub(crate) fn ensure(
     field: &'static str,
     problem: impl FnOnce() -> String,
 ) -> Result<(), Invalid> {
-    if holds {
-        Ok(())
-    } else {
-        Err(Invalid::new(field, problem()))
-    }
+    if holds { Ok(()) } else { Err(Invalid::new(field, problem())) }
 }
 
 /// At most `max` items, or bytes.
 pub(crate) fn at_most(field: &'static str, unit: &str, count: usize, max: usize) -> Result<(), Invalid> {
-    ensure(count <= max, field, || {
-        format!("{count} {unit}, at most {max} are allowed; shorten or split it")
-    })
+    ensure(count <= max, field, || format!("{count} {unit}, at most {max} are allowed; shorten or split it"))
 }
 
 /// A label that may be missing, but is not empty when it is there.

@@ -63,11 +63,7 @@ impl Kind {
 
 impl From<u8> for Kind {
     fn from(code: u8) -> Self {
-        Self::KNOWN
-            .iter()
-            .copied()
-            .find(|kind| kind.code() == code)
-            .unwrap_or(Self::Unknown(code))
+        Self::KNOWN.iter().copied().find(|kind| kind.code() == code).unwrap_or(Self::Unknown(code))
     }
 }
 

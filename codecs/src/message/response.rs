@@ -22,11 +22,7 @@ pub struct Response {
 impl Response {
     /// The answer as a whole.
     pub fn whole(result: Bytes) -> Self {
-        Self {
-            result,
-            item: None,
-            last: true,
-        }
+        Self { result, item: None, last: true }
     }
 }
 

@@ -34,9 +34,7 @@ impl Body for Status {
 
 pub(crate) fn check_load(load: Option<u32>) -> Result<(), Invalid> {
     let load = load.unwrap_or(0);
-    ensure(load <= LOAD_MAX, "load", || {
-        format!("{load} thousandths; say 0 to {LOAD_MAX}")
-    })
+    ensure(load <= LOAD_MAX, "load", || format!("{load} thousandths; say 0 to {LOAD_MAX}"))
 }
 
 open_enum! {

@@ -39,18 +39,13 @@ impl Body for Task {
         check_attempts_max(self.attempts_max)?;
         let deadline = self.deadline.unwrap_or(UnixMillis(u64::MAX));
         ensure(deadline >= self.id.made_at(), "deadline", || {
-            format!(
-                "{deadline} is before the task was made ({}); set a later one",
-                self.id.made_at()
-            )
+            format!("{deadline} is before the task was made ({}); set a later one", self.id.made_at())
         })
     }
 }
 
 pub(crate) fn check_attempts_max(attempts: u32) -> Result<(), Invalid> {
-    ensure(
-        (1..=TASK_ATTEMPTS_MAX).contains(&attempts),
-        "attempts_max",
-        || format!("{attempts} is out of range; allow 1 to {TASK_ATTEMPTS_MAX}"),
-    )
+    ensure((1..=TASK_ATTEMPTS_MAX).contains(&attempts), "attempts_max", || {
+        format!("{attempts} is out of range; allow 1 to {TASK_ATTEMPTS_MAX}")
+    })
 }

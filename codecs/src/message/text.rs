@@ -22,9 +22,7 @@ impl Body for Text {
     const KIND: Kind = Kind::Text;
 
     fn validate(&self) -> Result<(), Invalid> {
-        ensure(!self.text.is_empty(), "text", || {
-            "it is empty; say something".into()
-        })?;
+        ensure(!self.text.is_empty(), "text", || "it is empty; say something".into())?;
         label("language", self.language.as_deref(), LANGUAGE_MAX)?;
         let tag = self.language.as_deref().unwrap_or_default();
         let wrong = tag.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '-');

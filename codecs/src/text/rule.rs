@@ -72,11 +72,7 @@ impl Rule {
         let error = |problem: String| ParseError::new(self.what, text, problem, self.right);
         Err(match fault {
             Fault::Empty => error("it is empty".into()),
-            Fault::TooLong => error(format!(
-                "it has {} bytes, at most {} are allowed",
-                text.len(),
-                self.max
-            )),
+            Fault::TooLong => error(format!("it has {} bytes, at most {} are allowed", text.len(), self.max)),
             Fault::Character(at) => error(format!("{:?}", character(text, at))).at(at),
             Fault::EmptySegment(at) => error("an empty segment".into()).at(at),
         })
@@ -85,9 +81,7 @@ impl Rule {
 
 /// The character at `at`, or what holds its place when `at` is inside one.
 fn character(text: &str, at: usize) -> char {
-    text.get(at..)
-        .and_then(|rest| rest.chars().next())
-        .unwrap_or(char::REPLACEMENT_CHARACTER)
+    text.get(at..).and_then(|rest| rest.chars().next()).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
 const fn empty_segment(bytes: &[u8]) -> Option<Fault> {
@@ -105,11 +99,5 @@ const fn empty_segment(bytes: &[u8]) -> Option<Fault> {
 /// What a code that this version does not know must still look like.
 pub(crate) fn check_code(what: &'static str, text: &str) -> Result<(), ParseError> {
     let right = "a code is 1 to 64 of A-Z a-z 0-9 . _ -";
-    Rule {
-        what,
-        max: crate::limits::CODE_MAX,
-        alphabet: Alphabet::Dotted,
-        right,
-    }
-    .check(text)
+    Rule { what, max: crate::limits::CODE_MAX, alphabet: Alphabet::Dotted, right }.check(text)
 }

@@ -145,9 +145,7 @@ impl<'a> Reader<'a> {
     /// A number of `length` bytes, at least `least`: a smaller one has a shorter form.
     fn number(&mut self, field: &'static str, length: u64, least: u64) -> Result<u64, DecodeError> {
         let digits = self.take(field, length)?;
-        let number = digits
-            .iter()
-            .fold(0, |number, &digit| (number << 8) | u64::from(digit));
+        let number = digits.iter().fold(0, |number, &digit| (number << 8) | u64::from(digit));
         if number < least {
             return Err(DecodeError::field(
                 field,
@@ -159,9 +157,7 @@ impl<'a> Reader<'a> {
 
     fn take(&mut self, field: &'static str, length: u64) -> Result<&'a [u8], DecodeError> {
         let length = usize::try_from(length).map_err(|_| self.cut(field))?;
-        let taken = self.bytes[self.at..]
-            .get(..length)
-            .ok_or_else(|| self.cut(field))?;
+        let taken = self.bytes[self.at..].get(..length).ok_or_else(|| self.cut(field))?;
         self.at += length;
         Ok(taken)
     }
@@ -169,10 +165,7 @@ impl<'a> Reader<'a> {
     fn cut(&self, field: &'static str) -> DecodeError {
         DecodeError::field(
             field,
-            format!(
-                "the envelope ends inside it, {} bytes before its end; send all of it",
-                self.rest()
-            ),
+            format!("the envelope ends inside it, {} bytes before its end; send all of it", self.rest()),
         )
     }
 }

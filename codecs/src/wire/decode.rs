@@ -55,10 +55,9 @@ impl<'de> Decoder<'de> {
             Token::Double(real) => visitor.visit_f64(real),
             Token::Text(text) => visitor.visit_borrowed_str(utf8(text)?),
             Token::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
-            Token::Extension(..) => Err(Problem::invalid_type(
-                Unexpected::Other("a MessagePack extension"),
-                &visitor,
-            )),
+            Token::Extension(..) => {
+                Err(Problem::invalid_type(Unexpected::Other("a MessagePack extension"), &visitor))
+            }
             Token::Array(items) => Items::new(self, items).visit(visitor),
             Token::Map(entries) => Entries::new(self, entries).visit(visitor),
         }
@@ -134,10 +133,7 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
                 self.next()?;
                 visitor.visit_enum(OneEntry(self))
             }
-            Token::Map(_) => Err(Problem::invalid_type(
-                Unexpected::Map,
-                &"a map of one entry: the variant",
-            )),
+            Token::Map(_) => Err(Problem::invalid_type(Unexpected::Map, &"a map of one entry: the variant")),
             _ => visitor.visit_enum(UnitVariant(self)),
         }
     }
@@ -168,7 +164,5 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
 }
 
 fn sixteen(bytes: &[u8]) -> Result<[u8; 16], Problem> {
-    bytes
-        .try_into()
-        .map_err(|_| Problem::invalid_length(bytes.len(), &"16 bytes"))
+    bytes.try_into().map_err(|_| Problem::invalid_length(bytes.len(), &"16 bytes"))
 }

@@ -101,10 +101,7 @@ pub enum DecodeError {
 
 impl DecodeError {
     pub(crate) fn field(field: &'static str, problem: impl Into<String>) -> Self {
-        Self::Field {
-            field,
-            problem: problem.into(),
-        }
+        Self::Field { field, problem: problem.into() }
     }
 }
 

@@ -65,13 +65,7 @@ impl Container {
 
 impl<'a> Scanner<'a> {
     fn new(bytes: &'a [u8], at: usize) -> Self {
-        Self {
-            bytes,
-            at,
-            owed: 1,
-            open: Vec::new(),
-            shape: Shape::default(),
-        }
+        Self { bytes, at, owed: 1, open: Vec::new(), shape: Shape::default() }
     }
 
     fn value(&mut self) -> Result<usize, DecodeError> {
@@ -86,10 +80,7 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         self.shape.values += 1;
         if self.shape.values > VALUES_MAX {
-            return Err(DecodeError::TooManyValues {
-                at: start,
-                max: VALUES_MAX,
-            });
+            return Err(DecodeError::TooManyValues { at: start, max: VALUES_MAX });
         }
         self.owed -= 1;
         let (token, next) = Token::read(self.bytes, start)?;
@@ -126,10 +117,7 @@ impl<'a> Scanner<'a> {
         self.owed = self.owed.saturating_add(left);
         self.check_owed(start)?;
         if self.open.len() == DEPTH_MAX {
-            return Err(DecodeError::TooDeep {
-                at: start,
-                max: DEPTH_MAX,
-            });
+            return Err(DecodeError::TooDeep { at: start, max: DEPTH_MAX });
         }
         let keys = (map && left > 2).then(|| Keys::with_capacity((left / 2) as usize));
         self.open.push(Container { map, left, keys });
@@ -150,11 +138,7 @@ impl<'a> Scanner<'a> {
     fn check_owed(&self, start: usize) -> Result<(), DecodeError> {
         let left = self.bytes.len() - self.at;
         if self.owed > left as u64 {
-            return Err(DecodeError::Truncated {
-                at: start,
-                needed: self.owed,
-                left,
-            });
+            return Err(DecodeError::Truncated { at: start, needed: self.owed, left });
         }
         Ok(())
     }

@@ -133,11 +133,7 @@ impl<'a> Cursor<'a> {
 
     #[cold]
     fn truncated(&self, needed: u64) -> DecodeError {
-        DecodeError::Truncated {
-            at: self.start,
-            needed,
-            left: self.bytes.len() - self.at,
-        }
+        DecodeError::Truncated { at: self.start, needed, left: self.bytes.len() - self.at }
     }
 }
 

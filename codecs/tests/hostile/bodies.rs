@@ -23,36 +23,15 @@ pub(crate) fn cases() -> Vec<(Codec, Vec<Case>)> {
         (recode::<Task>, tasks()),
         (
             recode::<Response>,
-            vec![case(
-                "a part without a number",
-                raw(&Response {
-                    last: false,
-                    ..answer()
-                }),
-                "last: false",
-            )],
+            vec![case("a part without a number", raw(&Response { last: false, ..answer() }), "last: false")],
         ),
         (
             recode::<Status>,
-            vec![case(
-                "overloaded",
-                raw(&Status {
-                    load: Some(1_001),
-                    ..ready()
-                }),
-                "load: 1001",
-            )],
+            vec![case("overloaded", raw(&Status { load: Some(1_001), ..ready() }), "load: 1001")],
         ),
         (
             recode::<Error>,
-            vec![case(
-                "silent",
-                raw(&Error {
-                    message: String::new(),
-                    ..error()
-                }),
-                "message: it is empty",
-            )],
+            vec![case("silent", raw(&Error { message: String::new(), ..error() }), "message: it is empty")],
         ),
         (recode::<Discovery>, discoveries()),
         (recode::<Control>, controls()),
@@ -71,41 +50,20 @@ fn answer() -> Response {
 }
 
 fn ready() -> Status {
-    Status {
-        status: AgentStatus::Ready,
-        load: None,
-        detail: None,
-    }
+    Status { status: AgentStatus::Ready, load: None, detail: None }
 }
 
 fn texts() -> Vec<Case> {
-    let text = |text: &str, language: &str| {
-        raw(&Text {
-            text: text.into(),
-            language: Some(language.into()),
-        })
-    };
+    let text = |text: &str, language: &str| raw(&Text { text: text.into(), language: Some(language.into()) });
     vec![
         case("empty", text("", "en"), "text: it is empty"),
         case("an empty language", text("hi", ""), "language: it is empty"),
         case("a language with a space", text("hi", "p t"), "language: \"p t\""),
-        case(
-            "a long language",
-            text("hi", &"x".repeat(36)),
-            "language: 36 bytes",
-        ),
+        case("a long language", text("hi", &"x".repeat(36)), "language: 36 bytes"),
         case("no text", *b"\x80", "missing field `text`"),
         case("a number as text", *b"\x81\xa4text\x07", "field text: "),
-        case(
-            "text that is not UTF-8",
-            *b"\x81\xa4text\xa2\xff\xfe",
-            "field text: ",
-        ),
-        case(
-            "not a map",
-            *b"\x07",
-            "value: expected struct Text, found integer `7`",
-        ),
+        case("text that is not UTF-8", *b"\x81\xa4text\xa2\xff\xfe", "field text: "),
+        case("not a map", *b"\x07", "value: expected struct Text, found integer `7`"),
     ]
 }
 
@@ -113,40 +71,15 @@ fn tasks() -> Vec<Case> {
     let early = Some(UnixMillis(NOW.0 - 1));
     let capability = wire::encode(&std::collections::BTreeMap::from([("capability", "a b")])).unwrap();
     vec![
-        case(
-            "no attempts",
-            raw(&Task {
-                attempts_max: 0,
-                ..task()
-            }),
-            "attempts_max: 0",
-        ),
-        case(
-            "too many attempts",
-            raw(&Task {
-                attempts_max: 1_001,
-                ..task()
-            }),
-            "attempts_max: 1001",
-        ),
-        case(
-            "over before it began",
-            raw(&Task {
-                deadline: early,
-                ..task()
-            }),
-            "deadline: ",
-        ),
+        case("no attempts", raw(&Task { attempts_max: 0, ..task() }), "attempts_max: 0"),
+        case("too many attempts", raw(&Task { attempts_max: 1_001, ..task() }), "attempts_max: 1001"),
+        case("over before it began", raw(&Task { deadline: early, ..task() }), "deadline: "),
         case(
             "a capability with a space",
             capability.to_vec(),
             "field capability: \"a b\" is not a valid capability",
         ),
-        case(
-            "an id of 15 bytes",
-            *b"\x81\xa2id\xc4\x0f0123456789abcde",
-            "field id: invalid length 15",
-        ),
+        case("an id of 15 bytes", *b"\x81\xa2id\xc4\x0f0123456789abcde", "field id: invalid length 15"),
     ]
 }
 
@@ -157,13 +90,7 @@ fn discoveries() -> Vec<Case> {
         change(&mut message);
         raw(&message)
     };
-    let parts = |part, parts| {
-        raw(&Discovery {
-            part,
-            parts,
-            ..delta()
-        })
-    };
+    let parts = |part, parts| raw(&Discovery { part, parts, ..delta() });
     vec![
         case(
             "257 records",
@@ -180,29 +107,13 @@ fn discoveries() -> Vec<Case> {
             with(|d| d.added[0].capabilities = vec![parsed("a"); CAPABILITIES_MAX + 1]),
             "field added[0]",
         ),
-        case(
-            "a long role",
-            with(|d| d.added[0].role = Some("x".repeat(65))),
-            "role: 65 bytes",
-        ),
-        case(
-            "no version",
-            with(|d| d.added[1].version.clear()),
-            "version: it is empty",
-        ),
+        case("a long role", with(|d| d.added[0].role = Some("x".repeat(65))), "role: 65 bytes"),
+        case("no version", with(|d| d.added[1].version.clear()), "version: it is empty"),
         case("no parts", parts(0, 0), "parts: 0"),
         case("part 2 of 2", parts(2, 2), "part: 2 of 2"),
         case("a million parts", parts(0, 1_000_000), "parts: 1000000"),
-        case(
-            "a delta that leads down",
-            with(|d| d.base_version = 3),
-            "base_version: 3",
-        ),
-        case(
-            "a query with records",
-            with(|d| d.action = DiscoveryAction::Query),
-            "added: a query",
-        ),
+        case("a delta that leads down", with(|d| d.base_version = 3), "base_version: 3"),
+        case("a query with records", with(|d| d.action = DiscoveryAction::Query), "added: a query"),
         case(
             "a snapshot that removes",
             with(|d| d.action = DiscoveryAction::Snapshot),
@@ -214,27 +125,11 @@ fn discoveries() -> Vec<Case> {
 fn controls() -> Vec<Case> {
     vec![
         case("no credit", raw(&Control::Credit { items: 0 }), "items: 0"),
-        case(
-            "endless credit",
-            raw(&Control::Credit { items: u32::MAX }),
-            "items: 4294967295",
-        ),
-        case(
-            "credit without a number",
-            *b"\x81\xa6action\xa6credit",
-            "items: missing",
-        ),
-        case(
-            "a watch without a number",
-            *b"\x81\xa6action\xa5watch",
-            "watcher: missing",
-        ),
+        case("endless credit", raw(&Control::Credit { items: u32::MAX }), "items: 4294967295"),
+        case("credit without a number", *b"\x81\xa6action\xa6credit", "items: missing"),
+        case("a watch without a number", *b"\x81\xa6action\xa5watch", "watcher: missing"),
         case("no action", *b"\x80", "missing field `action`"),
-        case(
-            "an action with a space",
-            *b"\x81\xa6action\xa3a b",
-            "action: \"a b\"",
-        ),
+        case("an action with a space", *b"\x81\xa6action\xa3a b", "action: \"a b\""),
     ]
 }
 
@@ -243,10 +138,8 @@ fn records() -> Vec<Case> {
     record.history = vec![record.history[0].clone(); TASK_HISTORY_MAX + 1];
     let mut noisy = TaskRecord::submitted(&task(), NOW);
     noisy.history[0].note = "x".repeat(2_049);
-    let spaced = TaskRecord {
-        state: TaskState::Unknown("a b".into()),
-        ..TaskRecord::submitted(&task(), NOW)
-    };
+    let spaced =
+        TaskRecord { state: TaskState::Unknown("a b".into()), ..TaskRecord::submitted(&task(), NOW) };
     vec![
         case("33 steps", raw(&record), "field history: "),
         case("a long note", raw(&noisy), "note: 2049 bytes"),
@@ -259,36 +152,13 @@ fn events() -> Vec<Case> {
         let head =
             b"\x85\xa2id\xc4\x100123456789abcdef\xa2at\x01\xa6source\x81\xa5agent\xa1a\xa4type".to_vec();
         let r#type = [&[0xa0 | r#type.len() as u8][..], r#type.as_bytes()].concat();
-        [
-            head,
-            r#type,
-            b"\xa4body\xc4".to_vec(),
-            vec![body.len() as u8],
-            body.to_vec(),
-        ]
-        .concat()
+        [head, r#type, b"\xa4body\xc4".to_vec(), vec![body.len() as u8], body.to_vec()].concat()
     };
     vec![
-        case(
-            "a fact without its fields",
-            event("SYSTEM_READY", b"\x80"),
-            "missing field `node`",
-        ),
-        case(
-            "a fact that is no MessagePack",
-            event("SYSTEM_READY", b"\xc1"),
-            "0xc1",
-        ),
-        case(
-            "a fact with a byte after its end",
-            event("SYSTEM_READY", b"\x80\x80"),
-            "1 bytes after the end",
-        ),
-        case(
-            "a type with a space",
-            event("SYSTEM READY", b"\x80"),
-            "field type: \"SYSTEM READY\"",
-        ),
+        case("a fact without its fields", event("SYSTEM_READY", b"\x80"), "missing field `node`"),
+        case("a fact that is no MessagePack", event("SYSTEM_READY", b"\xc1"), "0xc1"),
+        case("a fact with a byte after its end", event("SYSTEM_READY", b"\x80\x80"), "1 bytes after the end"),
+        case("a type with a space", event("SYSTEM READY", b"\x80"), "field type: \"SYSTEM READY\""),
         case("no body", *b"\x80", "missing field `id`"),
     ]
 }

@@ -37,18 +37,12 @@ fn work_is_linear() {
 }
 
 pub(crate) fn cases() -> Vec<Case> {
-    [lies(), ends(), depths(), duplicates(), keys(), counts()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [lies(), ends(), depths(), duplicates(), keys(), counts()].into_iter().flatten().collect()
 }
 
 fn lies() -> Vec<Case> {
-    let all_the_rest = |levels: u32| {
-        (0..levels)
-            .flat_map(|level| array32(1_000 - 5 * level))
-            .collect::<Vec<u8>>()
-    };
+    let all_the_rest =
+        |levels: u32| (0..levels).flat_map(|level| array32(1_000 - 5 * level)).collect::<Vec<u8>>();
     vec![
         case("text of 5 bytes with 2", *b"\xa5hi", "promised"),
         case("str8 that lies", *b"\xd9\xffhi", "promised"),
@@ -62,19 +56,11 @@ fn lies() -> Vec<Case> {
         case("array32 of 4 Gi items", *b"\xdd\xff\xff\xff\xff\x01", "promised"),
         case("map of 15 with 1", *b"\x8f\x01\x02", "promised"),
         case("map16 that lies", *b"\xde\xff\xff\x01\x02", "promised"),
-        case(
-            "map32 of 4 Gi entries",
-            *b"\xdf\xff\xff\xff\xff\x01\x02",
-            "promised",
-        ),
+        case("map32 of 4 Gi entries", *b"\xdf\xff\xff\xff\xff\x01\x02", "promised"),
         case("ext8 that lies", *b"\xc7\xff\x01x", "promised"),
         case("ext32 of 4 GiB", *b"\xc9\xff\xff\xff\xff\x01x", "promised"),
         case("fixext16 with 2 bytes", *b"\xd8\x01xy", "promised"),
-        case(
-            "each level promises all that is left",
-            padded(all_the_rest(30), 1_000),
-            "promised",
-        ),
+        case("each level promises all that is left", padded(all_the_rest(30), 1_000), "promised"),
         case(
             "maps that each promise all that is left",
             padded(b"\xde\x01\x90\x01".repeat(30), 1_000),
@@ -106,89 +92,35 @@ fn ends() -> Vec<Case> {
 fn depths() -> Vec<Case> {
     let mixed: Vec<u8> = [&b"\x91"[..], b"\x81\x01"].concat().repeat(DEPTH_MAX);
     vec![
-        case(
-            "arrays, one too deep",
-            nested(b"\x91", DEPTH_MAX + 1),
-            "nested deeper than 32",
-        ),
-        case(
-            "maps, one too deep",
-            nested(b"\x81\x01", DEPTH_MAX + 1),
-            "nested deeper than 32",
-        ),
-        case(
-            "arrays and maps by turns",
-            nested(&mixed, 1),
-            "nested deeper than 32",
-        ),
-        case(
-            "ten thousand arrays",
-            nested(b"\x91", 10_000),
-            "nested deeper than 32",
-        ),
-        case(
-            "a frame of arrays",
-            vec![0x91; FRAME_MAX],
-            "nested deeper than 32",
-        ),
-        case(
-            "wide and deep",
-            nested(b"\x92\x01", DEPTH_MAX + 1),
-            "nested deeper than 32",
-        ),
+        case("arrays, one too deep", nested(b"\x91", DEPTH_MAX + 1), "nested deeper than 32"),
+        case("maps, one too deep", nested(b"\x81\x01", DEPTH_MAX + 1), "nested deeper than 32"),
+        case("arrays and maps by turns", nested(&mixed, 1), "nested deeper than 32"),
+        case("ten thousand arrays", nested(b"\x91", 10_000), "nested deeper than 32"),
+        case("a frame of arrays", vec![0x91; FRAME_MAX], "nested deeper than 32"),
+        case("wide and deep", nested(b"\x92\x01", DEPTH_MAX + 1), "nested deeper than 32"),
     ]
 }
 
 fn duplicates() -> Vec<Case> {
     let twice = "a key that the same map already has";
-    let far = |key: u32| {
-        [
-            &[0xce][..],
-            &(if key == 999 { 0 } else { key * 7_919 }).to_be_bytes(),
-        ]
-        .concat()
-    };
+    let far = |key: u32| [&[0xce][..], &(if key == 999 { 0 } else { key * 7_919 }).to_be_bytes()].concat();
     vec![
         case("text", *b"\x82\xa1a\x01\xa1a\x02", twice),
-        case(
-            "text, not side by side",
-            *b"\x83\xa1a\x01\xa1b\x02\xa1a\x03",
-            twice,
-        ),
+        case("text, not side by side", *b"\x83\xa1a\x01\xa1b\x02\xa1a\x03", twice),
         case("text in a longer form", *b"\x82\xa1a\x01\xd9\x01a\x02", twice),
         case("text and bytes", *b"\x82\xa1a\x01\xc4\x01a\x02", twice),
-        case(
-            "text in the longest forms",
-            *b"\x82\xda\x00\x01a\x01\xdb\x00\x00\x00\x01a\x02",
-            twice,
-        ),
+        case("text in the longest forms", *b"\x82\xda\x00\x01a\x01\xdb\x00\x00\x00\x01a\x02", twice),
         case("empty text", *b"\x82\xa0\x01\xa0\x02", twice),
         case("integers", *b"\x82\x07\x01\x07\x02", twice),
-        case(
-            "integers in a longer form",
-            *b"\x82\x07\x01\xcd\x00\x07\x02",
-            twice,
-        ),
-        case(
-            "integers, one of them signed",
-            *b"\x82\x07\x01\xd0\x07\x02",
-            twice,
-        ),
+        case("integers in a longer form", *b"\x82\x07\x01\xcd\x00\x07\x02", twice),
+        case("integers, one of them signed", *b"\x82\x07\x01\xd0\x07\x02", twice),
         case("negative integers", *b"\x82\xff\x01\xd1\xff\xff\x02", twice),
         case("nil", *b"\x82\xc0\x01\xc0\x02", twice),
         case("truth", *b"\x82\xc3\x01\xc3\x02", twice),
-        case(
-            "floats",
-            *b"\x82\xca\x3f\x80\x00\x00\x01\xca\x3f\x80\x00\x00\x02",
-            twice,
-        ),
+        case("floats", *b"\x82\xca\x3f\x80\x00\x00\x01\xca\x3f\x80\x00\x00\x02", twice),
         case("extensions", *b"\x82\xd4\x01\x05\x01\xd4\x01\x05\x02", twice),
         case("in an inner map", *b"\x81\xa1a\x82\x01\x01\x01\x02", twice),
-        case(
-            "in the outer map, around an inner one",
-            *b"\x82\xa1a\x81\x01\x01\xa1a\x02",
-            twice,
-        ),
+        case("in the outer map, around an inner one", *b"\x82\xa1a\x81\x01\x01\xa1a\x02", twice),
         case("first and last of a thousand", map(1_000, far), twice),
         case("one key sixteen thousand times", map(16_000, |_| vec![1]), twice),
     ]
@@ -210,11 +142,7 @@ fn counts() -> Vec<Case> {
         case("one value too many", nils(VALUES_MAX as u32), many),
         case("empty arrays, one too many", empty_arrays, many),
         case("a frame of nils", nils(FRAME_MAX as u32 - 5), many),
-        case(
-            "longer than a frame",
-            vec![0xc0; FRAME_MAX + 1],
-            "at most 1048576 are allowed",
-        ),
+        case("longer than a frame", vec![0xc0; FRAME_MAX + 1], "at most 1048576 are allowed"),
     ]
 }
 
@@ -237,12 +165,7 @@ fn padded(mut bytes: Vec<u8>, length: usize) -> Vec<u8> {
 
 fn map(entries: u32, key: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
     let entry = |index| [key(index), vec![0xc0]].concat();
-    [
-        vec![0xdf],
-        entries.to_be_bytes().to_vec(),
-        (0..entries).flat_map(entry).collect(),
-    ]
-    .concat()
+    [vec![0xdf], entries.to_be_bytes().to_vec(), (0..entries).flat_map(entry).collect()].concat()
 }
 
 fn longest() -> Vec<u8> {

@@ -79,16 +79,8 @@ fn message_id() -> impl Strategy<Value = MessageId> {
 }
 
 fn content_type() -> impl Strategy<Value = ContentType> {
-    let usual = [
-        ContentType::MessagePack,
-        ContentType::Text,
-        ContentType::Json,
-        ContentType::Octets,
-    ];
-    prop_oneof![
-        prop::sample::select(usual.to_vec()),
-        of("[a-z]{1,9}/[a-z0-9.+-]{1,30}")
-    ]
+    let usual = [ContentType::MessagePack, ContentType::Text, ContentType::Json, ContentType::Octets];
+    prop_oneof![prop::sample::select(usual.to_vec()), of("[a-z]{1,9}/[a-z0-9.+-]{1,30}")]
 }
 
 fn trace() -> impl Strategy<Value = TraceContext> {
@@ -102,24 +94,11 @@ fn trace() -> impl Strategy<Value = TraceContext> {
 }
 
 pub(super) fn envelope() -> impl Strategy<Value = Envelope> {
-    let required = (
-        message_id(),
-        any::<u8>(),
-        address(),
-        moment(),
-        prop_oneof![bytes(), body().prop_map(Bytes::from)],
-    );
-    let who = (
-        option::of(of::<MessageName>("[A-Za-z0-9._-]{1,128}")),
-        option::of(address()),
-        vec(name(), 0..=32),
-    );
-    let when = (
-        option::of(message_id()),
-        option::of(node()),
-        option::of(moment()),
-        option::of(trace()),
-    );
+    let required =
+        (message_id(), any::<u8>(), address(), moment(), prop_oneof![bytes(), body().prop_map(Bytes::from)]);
+    let who =
+        (option::of(of::<MessageName>("[A-Za-z0-9._-]{1,128}")), option::of(address()), vec(name(), 0..=32));
+    let when = (option::of(message_id()), option::of(node()), option::of(moment()), option::of(trace()));
     let what = (small(), option::of(key()), content_type(), any::<u8>());
     (required, who, when, what).prop_map(|((id, kind, to, sent, body), who, when, what)| {
         let mut envelope = Envelope::new(id, Kind::from(kind), to, sent, body);
@@ -147,10 +126,8 @@ pub(super) fn message_pack() -> impl Strategy<Value = Vec<u8>> {
             vec(inner.clone(), 0..6)
                 .prop_map(|items| [vec![0x90 | items.len() as u8], items.concat()].concat()),
             btree_map(0..0x80u8, inner, 0..6).prop_map(|map| {
-                let entries: Vec<u8> = map
-                    .iter()
-                    .flat_map(|(key, value)| [&[*key][..], value].concat())
-                    .collect();
+                let entries: Vec<u8> =
+                    map.iter().flat_map(|(key, value)| [&[*key][..], value].concat()).collect();
                 [vec![0x80 | map.len() as u8], entries].concat()
             }),
         ]
@@ -205,20 +182,9 @@ pub(super) fn status() -> impl Strategy<Value = Status> {
 pub(super) fn error() -> impl Strategy<Value = message::Error> {
     let blame = prop::sample::select(vec![Blame::Caller, Blame::Peer, Blame::Environment]);
     let effect = prop::sample::select(vec![Effect::None, Effect::Possible]);
-    (
-        of::<ErrorCode>("[a-z_.]{1,64}"),
-        blame,
-        effect,
-        "\\PC{1,200}",
-        option::of("[a-z.]{1,100}"),
+    (of::<ErrorCode>("[a-z_.]{1,64}"), blame, effect, "\\PC{1,200}", option::of("[a-z.]{1,100}")).prop_map(
+        |(code, blame, effect, message, field)| message::Error { code, blame, effect, message, field },
     )
-        .prop_map(|(code, blame, effect, message, field)| message::Error {
-            code,
-            blame,
-            effect,
-            message,
-            field,
-        })
 }
 
 pub(super) fn heartbeat() -> impl Strategy<Value = Heartbeat> {
@@ -240,14 +206,7 @@ fn record() -> impl Strategy<Value = AgentRecord> {
     (who, vec(capability(), 0..=32), "[0-9.]{1,64}", small()).prop_map(
         |(who, capabilities, version, in_flight)| {
             let (name, id, role) = who;
-            AgentRecord {
-                name,
-                id,
-                role,
-                capabilities,
-                version,
-                in_flight,
-            }
+            AgentRecord { name, id, role, capabilities, version, in_flight }
         },
     )
 }
@@ -262,11 +221,7 @@ pub(super) fn discovery() -> impl Strategy<Value = Discovery> {
             let (base_version, version) = (one.min(other), one.max(other));
             let quiet = matches!(action, DiscoveryAction::Query | DiscoveryAction::Goodbye);
             let added = if quiet { Vec::new() } else { added };
-            let removed = if quiet || action == DiscoveryAction::Snapshot {
-                Vec::new()
-            } else {
-                removed
-            };
+            let removed = if quiet || action == DiscoveryAction::Snapshot { Vec::new() } else { removed };
             Discovery {
                 node,
                 incarnation,
@@ -293,37 +248,24 @@ pub(super) fn control() -> impl Strategy<Value = Control> {
         count().prop_map(|watcher| Control::Watch { watcher }),
         count().prop_map(|watcher| Control::Unwatch { watcher }),
         (count(), count(), reason(), "\\PC{0,100}").prop_map(|(watcher, incarnation, reason, detail)| {
-            Control::Down {
-                watcher,
-                incarnation,
-                reason,
-                detail,
-            }
+            Control::Down { watcher, incarnation, reason, detail }
         }),
         "[a-z]{12,64}".prop_map(|action| Control::Unknown { action }),
     ]
 }
 
 pub(super) fn event() -> impl Strategy<Value = Event> {
-    let source = prop_oneof![
-        node().prop_map(EventSource::Node),
-        name().prop_map(EventSource::Agent)
-    ];
+    let source = prop_oneof![node().prop_map(EventSource::Node), name().prop_map(EventSource::Agent)];
     let fact = prop_oneof![facts::agent_fact(), facts::task_fact(), facts::other_fact()];
-    (
-        any::<[u8; 16]>(),
-        moment(),
-        source,
-        option::of(message_id()),
-        fact,
-    )
-        .prop_map(|(id, at, source, with, fact)| Event {
+    (any::<[u8; 16]>(), moment(), source, option::of(message_id()), fact).prop_map(
+        |(id, at, source, with, fact)| Event {
             id: EventId::from_bytes(id),
             at,
             source,
             correlation: with.map(CorrelationId::from),
             fact,
-        })
+        },
+    )
 }
 
 fn task_state() -> impl Strategy<Value = TaskState> {
@@ -332,41 +274,16 @@ fn task_state() -> impl Strategy<Value = TaskState> {
 
 pub(super) fn task_record() -> impl Strategy<Value = TaskRecord> {
     let steps = vec((task_state(), moment(), "\\PC{0,50}"), 0..50);
-    let run = (
-        count().prop_map(Term),
-        option::of(node()),
-        option::of(name()),
-        small(),
-        option::of(moment()),
-    );
-    (
-        task(),
-        moment(),
-        steps,
-        run,
-        option::of(bytes()),
-        option::of(error()),
+    let run = (count().prop_map(Term), option::of(node()), option::of(name()), small(), option::of(moment()));
+    (task(), moment(), steps, run, option::of(bytes()), option::of(error())).prop_map(
+        |(task, now, steps, (term, owner, worker, attempt, lease_until), result, error)| {
+            let attempt = Attempt(attempt);
+            let fresh = TaskRecord::submitted(&task, now);
+            let mut record = TaskRecord { term, owner, worker, attempt, lease_until, result, error, ..fresh };
+            steps.into_iter().for_each(|(state, at, note)| record.step(state, at, &note));
+            record
+        },
     )
-        .prop_map(
-            |(task, now, steps, (term, owner, worker, attempt, lease_until), result, error)| {
-                let attempt = Attempt(attempt);
-                let fresh = TaskRecord::submitted(&task, now);
-                let mut record = TaskRecord {
-                    term,
-                    owner,
-                    worker,
-                    attempt,
-                    lease_until,
-                    result,
-                    error,
-                    ..fresh
-                };
-                steps
-                    .into_iter()
-                    .for_each(|(state, at, note)| record.step(state, at, &note));
-                record
-            },
-        )
 }
 
 /// Texts that are nearly addresses, ids or headers.
@@ -389,23 +306,10 @@ impl Everything {
             any::<(u8, i16)>().prop_map(|(a, b)| Variant::Tuple(a, b)),
             any::<f32>().prop_map(|x| Variant::Struct { x }),
         ];
-        let numbers = (
-            any::<bool>(),
-            any::<i64>(),
-            any::<u64>(),
-            any::<u128>(),
-            any::<f64>(),
-            any::<char>(),
-        );
-        let maps = (
-            btree_map("[a-z]{0,5}", any::<(u8, i8)>(), 0..9),
-            btree_map(any::<i64>(), "[a-z]{0,3}", 0..9),
-        );
-        let lists = (
-            "\\PC{0,50}",
-            vec(any::<u8>(), 0..300),
-            vec(any::<Option<i32>>(), 0..30),
-        );
+        let numbers = (any::<bool>(), any::<i64>(), any::<u64>(), any::<u128>(), any::<f64>(), any::<char>());
+        let maps =
+            (btree_map("[a-z]{0,5}", any::<(u8, i8)>(), 0..9), btree_map(any::<i64>(), "[a-z]{0,3}", 0..9));
+        let lists = ("\\PC{0,50}", vec(any::<u8>(), 0..300), vec(any::<Option<i32>>(), 0..30));
         (numbers, lists, maps, variant)
             .prop_map(move |(numbers, (text, bytes, list), (map, numbered), variant)| {
                 let (truth, signed, unsigned, wide, real, letter) = numbers;

@@ -7,13 +7,7 @@ use super::{NODE, NOW, Sample, envelope, parsed};
 
 pub(crate) fn minimal() -> Envelope {
     let id = MessageId::from_parts(NOW, 1);
-    Envelope::new(
-        id,
-        Kind::Text,
-        parsed("greeter"),
-        NOW,
-        Bytes::from_static(b"\x81\xa4text\xa2hi"),
-    )
+    Envelope::new(id, Kind::Text, parsed("greeter"), NOW, Bytes::from_static(b"\x81\xa4text\xa2hi"))
 }
 
 pub(crate) fn full() -> Envelope {
@@ -52,11 +46,7 @@ pub(super) fn envelopes() -> Vec<Sample> {
     vec![
         envelope("envelope-minimal", "only what every envelope has", minimal()),
         envelope("envelope-full", "every field of this version", full()),
-        envelope(
-            "envelope-empty-body",
-            "a body of no bytes",
-            with(|e| e.body = Bytes::new()),
-        ),
+        envelope("envelope-empty-body", "a body of no bytes", with(|e| e.body = Bytes::new())),
         envelope(
             "envelope-long-body",
             "a body of 300 bytes",
@@ -85,31 +75,15 @@ pub(super) fn envelopes() -> Vec<Sample> {
             "three agents wait, one of them with a long name",
             minimal().call_chain(vec![parsed("a"), parsed("b/c"), parsed(&"long-".repeat(10))]),
         ),
-        envelope(
-            "envelope-first-moment",
-            "numbers at their smallest and largest",
-            {
-                with(|e| {
-                    (e.sent, e.expires, e.attempt) =
-                        (UnixMillis(0), Some(UnixMillis(u64::MAX)), Attempt(u32::MAX))
-                })
-            },
-        ),
-        envelope(
-            "envelope-lz4",
-            "a body packed with LZ4",
-            packed(Encoding::Lz4, LZ4),
-        ),
-        envelope(
-            "envelope-zstd",
-            "a body packed with Zstandard",
-            packed(Encoding::Zstd, ZSTD),
-        ),
-        envelope(
-            "envelope-unknown-kind",
-            "a kind of a later version",
-            with(|e| e.kind = Kind::from(77)),
-        ),
+        envelope("envelope-first-moment", "numbers at their smallest and largest", {
+            with(|e| {
+                (e.sent, e.expires, e.attempt) =
+                    (UnixMillis(0), Some(UnixMillis(u64::MAX)), Attempt(u32::MAX))
+            })
+        }),
+        envelope("envelope-lz4", "a body packed with LZ4", packed(Encoding::Lz4, LZ4)),
+        envelope("envelope-zstd", "a body packed with Zstandard", packed(Encoding::Zstd, ZSTD)),
+        envelope("envelope-unknown-kind", "a kind of a later version", with(|e| e.kind = Kind::from(77))),
     ]
 }
 
@@ -139,20 +113,8 @@ pub(super) fn future_envelopes() -> Vec<Sample> {
         Envelope::decode(bytes.into()).expect("a later version keeps the form")
     };
     vec![
-        envelope(
-            "envelope-unknown-fields",
-            "two fields of a later version",
-            later(1, 6),
-        ),
-        envelope(
-            "envelope-version-2",
-            "a later version with two new fields",
-            later(2, 6),
-        ),
-        envelope(
-            "envelope-version-127",
-            "a much later version without new fields",
-            later(127, 4),
-        ),
+        envelope("envelope-unknown-fields", "two fields of a later version", later(1, 6)),
+        envelope("envelope-version-2", "a later version with two new fields", later(2, 6)),
+        envelope("envelope-version-127", "a much later version without new fields", later(127, 4)),
     ]
 }

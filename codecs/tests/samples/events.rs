@@ -8,27 +8,13 @@ use connectome_codecs::*;
 use super::{NODE, NOW, Sample, error, parsed, record, sample, task};
 
 pub(crate) fn event(source: EventSource, fact: Fact) -> Event {
-    Event {
-        id: EventId::from_parts(NOW, 3),
-        at: NOW,
-        source,
-        correlation: Some(task().id.into()),
-        fact,
-    }
+    Event { id: EventId::from_parts(NOW, 3), at: NOW, source, correlation: Some(task().id.into()), fact }
 }
 
 pub(super) fn events() -> Vec<Sample> {
-    let facts = agent_facts()
-        .into_iter()
-        .chain(task_facts())
-        .chain(system_facts());
-    let from_node = facts.map(|(name, fact)| {
-        sample(
-            name,
-            "a fact, said by a node",
-            event(EventSource::Node(NODE), fact),
-        )
-    });
+    let facts = agent_facts().into_iter().chain(task_facts()).chain(system_facts());
+    let from_node = facts
+        .map(|(name, fact)| sample(name, "a fact, said by a node", event(EventSource::Node(NODE), fact)));
     let received = Fact::MessageReceived(MessageReceived {
         message: MessageId::from_parts(NOW, 1),
         kind: Kind::Typed,
@@ -36,21 +22,12 @@ pub(super) fn events() -> Vec<Sample> {
         to: parsed("greeter"),
         bytes: 300,
     });
-    let unknown = Fact::Unknown {
-        r#type: parsed("AGENT_DREAMT"),
-        body: Bytes::from_static(b"\x81\xa1x\xcd\x00\x01"),
-    };
-    let by_agent = |fact| Event {
-        correlation: None,
-        ..event(EventSource::Agent(parsed("greeter")), fact)
-    };
+    let unknown =
+        Fact::Unknown { r#type: parsed("AGENT_DREAMT"), body: Bytes::from_static(b"\x81\xa1x\xcd\x00\x01") };
+    let by_agent = |fact| Event { correlation: None, ..event(EventSource::Agent(parsed("greeter")), fact) };
     from_node
         .chain([
-            sample(
-                "event-message-received",
-                "a fact, said by an agent",
-                by_agent(received),
-            ),
+            sample("event-message-received", "a fact, said by an agent", by_agent(received)),
             sample(
                 "event-unknown",
                 "a type of a later version, with a body in no canonical form",
@@ -71,18 +48,11 @@ fn agent_facts() -> Vec<(&'static str, Fact)> {
     vec![
         (
             "event-agent-registered",
-            Fact::AgentRegistered(AgentRegistered {
-                node: NODE,
-                agent: record("editor"),
-            }),
+            Fact::AgentRegistered(AgentRegistered { node: NODE, agent: record("editor") }),
         ),
         (
             "event-agent-unregistered",
-            Fact::AgentUnregistered(AgentUnregistered {
-                node: NODE,
-                agent,
-                reason: DownReason::Shutdown,
-            }),
+            Fact::AgentUnregistered(AgentUnregistered { node: NODE, agent, reason: DownReason::Shutdown }),
         ),
         ("event-agent-status-updated", Fact::AgentStatusUpdated(updated)),
     ]
@@ -97,14 +67,8 @@ fn task_facts() -> Vec<(&'static str, Fact)> {
         idempotency_key: task.idempotency_key,
     };
     let lease_until = UnixMillis(NOW.0 + 10_000);
-    let assigned = TaskAssigned {
-        task: task.id,
-        worker: worker.clone(),
-        node: NODE,
-        term,
-        attempt,
-        lease_until,
-    };
+    let assigned =
+        TaskAssigned { task: task.id, worker: worker.clone(), node: NODE, term, attempt, lease_until };
     let failed = TaskFailed {
         task: task.id,
         worker: Some(worker.clone()),
@@ -118,13 +82,7 @@ fn task_facts() -> Vec<(&'static str, Fact)> {
         ("event-task-assigned", Fact::TaskAssigned(assigned)),
         (
             "event-task-completed",
-            Fact::TaskCompleted(TaskCompleted {
-                task: task.id,
-                worker,
-                term,
-                attempt,
-                elapsed_ms: 1_234,
-            }),
+            Fact::TaskCompleted(TaskCompleted { task: task.id, worker, term, attempt, elapsed_ms: 1_234 }),
         ),
         ("event-task-failed", Fact::TaskFailed(failed)),
     ]
@@ -138,30 +96,15 @@ fn system_facts() -> Vec<(&'static str, Fact)> {
         message: Some(MessageId::from_parts(NOW, 1)),
     };
     vec![
-        (
-            "event-system-ready",
-            Fact::SystemReady(SystemReady {
-                node,
-                incarnation,
-                version: "0.1.0".into(),
-            }),
-        ),
+        ("event-system-ready", Fact::SystemReady(SystemReady { node, incarnation, version: "0.1.0".into() })),
         (
             "event-system-shutdown",
-            Fact::SystemShutdown(SystemShutdown {
-                node,
-                incarnation,
-                reason: "asked to".into(),
-            }),
+            Fact::SystemShutdown(SystemShutdown { node, incarnation, reason: "asked to".into() }),
         ),
         ("event-error-occurred", Fact::ErrorOccurred(occurred)),
         (
             "event-resource-low",
-            Fact::ResourceLow(ResourceLow {
-                resource: "disk_bytes".into(),
-                used: 95,
-                limit: 100,
-            }),
+            Fact::ResourceLow(ResourceLow { resource: "disk_bytes".into(), used: 95, limit: 100 }),
         ),
     ]
 }

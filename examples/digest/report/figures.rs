@@ -37,13 +37,7 @@ pub(super) struct Of(pub(super) usize, pub(super) &'static str);
 
 impl fmt::Display for Of {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {}{}",
-            Count(self.0 as u64),
-            self.1,
-            if self.0 == 1 { "" } else { "s" }
-        )
+        write!(f, "{} {}{}", Count(self.0 as u64), self.1, if self.0 == 1 { "" } else { "s" })
     }
 }
 
@@ -62,9 +56,6 @@ mod tests {
             [0, 239, 238 * 61, 238 * 60 * 2_000].map(|n| Reading(n).to_string()),
             ["1 min", "2 min", "1 h 01 min", "2,000 h"]
         );
-        assert_eq!(
-            [Of(1, "theme").to_string(), Of(2, "theme").to_string()],
-            ["1 theme", "2 themes"]
-        );
+        assert_eq!([Of(1, "theme").to_string(), Of(2, "theme").to_string()], ["1 theme", "2 themes"]);
     }
 }

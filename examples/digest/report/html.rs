@@ -43,22 +43,10 @@ impl Display for Page<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let report = self.0;
         let name = Text(&report.name);
-        writeln!(
-            f,
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">"
-        )?;
-        writeln!(
-            f,
-            "<meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">"
-        )?;
-        writeln!(
-            f,
-            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
-        )?;
-        writeln!(
-            f,
-            "<meta name=\"color-scheme\" content=\"light dark\">\n<title>Digest of {name}</title>"
-        )?;
+        writeln!(f, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">")?;
+        writeln!(f, "<meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">")?;
+        writeln!(f, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")?;
+        writeln!(f, "<meta name=\"color-scheme\" content=\"light dark\">\n<title>Digest of {name}</title>")?;
         writeln!(
             f,
             "<style>\n{STYLE}</style>\n</head>\n<body>\n<a class=\"skip\" href=\"#documents\">To the documents</a>"
@@ -71,30 +59,20 @@ impl Display for Page<'_> {
         themes(f, report)?;
         documents(f, report)?;
         making(f, report)?;
-        writeln!(
-            f,
-            "</main>\n</div>\n<script>\n{SCRIPT}</script>\n</body>\n</html>"
-        )
+        writeln!(f, "</main>\n</div>\n<script>\n{SCRIPT}</script>\n</body>\n</html>")
     }
 }
 
 fn masthead(f: &mut Formatter<'_>, report: &Report<'_>) -> fmt::Result {
     let (words, told) = (report.words(), report.words_told());
-    let kinds: Vec<_> = report
-        .kinds()
-        .into_iter()
-        .map(|(kind, count)| format!("{} {kind}", Count(count as u64)))
-        .collect();
+    let kinds: Vec<_> =
+        report.kinds().into_iter().map(|(kind, count)| format!("{} {kind}", Count(count as u64))).collect();
     writeln!(
         f,
         "<header class=\"masthead\">\n<p class=\"over\">Digest</p>\n<h1>{}</h1>",
         Text(&report.name)
     )?;
-    writeln!(
-        f,
-        "<p class=\"kinds\">{}</p>\n<dl class=\"figures\">",
-        Text(&kinds.join(", "))
-    )?;
+    writeln!(f, "<p class=\"kinds\">{}</p>\n<dl class=\"figures\">", Text(&kinds.join(", ")))?;
     figure(f, "documents", &Count(report.digests.len() as u64))?;
     figure(f, "words", &Count(words))?;
     figure(f, "to read it all", &Reading(words))?;
@@ -107,16 +85,9 @@ fn figure(f: &mut Formatter<'_>, what: &str, value: &dyn Display) -> fmt::Result
 }
 
 fn contents(f: &mut Formatter<'_>, report: &Report<'_>) -> fmt::Result {
-    writeln!(
-        f,
-        "<nav aria-label=\"Contents\"><details open><summary>Contents</summary>\n<ul>"
-    )?;
+    writeln!(f, "<nav aria-label=\"Contents\"><details open><summary>Contents</summary>\n<ul>")?;
     if !report.themes.is_empty() {
-        writeln!(
-            f,
-            "<li><a href=\"#themes\">Themes</a> <small>{}</small></li>",
-            report.themes.len()
-        )?;
+        writeln!(f, "<li><a href=\"#themes\">Themes</a> <small>{}</small></li>", report.themes.len())?;
     }
     writeln!(
         f,
@@ -132,10 +103,7 @@ fn contents(f: &mut Formatter<'_>, report: &Report<'_>) -> fmt::Result {
     } else {
         contents_by_folder(f, report)?;
     }
-    writeln!(
-        f,
-        "</ul></li>\n<li><a href=\"#making\">How it was made</a></li>\n</ul></details></nav>"
-    )
+    writeln!(f, "</ul></li>\n<li><a href=\"#making\">How it was made</a></li>\n</ul></details></nav>")
 }
 
 fn contents_by_folder(f: &mut Formatter<'_>, report: &Report<'_>) -> fmt::Result {
@@ -158,14 +126,9 @@ fn terms(f: &mut Formatter<'_>, report: &Report<'_>) -> fmt::Result {
     let Some(heaviest) = report.terms.iter().map(|it| it.weight).max_by(f32::total_cmp) else {
         return Ok(());
     };
-    writeln!(
-        f,
-        "<section id=\"terms\">\n<h2>What it is about</h2>\n<p class=\"terms\">"
-    )?;
+    writeln!(f, "<section id=\"terms\">\n<h2>What it is about</h2>\n<p class=\"terms\">")?;
     for term in &report.terms {
-        let size = (term.weight / heaviest * TERM_SIZES)
-            .ceil()
-            .clamp(1.0, TERM_SIZES);
+        let size = (term.weight / heaviest * TERM_SIZES).ceil().clamp(1.0, TERM_SIZES);
         let word = Text(&term.written);
         writeln!(
             f,
@@ -184,10 +147,7 @@ fn themes(f: &mut Formatter<'_>, report: &Report<'_>) -> fmt::Result {
         f,
         "<section id=\"themes\">\n<h2>Themes</h2>\n<p class=\"note\">Documents that are each other’s neighbours, the most typical first.</p>\n<div class=\"themes\">"
     )?;
-    report
-        .themes
-        .iter()
-        .try_for_each(|theme| one_theme(f, theme, report.digests))?;
+    report.themes.iter().try_for_each(|theme| one_theme(f, theme, report.digests))?;
     writeln!(f, "</div>\n</section>")
 }
 
@@ -225,15 +185,8 @@ fn making(f: &mut Formatter<'_>, report: &Report<'_>) -> fmt::Result {
         writeln!(f, "</dl>")?;
     }
     if report.skipped_count > 0 {
-        writeln!(
-            f,
-            "<details><summary>{} left out</summary><ul>",
-            Of(report.skipped_count, "file")
-        )?;
-        report
-            .skipped
-            .iter()
-            .try_for_each(|file| writeln!(f, "<li>{}</li>", Text(file)))?;
+        writeln!(f, "<details><summary>{} left out</summary><ul>", Of(report.skipped_count, "file"))?;
+        report.skipped.iter().try_for_each(|file| writeln!(f, "<li>{}</li>", Text(file)))?;
         match report.skipped_count - report.skipped.len() {
             0 => {}
             more => writeln!(f, "<li>and {more} more</li>")?,
@@ -263,10 +216,7 @@ mod tests {
     #[test]
     fn the_page_asks_for_nothing() {
         // Property: no address of another place is in the page, and its policy forbids asking for one.
-        let digests = [
-            digest(0, &["lease"], &[(1, 0.5)]),
-            digest(1, &["lease"], &[(0, 0.999)]),
-        ];
+        let digests = [digest(0, &["lease"], &[(1, 0.5)]), digest(1, &["lease"], &[(0, 0.999)])];
         let page = Report::new("x", &digests).html();
         assert!(
             !page.contains("://")

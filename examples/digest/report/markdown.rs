@@ -58,32 +58,16 @@ fn themes(f: &mut Formatter<'_>, report: &Report<'_>) -> fmt::Result {
         return Ok(());
     }
     writeln!(f, "## Themes\n")?;
-    report
-        .themes
-        .iter()
-        .try_for_each(|theme| one_theme(f, theme, report.digests))?;
+    report.themes.iter().try_for_each(|theme| one_theme(f, theme, report.digests))?;
     writeln!(f)
 }
 
 fn one_theme(f: &mut Formatter<'_>, theme: &Theme, digests: &[DocumentDigest]) -> fmt::Result {
-    let links: Vec<_> = theme
-        .members
-        .iter()
-        .take(MEMBERS_MAX)
-        .map(|member| Link(&digests[*member]).to_string())
-        .collect();
+    let links: Vec<_> =
+        theme.members.iter().take(MEMBERS_MAX).map(|member| Link(&digests[*member]).to_string()).collect();
     let more = theme.members.len().saturating_sub(MEMBERS_MAX);
-    let more = if more == 0 {
-        String::new()
-    } else {
-        format!(" and {more} more")
-    };
-    writeln!(
-        f,
-        "- **{}**: {}{more}",
-        Text(&theme.name.join(", ")),
-        links.join(", ")
-    )
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    writeln!(f, "- **{}**: {}{more}", Text(&theme.name.join(", ")), links.join(", "))
 }
 
 fn documents_told(f: &mut Formatter<'_>, report: &Report<'_>) -> fmt::Result {
@@ -97,16 +81,9 @@ fn documents_told(f: &mut Formatter<'_>, report: &Report<'_>) -> fmt::Result {
     }
     let told = report.told_in_full();
     writeln!(f, "## The other {}\n", Of(rest, "document"))?;
-    writeln!(
-        f,
-        "The {told} above are those that most others resemble. The others have a line each.\n"
-    )?;
+    writeln!(f, "The {told} above are those that most others resemble. The others have a line each.\n")?;
     writeln!(f, "| document | path | keywords |\n|---|---|---|")?;
-    report
-        .digests
-        .iter()
-        .filter(|it| !report.is_full(it))
-        .try_for_each(|it| line(f, it))?;
+    report.digests.iter().filter(|it| !report.is_full(it)).try_for_each(|it| line(f, it))?;
     writeln!(f)
 }
 
@@ -154,12 +131,7 @@ fn line(f: &mut Formatter<'_>, digest: &DocumentDigest) -> fmt::Result {
 }
 
 fn keywords(digest: &DocumentDigest, max: usize) -> String {
-    let words: Vec<_> = digest
-        .keywords
-        .iter()
-        .take(max)
-        .map(|(word, _)| Text(word).to_string())
-        .collect();
+    let words: Vec<_> = digest.keywords.iter().take(max).map(|(word, _)| Text(word).to_string()).collect();
     words.join(", ")
 }
 
@@ -174,10 +146,7 @@ fn making(f: &mut Formatter<'_>, report: &Report<'_>) -> fmt::Result {
     }
     if report.skipped_count > 0 {
         writeln!(f, "Left out: {}.\n", Of(report.skipped_count, "file"))?;
-        report
-            .skipped
-            .iter()
-            .try_for_each(|file| writeln!(f, "- {}", Text(file)))?;
+        report.skipped.iter().try_for_each(|file| writeln!(f, "- {}", Text(file)))?;
     }
     Ok(())
 }
@@ -243,26 +212,11 @@ mod tests {
     #[test]
     fn each_document_can_be_reached() {
         // Property: every link inside the file has its place, and the base leads to the files.
-        let digests = [
-            digest(0, &["lease"], &[(1, 0.5)]),
-            digest(1, &["lease"], &[(0, 0.5)]),
-        ];
-        let page = Report::new("x", &digests)
-            .linked_to("../my docs")
-            .fact("Time", "1 s")
-            .markdown();
-        assert!(
-            page.contains("[Document 1](#d1)") && page.contains("<a id=\"d1\"></a>Document 1"),
-            "{page}"
-        );
-        assert!(
-            page.contains("[folder/1.md](<../my%20docs/folder/1.md>)"),
-            "{page}"
-        );
-        assert!(
-            page.contains("- **lease**: [Document 0](#d0), [Document 1](#d1)"),
-            "{page}"
-        );
+        let digests = [digest(0, &["lease"], &[(1, 0.5)]), digest(1, &["lease"], &[(0, 0.5)])];
+        let page = Report::new("x", &digests).linked_to("../my docs").fact("Time", "1 s").markdown();
+        assert!(page.contains("[Document 1](#d1)") && page.contains("<a id=\"d1\"></a>Document 1"), "{page}");
+        assert!(page.contains("[folder/1.md](<../my%20docs/folder/1.md>)"), "{page}");
+        assert!(page.contains("- **lease**: [Document 0](#d0), [Document 1](#d1)"), "{page}");
     }
 
     proptest! {

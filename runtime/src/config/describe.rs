@@ -43,21 +43,13 @@ pub struct Row {
 
 pub(super) fn describe(config: &Config) -> Description {
     let mut copy = config.clone();
-    Description {
-        rows: KEYS.iter().map(|key| row(config, &mut copy, key)).collect(),
-    }
+    Description { rows: KEYS.iter().map(|key| row(config, &mut copy, key)).collect() }
 }
 
 fn row(config: &Config, copy: &mut Config, key: &key::Key) -> Row {
     let value = (key.field)(copy).to_string();
     let origin = config.origin(key.name, &value);
-    Row {
-        key: key.name,
-        value,
-        origin,
-        variable: key.variable(),
-        about: key.about,
-    }
+    Row { key: key.name, value, origin, variable: key.variable(), about: key.about }
 }
 
 impl fmt::Display for Description {

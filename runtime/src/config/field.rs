@@ -63,17 +63,14 @@ impl Field<'_> {
         match self {
             Field::Name { value, longest, dots } => check_name(value, *longest, *dots),
             Field::Filter(value) => telemetry::check_filter(value).map_err(|error| {
-                Wrong::new(
-                    error.to_string(),
-                    "write targets and levels, such as info,connectome=debug",
-                )
+                Wrong::new(error.to_string(), "write targets and levels, such as info,connectome=debug")
             }),
             Field::Path(value) => check_path(value),
             Field::OptionalPath(value) => value.as_deref().map_or(Ok(()), check_path),
             Field::Duration(value, range) => within(**value, range, |bound| show_duration(*bound)),
-            Field::OptionalDuration(value, range) => value.map_or(Ok(()), |value| {
-                within(value, range, |bound| show_duration(*bound))
-            }),
+            Field::OptionalDuration(value, range) => {
+                value.map_or(Ok(()), |value| within(value, range, |bound| show_duration(*bound)))
+            }
             Field::Size(value, range) => within(**value as u64, range, |bound| show_size(*bound)),
             Field::OptionalSize(value, range) => {
                 value.map_or(Ok(()), |value| within(value, range, |bound| show_size(*bound)))
@@ -98,13 +95,9 @@ impl fmt::Display for Field<'_> {
             Field::OptionalSize(Some(value), _) => f.write_str(&show_size(*value)),
             Field::Count(value, _) => write!(f, "{value}"),
             Field::Word(value) => f.write_str(value.show()),
-            Field::Encodings(value) => f.write_str(
-                &value
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join(","),
-            ),
+            Field::Encodings(value) => {
+                f.write_str(&value.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+            }
             Field::OptionalPath(None) | Field::OptionalDuration(None, _) | Field::OptionalSize(None, _) => {
                 f.write_str(NONE)
             }
@@ -120,10 +113,8 @@ fn unless_none<T>(text: &str, parse: fn(&str) -> Result<T, Wrong>) -> Result<Opt
     if text.eq_ignore_ascii_case(NONE) {
         return Ok(None);
     }
-    let or_none = |wrong: Wrong| Wrong {
-        right: format!("{}; or {NONE}, for no bound", wrong.right),
-        ..wrong
-    };
+    let or_none =
+        |wrong: Wrong| Wrong { right: format!("{}; or {NONE}, for no bound", wrong.right), ..wrong };
     parse(text).map(Some).map_err(or_none)
 }
 
@@ -134,34 +125,20 @@ fn parse_count(text: &str) -> Result<usize, Wrong> {
 
 fn parse_encodings(text: &str) -> Result<Vec<Encoding>, Wrong> {
     let named = |name: &str| {
-        let found = Encoding::KNOWN
-            .iter()
-            .find(|known| known.to_string().eq_ignore_ascii_case(name))
-            .copied();
-        found.ok_or_else(|| {
-            Wrong::new(
-                format!("{name:?} is no encoding"),
-                "write some of zstd,lz4,identity",
-            )
-        })
+        let found =
+            Encoding::KNOWN.iter().find(|known| known.to_string().eq_ignore_ascii_case(name)).copied();
+        found.ok_or_else(|| Wrong::new(format!("{name:?} is no encoding"), "write some of zstd,lz4,identity"))
     };
     text.split(',').map(str::trim).map(named).collect()
 }
 
 fn check_encodings(value: &[Encoding]) -> Result<(), Wrong> {
-    let twice = value
-        .iter()
-        .enumerate()
-        .find(|(at, encoding)| value[..*at].contains(encoding));
+    let twice = value.iter().enumerate().find(|(at, encoding)| value[..*at].contains(encoding));
     match twice {
-        _ if value.is_empty() => Err(Wrong::new(
-            "it is empty",
-            "name one, such as lz4, or set compression.enabled to off",
-        )),
-        Some((_, encoding)) => Err(Wrong::new(
-            format!("{encoding} stands there twice"),
-            "name each once",
-        )),
+        _ if value.is_empty() => {
+            Err(Wrong::new("it is empty", "name one, such as lz4, or set compression.enabled to off"))
+        }
+        Some((_, encoding)) => Err(Wrong::new(format!("{encoding} stands there twice"), "name each once")),
         None => Ok(()),
     }
 }
@@ -175,10 +152,7 @@ fn check_name(value: &str, longest: usize, dots: bool) -> Result<(), Wrong> {
         None => return Ok(()),
     };
     let dot = if dots { ", '.'" } else { "" };
-    Err(Wrong::new(
-        problem,
-        format!("use 1 to {longest} letters, digits, '-', '_'{dot}"),
-    ))
+    Err(Wrong::new(problem, format!("use 1 to {longest} letters, digits, '-', '_'{dot}")))
 }
 
 fn check_path(value: &Path) -> Result<(), Wrong> {
@@ -187,10 +161,7 @@ fn check_path(value: &Path) -> Result<(), Wrong> {
         0 => Err(Wrong::new("it is empty", "name a path")),
         1..=PATH_MAX if bytes.contains(&0) => Err(Wrong::new("it has a zero byte in it", "take that out")),
         1..=PATH_MAX => Ok(()),
-        more => Err(Wrong::new(
-            format!("it has {more} bytes"),
-            format!("name a path of at most {PATH_MAX}"),
-        )),
+        more => Err(Wrong::new(format!("it has {more} bytes"), format!("name a path of at most {PATH_MAX}"))),
     }
 }
 
@@ -199,13 +170,7 @@ fn within<T: PartialOrd>(
     range: &RangeInclusive<T>,
     show: impl Fn(&T) -> String,
 ) -> Result<(), Wrong> {
-    let between = || {
-        format!(
-            "write something between {} and {}",
-            show(range.start()),
-            show(range.end())
-        )
-    };
+    let between = || format!("write something between {} and {}", show(range.start()), show(range.end()));
     if value < *range.start() {
         Err(Wrong::new("too small", between()))
     } else if value > *range.end() {
@@ -228,16 +193,8 @@ trait Words: Copy + PartialEq + 'static {
 
 impl<T: Words> Word for T {
     fn read(&mut self, text: &str) -> Result<(), Wrong> {
-        let known = || {
-            T::WORDS
-                .iter()
-                .map(|(word, _)| *word)
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        let found = T::WORDS
-            .iter()
-            .find(|(word, _)| word.eq_ignore_ascii_case(text.trim()));
+        let known = || T::WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+        let found = T::WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(text.trim()));
         *self = found
             .ok_or_else(|| Wrong::new("not one of the words for it", format!("write one of {}", known())))?
             .1;
@@ -245,10 +202,7 @@ impl<T: Words> Word for T {
     }
 
     fn show(&self) -> &'static str {
-        T::WORDS
-            .iter()
-            .find(|(_, value)| value == self)
-            .map_or("", |(word, _)| word)
+        T::WORDS.iter().find(|(_, value)| value == self).map_or("", |(word, _)| word)
     }
 }
 
@@ -262,11 +216,8 @@ impl Words for Storage {
 }
 
 impl Words for Overflow {
-    const WORDS: &'static [(&'static str, Overflow)] = &[
-        ("block", Overflow::Block),
-        ("fail", Overflow::Fail),
-        ("drop_oldest", Overflow::DropOldest),
-    ];
+    const WORDS: &'static [(&'static str, Overflow)] =
+        &[("block", Overflow::Block), ("fail", Overflow::Fail), ("drop_oldest", Overflow::DropOldest)];
 }
 
 impl Words for Format {

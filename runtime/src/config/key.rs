@@ -78,21 +78,13 @@ pub(super) const KEYS: &[Key] = &[
         name: "name",
         about: "the node's name; with the root key it makes the node's own key",
         aliases: &[],
-        field: |c| Field::Name {
-            value: &mut c.name,
-            longest: NAME_MAX,
-            dots: true,
-        },
+        field: |c| Field::Name { value: &mut c.name, longest: NAME_MAX, dots: true },
     },
     Key {
         name: "namespace",
         about: "clusters with different namespaces do not see each other",
         aliases: &[],
-        field: |c| Field::Name {
-            value: &mut c.namespace,
-            longest: NAMESPACE_MAX,
-            dots: false,
-        },
+        field: |c| Field::Name { value: &mut c.namespace, longest: NAMESPACE_MAX, dots: false },
     },
     Key {
         name: "data_dir",
@@ -195,10 +187,7 @@ pub(super) const KEYS: &[Key] = &[
         about: "what makes a message leave a stream",
         aliases: &["NATS_STREAM_RETENTION"],
         field: |_| {
-            Field::Only(
-                "limits",
-                "logs are kept by limits, and the queue of tasks is always a work queue",
-            )
+            Field::Only("limits", "logs are kept by limits, and the queue of tasks is always a work queue")
         },
     },
     Key {

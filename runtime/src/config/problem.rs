@@ -19,11 +19,7 @@ pub struct ConfigError {
 
 impl ConfigError {
     pub(super) fn unless_empty(problems: Vec<Problem>) -> Result<(), ConfigError> {
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(ConfigError { problems })
-        }
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
     }
 
     /// Each of them, in the order they were found: file, environment, flags, then values that can't be.
@@ -101,10 +97,7 @@ pub struct Wrong {
 
 impl Wrong {
     pub(super) fn new(problem: impl Into<String>, right: impl Into<String>) -> Wrong {
-        Wrong {
-            problem: problem.into(),
-            right: right.into(),
-        }
+        Wrong { problem: problem.into(), right: right.into() }
     }
 }
 

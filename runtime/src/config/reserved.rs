@@ -84,15 +84,8 @@ pub(super) fn variable(name: &str) -> Verdict {
     if reserved.common {
         return Verdict::Warning(format!("{name} is set: {}; {}", reserved.what, reserved.remedy));
     }
-    let origin = Origin::Environment {
-        variable: name.to_owned(),
-    };
-    Verdict::Problem(Problem::new(
-        name,
-        None,
-        origin,
-        Wrong::new(reserved.what, reserved.remedy),
-    ))
+    let origin = Origin::Environment { variable: name.to_owned() };
+    Verdict::Problem(Problem::new(name, None, origin, Wrong::new(reserved.what, reserved.remedy)))
 }
 
 /// What is wrong with a key in a file or a flag that nothing answers to yet.
@@ -102,7 +95,5 @@ pub(super) fn key(name: &str) -> Option<Wrong> {
 }
 
 fn matches(pattern: &str, name: &str) -> bool {
-    pattern
-        .strip_suffix('*')
-        .map_or(pattern == name, |prefix| name.starts_with(prefix))
+    pattern.strip_suffix('*').map_or(pattern == name, |prefix| name.starts_with(prefix))
 }

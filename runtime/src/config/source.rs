@@ -47,14 +47,10 @@ pub(super) fn environment(
         (!value.is_empty()).then_some((name, value))
     });
     let mut variables: BTreeMap<String, OsString> = pairs.collect();
-    let mut environment = Environment {
-        file: variables.remove(FILE_VARIABLE).map(PathBuf::from),
-        ..Default::default()
-    };
+    let mut environment =
+        Environment { file: variables.remove(FILE_VARIABLE).map(PathBuf::from), ..Default::default() };
     for key in KEYS {
-        environment
-            .settings
-            .extend(variable_of(key, &mut variables, problems));
+        environment.settings.extend(variable_of(key, &mut variables, problems));
     }
     for name in variables.into_keys() {
         match reserved::variable(&name) {
@@ -74,23 +70,14 @@ fn variable_of(
     problems: &mut Vec<Problem>,
 ) -> Option<Setting> {
     let names = std::iter::once(key.variable()).chain(key.aliases.iter().map(|alias| (*alias).to_owned()));
-    let set: Vec<_> = names
-        .filter_map(|name| variables.remove(&name).map(|value| (name, value)))
-        .collect();
+    let set: Vec<_> = names.filter_map(|name| variables.remove(&name).map(|value| (name, value))).collect();
     let (variable, value) = set.into_iter().next()?;
-    let origin = Origin::Environment {
-        variable: variable.clone(),
-    };
+    let origin = Origin::Environment { variable: variable.clone() };
     match value.into_string() {
         Ok(text) => Some(Setting { key, text, origin }),
         Err(value) => {
             let wrong = Wrong::new("not UTF-8", "write it in UTF-8");
-            problems.push(Problem::new(
-                &variable,
-                Some(&value.to_string_lossy()),
-                origin,
-                wrong,
-            ));
+            problems.push(Problem::new(&variable, Some(&value.to_string_lossy()), origin, wrong));
             None
         }
     }
@@ -99,14 +86,7 @@ fn variable_of(
 fn unknown_variable(name: &str) -> Problem {
     let ours = KEYS.iter().map(Key::variable).chain([FILE_VARIABLE.to_owned()]);
     let wrong = unknown("no variable of Connectome", suggestion(name, ours));
-    Problem::new(
-        name,
-        None,
-        Origin::Environment {
-            variable: name.to_owned(),
-        },
-        wrong,
-    )
+    Problem::new(name, None, Origin::Environment { variable: name.to_owned() }, wrong)
 }
 
 /// Takes keys and values as a command's flags give them.
@@ -114,9 +94,7 @@ pub(super) fn flags<'a>(
     flags: impl IntoIterator<Item = (&'a str, &'a str)>,
     problems: &mut Vec<Problem>,
 ) -> Vec<Setting> {
-    let settings = flags
-        .into_iter()
-        .map(|(name, text)| setting(name, text.to_owned(), Origin::Flag));
+    let settings = flags.into_iter().map(|(name, text)| setting(name, text.to_owned(), Origin::Flag));
     sort_out(settings, problems)
 }
 
@@ -126,15 +104,7 @@ pub(super) fn file(path: &Path, problems: &mut Vec<Problem>) -> Vec<Setting> {
         Ok(text) => text,
         Err(error) => {
             let wrong = Wrong::new(error.to_string(), "name a TOML file that this user can read");
-            problems.push(Problem::new(
-                "file",
-                None,
-                Origin::File {
-                    path: path.to_owned(),
-                    line: 0,
-                },
-                wrong,
-            ));
+            problems.push(Problem::new("file", None, Origin::File { path: path.to_owned(), line: 0 }, wrong));
             return Vec::new();
         }
     };
@@ -145,31 +115,19 @@ fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(FILE_MAX + 1).read_to_string(&mut text)?;
     if text.len() as u64 > FILE_MAX {
-        return Err(io::Error::other(format!(
-            "it is larger than the {FILE_MAX} bytes that are read"
-        )));
+        return Err(io::Error::other(format!("it is larger than the {FILE_MAX} bytes that are read")));
     }
     Ok(text)
 }
 
 /// The settings in the text of a TOML file.
 pub(super) fn settings(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Vec<Setting> {
-    let origin = |at: usize| Origin::File {
-        path: path.to_owned(),
-        line: 1 + text[..at].matches('\n').count(),
-    };
+    let origin =
+        |at: usize| Origin::File { path: path.to_owned(), line: 1 + text[..at].matches('\n').count() };
     let (table, errors) = DeTable::parse_recoverable(text);
     problems.extend(errors.into_iter().map(|error| {
-        let wrong = Wrong::new(
-            error.message().replace('\n', ", "),
-            "write it as TOML: name = \"value\"",
-        );
-        Problem::new(
-            "file",
-            None,
-            origin(error.span().map_or(0, |span| floor(text, span.start))),
-            wrong,
-        )
+        let wrong = Wrong::new(error.message().replace('\n', ", "), "write it as TOML: name = \"value\"");
+        Problem::new("file", None, origin(error.span().map_or(0, |span| floor(text, span.start))), wrong)
     }));
     let mut found = Vec::new();
     flatten("", table.get_ref(), &mut |name, at, value| {
@@ -201,11 +159,9 @@ fn text_of(value: &DeValue<'_>) -> String {
         DeValue::Float(number) => number.to_string(),
         DeValue::Boolean(truth) => truth.to_string(),
         DeValue::Datetime(moment) => moment.to_string(),
-        DeValue::Array(values) => values
-            .iter()
-            .map(|value| text_of(value.get_ref()))
-            .collect::<Vec<_>>()
-            .join(","),
+        DeValue::Array(values) => {
+            values.iter().map(|value| text_of(value.get_ref())).collect::<Vec<_>>().join(",")
+        }
         DeValue::Table(_) => "{}".to_owned(),
     }
 }

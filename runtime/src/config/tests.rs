@@ -29,23 +29,11 @@ fn error(result: Result<Config, ConfigError>) -> String {
 }
 
 fn values(config: &Config) -> Vec<(&'static str, String)> {
-    config
-        .describe()
-        .rows
-        .into_iter()
-        .map(|row| (row.key, row.value))
-        .collect()
+    config.describe().rows.into_iter().map(|row| (row.key, row.value)).collect()
 }
 
 fn origin(config: &Config, key: &str) -> String {
-    config
-        .describe()
-        .rows
-        .iter()
-        .find(|row| row.key == key)
-        .unwrap()
-        .origin
-        .to_string()
+    config.describe().rows.iter().find(|row| row.key == key).unwrap().origin.to_string()
 }
 
 #[test]
@@ -53,21 +41,13 @@ fn nothing_said_means_the_defaults_and_they_are_right() {
     let config = from_env(&[]).unwrap();
     assert_eq!(values(&config), values(&Config::default()));
     assert_eq!(config.check(), Ok(()));
-    assert!(
-        config
-            .describe()
-            .rows
-            .iter()
-            .all(|row| row.origin == Origin::Default)
-    );
+    assert!(config.describe().rows.iter().all(|row| row.origin == Origin::Default));
 }
 
 #[test]
 fn the_defaults_are_pinned() {
-    let shown: Vec<String> = values(&Config::default())
-        .iter()
-        .map(|(key, value)| format!("{key} {value}"))
-        .collect();
+    let shown: Vec<String> =
+        values(&Config::default()).iter().map(|(key, value)| format!("{key} {value}")).collect();
     let pinned = "\
         name node
         namespace connectome
@@ -104,15 +84,8 @@ fn the_defaults_are_pinned() {
 fn flags_beat_the_environment_which_beats_the_file_which_beats_the_defaults() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("c.toml");
-    fs::write(
-        &path,
-        "name = 'file'\nnamespace = 'file'\n[streams]\nmax_age = '1d'\n",
-    )
-    .unwrap();
-    let env = [
-        ("CONNECTOME_NAMESPACE", "env"),
-        ("CONNECTOME_STREAMS_MAX_AGE", "2d"),
-    ];
+    fs::write(&path, "name = 'file'\nnamespace = 'file'\n[streams]\nmax_age = '1d'\n").unwrap();
+    let env = [("CONNECTOME_NAMESPACE", "env"), ("CONNECTOME_STREAMS_MAX_AGE", "2d")];
     let config = Config::load(Some(&path), env, [("streams.max_age", "3d")]).unwrap();
     assert_eq!((config.name.as_str(), config.namespace.as_str()), ("file", "env"));
     assert_eq!(config.streams.max_age, Some(Duration::from_secs(3 * 86_400)));
@@ -135,12 +108,8 @@ fn every_key_can_be_set_by_its_variable_its_flag_and_in_the_file() {
 #[test]
 fn no_two_keys_share_a_name_or_a_variable() {
     let names: BTreeSet<_> = KEYS.iter().map(|key| key.name).collect();
-    let variables = KEYS.iter().flat_map(|key| {
-        key.aliases
-            .iter()
-            .map(|a| (*a).to_owned())
-            .chain([key.variable()])
-    });
+    let variables =
+        KEYS.iter().flat_map(|key| key.aliases.iter().map(|a| (*a).to_owned()).chain([key.variable()]));
     assert_eq!(
         (names.len(), variables.clone().collect::<BTreeSet<_>>().len()),
         (KEYS.len(), variables.count())
@@ -161,11 +130,7 @@ fn a_file_is_read_in_toml_s_own_types_too() {
     .unwrap();
     assert_eq!((config.mailbox.capacity, config.mailbox.bytes), (2_048, 2 << 20));
     assert_eq!(config.router.encodings, [Encoding::Lz4, Encoding::Identity]);
-    assert_eq!(
-        config.node_options().router.encodings,
-        [Encoding::Identity],
-        "compression is off"
-    );
+    assert_eq!(config.node_options().router.encodings, [Encoding::Identity], "compression is off");
 }
 
 #[test]
@@ -185,11 +150,7 @@ fn all_problems_are_told_together_each_with_place_value_and_remedy() {
     let path = dir.path().join("c.toml");
     fs::write(&path, "nam = 'x'\n[streams]\nmax_bytes = 'lots'\n").unwrap();
     let env = [("CONNECTOME_CALL_TIMEOUT", "5"), ("CONNECTOME_STORAGE", "disk")];
-    let told = error(Config::load(
-        Some(&path),
-        env,
-        [("mailbox.capacity", "0"), ("mailbox.byts", "1MiB")],
-    ));
+    let told = error(Config::load(Some(&path), env, [("mailbox.capacity", "0"), ("mailbox.byts", "1MiB")]));
     let told = told.replace(&path.display().to_string(), "c.toml");
     let expected = [
         "the configuration has 6 problems:",
@@ -220,15 +181,10 @@ fn a_variable_that_means_nothing_is_an_error_with_a_suggestion() {
 
 #[test]
 fn a_key_that_means_nothing_is_an_error_with_a_suggestion() {
-    for (wrong, meant) in [
-        ("max_age", "streams.max_age"),
-        ("stream.max_age", "streams.max_age"),
-        ("Name", "name"),
-    ] {
-        assert!(
-            error(from_flags(&[(wrong, "x")])).contains(&format!("did you mean {meant}?")),
-            "{wrong}"
-        );
+    for (wrong, meant) in
+        [("max_age", "streams.max_age"), ("stream.max_age", "streams.max_age"), ("Name", "name")]
+    {
+        assert!(error(from_flags(&[(wrong, "x")])).contains(&format!("did you mean {meant}?")), "{wrong}");
     }
     let far = error(from_flags(&[("colour", "red")]));
     assert!(!far.contains("did you mean"), "{far}");
@@ -245,35 +201,21 @@ fn nats_s_names_for_retention_apply_and_ours_are_stronger() {
     let config = from_env(&nats).unwrap();
     assert_eq!(config.streams.max_age, Some(Duration::from_secs(86_400)));
     assert_eq!(config.streams.max_bytes, Some(3_000_000_000));
-    assert_eq!(
-        origin(&config, "streams.max_age"),
-        "environment NATS_STREAM_MAX_AGE"
-    );
+    assert_eq!(origin(&config, "streams.max_age"), "environment NATS_STREAM_MAX_AGE");
     assert!(error(from_env(&[("NATS_STREAM_RETENTION", "interest")])).contains("write limits"));
 }
 
 #[test]
 fn what_would_do_nothing_is_refused_without_showing_its_value() {
-    for name in [
-        "NATS_URL",
-        "NATS_STREAM_REPLICAS",
-        "CENTRAL_CORE_URL",
-        "WEBSOCKET_URL",
-    ] {
+    for name in ["NATS_URL", "NATS_STREAM_REPLICAS", "CENTRAL_CORE_URL", "WEBSOCKET_URL"] {
         let told = error(from_env(&[(name, "nats://user:secret@host")]));
-        assert!(
-            told.contains(name) && told.contains("unset it") && !told.contains("secret"),
-            "{told}"
-        );
+        assert!(told.contains(name) && told.contains("unset it") && !told.contains("secret"), "{told}");
     }
     assert!(
         error(from_text("[nats]\nurl = 'nats://user:secret@host'"))
             .contains("no NATS transport; take it out")
     );
-    assert!(
-        from_env(&[("NATS_URL", "")]).is_ok(),
-        "an empty variable is not set"
-    );
+    assert!(from_env(&[("NATS_URL", "")]).is_ok(), "an empty variable is not set");
 }
 
 #[test]
@@ -301,10 +243,7 @@ fn a_program_s_own_values_are_checked_and_shown_as_such() {
     config.name = "till 3".to_owned();
     config.mailbox.capacity = 7;
     let told = config.check().unwrap_err().to_string();
-    assert!(
-        told.contains("name = \"till 3\" (program): it has ' ' in it; use 1 to 63 letters"),
-        "{told}"
-    );
+    assert!(told.contains("name = \"till 3\" (program): it has ' ' in it; use 1 to 63 letters"), "{told}");
     assert_eq!(
         (origin(&config, "name"), origin(&config, "mailbox.capacity")),
         ("program".into(), "program".into())
@@ -330,10 +269,7 @@ fn a_file_that_is_not_there_not_text_too_large_or_not_toml_is_told() {
     assert!(load(&[0xff, 0xfe]).contains("UTF-8"));
     assert!(load(&vec![b'\n'; 65 * 1024]).contains("larger than the 65536 bytes"));
     let syntax = load(b"name = 'a'\nstorage = \nnamespace 'b'\n");
-    assert!(
-        syntax.contains("c.toml:2): ") && syntax.contains("c.toml:3): "),
-        "{syntax}"
-    );
+    assert!(syntax.contains("c.toml:2): ") && syntax.contains("c.toml:3): "), "{syntax}");
 }
 
 #[test]
@@ -347,15 +283,8 @@ fn a_file_full_of_wrong_keys_makes_a_short_error() {
 #[test]
 fn a_wrong_text_is_shown_short_and_without_control_characters() {
     let long = "x".repeat(100_000);
-    let told = error(Config::load(
-        None,
-        NOTHING,
-        [("storage", long.as_str()), ("\u{1b}[31m\n", "x")],
-    ));
-    assert!(
-        told.len() < 1_000 && !told.contains('\u{1b}') && told.lines().count() == 3,
-        "{told}"
-    );
+    let told = error(Config::load(None, NOTHING, [("storage", long.as_str()), ("\u{1b}[31m\n", "x")]));
+    assert!(told.len() < 1_000 && !told.contains('\u{1b}') && told.lines().count() == 3, "{told}");
 }
 
 #[cfg(unix)]
@@ -372,9 +301,6 @@ fn the_description_is_json_for_machines() {
     let config = from_flags(&[("name", "till-3")]).unwrap();
     let json = serde_json::to_value(config.describe()).unwrap();
     assert_eq!(json[0]["key"], "name");
-    assert_eq!(
-        (&json[0]["value"], &json[0]["origin"]),
-        (&"till-3".into(), &"flag".into())
-    );
+    assert_eq!((&json[0]["value"], &json[0]["origin"]), (&"till-3".into(), &"flag".into()));
     assert_eq!(json[0]["variable"], "CONNECTOME_NAME");
 }

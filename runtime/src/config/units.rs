@@ -52,22 +52,14 @@ const NANOS_PER_SECOND: u128 = 1_000_000_000;
 pub fn parse_size(text: &str) -> Result<u64, Wrong> {
     let (number, unit) = number_and_unit(text.trim()).ok_or_else(no_size)?;
     let unit = if unit.is_empty() { "B" } else { unit };
-    let bytes = SIZES
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(unit))
-        .ok_or_else(no_size)?
-        .1;
-    let size = number
-        .checked_mul(bytes.into())
-        .and_then(|size| u64::try_from(size).ok());
+    let bytes = SIZES.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or_else(no_size)?.1;
+    let size = number.checked_mul(bytes.into()).and_then(|size| u64::try_from(size).ok());
     size.ok_or_else(|| Wrong::new("more than 2^64 - 1 bytes", "write a smaller size, such as 100GB"))
 }
 
 /// The size in the unit that makes it the smallest whole number.
 pub fn show_size(bytes: u64) -> String {
-    let fits = SIZES
-        .iter()
-        .filter(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit));
+    let fits = SIZES.iter().filter(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit));
     let (name, unit) = fits.max_by_key(|(_, unit)| *unit).unwrap_or(&SIZES[0]);
     format!("{}{name}", bytes / unit)
 }
@@ -92,13 +84,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, Wrong> {
     }
     let mut nanos: u128 = 0;
     while !rest.is_empty() {
-        let end = rest
-            .char_indices()
-            .find(|(at, c)| *at > 0 && c.is_ascii_digit() && !precedes_digit(rest, *at));
+        let end =
+            rest.char_indices().find(|(at, c)| *at > 0 && c.is_ascii_digit() && !precedes_digit(rest, *at));
         let (part, after) = rest.split_at(end.map_or(rest.len(), |(at, _)| at));
-        nanos = nanos
-            .checked_add(part_in_nanos(part.trim())?)
-            .ok_or_else(too_long)?;
+        nanos = nanos.checked_add(part_in_nanos(part.trim())?).ok_or_else(too_long)?;
         rest = after;
     }
     let seconds = u64::try_from(nanos / NANOS_PER_SECOND).map_err(|_| too_long())?;
@@ -111,9 +100,7 @@ pub fn show_duration(duration: Duration) -> String {
     if nanos == 0 {
         return "0s".to_owned();
     }
-    let fits = DURATIONS
-        .iter()
-        .filter(|(name, unit)| *name != "w" && nanos.is_multiple_of(*unit));
+    let fits = DURATIONS.iter().filter(|(name, unit)| *name != "w" && nanos.is_multiple_of(*unit));
     let (name, unit) = fits.max_by_key(|(_, unit)| *unit).unwrap_or(&DURATIONS[0]);
     format!("{}{name}", nanos / unit)
 }
@@ -129,11 +116,7 @@ fn part_in_nanos(part: &str) -> Result<u128, Wrong> {
         let right = format!("write {number}s, or another unit: ms, s, m, h, d");
         return Err(Wrong::new("it has no unit", right));
     }
-    let nanos = DURATIONS
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .ok_or_else(no_duration)?
-        .1;
+    let nanos = DURATIONS.iter().find(|(name, _)| *name == unit).ok_or_else(no_duration)?.1;
     number.checked_mul(nanos).ok_or_else(too_long)
 }
 
@@ -142,9 +125,7 @@ fn number_and_unit(text: &str) -> Option<(u128, &str)> {
     if text.len() > TEXT_MAX {
         return None;
     }
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '_')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);
     let number = digits.replace('_', "").parse().ok()?;
     Some((number, unit.trim_start()))
@@ -165,8 +146,5 @@ fn no_duration() -> Wrong {
 }
 
 fn too_long() -> Wrong {
-    Wrong::new(
-        "longer than a duration can be",
-        "write a shorter one, such as 365d",
-    )
+    Wrong::new("longer than a duration can be", "write a shorter one, such as 365d")
 }

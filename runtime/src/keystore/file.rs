@@ -49,10 +49,7 @@ impl FileKeys {
             Some(root) => root,
             None => make(path)?,
         };
-        Ok(FileKeys {
-            path: path.to_owned(),
-            keys: MemoryKeys::from_root(root, node_name),
-        })
+        Ok(FileKeys { path: path.to_owned(), keys: MemoryKeys::from_root(root, node_name) })
     }
 
     /// Where the root is kept.
@@ -84,32 +81,21 @@ fn read(path: &Path) -> Result<Option<Root>, KeyStoreError> {
     };
     check_kind(path, &named)?;
     let mut file = File::open(path).map_err(|error| failed(path, "be read", &error))?;
-    let opened = file
-        .metadata()
-        .map_err(|error| failed(path, "be looked at", &error))?;
+    let opened = file.metadata().map_err(|error| failed(path, "be looked at", &error))?;
     check_same(path, &named, &opened)?;
     check_private(path, &opened)?;
     check_length(path, opened.len())?;
     let mut root = Zeroizing::new([0; ROOT_BYTES]);
-    file.read_exact(&mut *root)
-        .map_err(|error| failed(path, "be read", &error))?;
+    file.read_exact(&mut *root).map_err(|error| failed(path, "be read", &error))?;
     Ok(Some(Root::from_bytes(root)))
 }
 
 fn check_kind(path: &Path, named: &fs::Metadata) -> Result<(), KeyStoreError> {
     if named.is_symlink() {
-        return Err(refused(
-            path,
-            "is a symbolic link",
-            "name the file that it leads to",
-        ));
+        return Err(refused(path, "is a symbolic link", "name the file that it leads to"));
     }
     if !named.is_file() {
-        return Err(refused(
-            path,
-            "is not a file",
-            "name a file, or a path where there is nothing yet",
-        ));
+        return Err(refused(path, "is not a file", "name a file, or a path where there is nothing yet"));
     }
     Ok(())
 }
@@ -119,11 +105,7 @@ fn check_kind(path: &Path, named: &fs::Metadata) -> Result<(), KeyStoreError> {
 fn check_same(path: &Path, named: &fs::Metadata, opened: &fs::Metadata) -> Result<(), KeyStoreError> {
     use std::os::unix::fs::MetadataExt;
     if (named.dev(), named.ino()) != (opened.dev(), opened.ino()) {
-        return Err(refused(
-            path,
-            "was replaced while it was opened",
-            "find out by whom, then start again",
-        ));
+        return Err(refused(path, "was replaced while it was opened", "find out by whom, then start again"));
     }
     Ok(())
 }
@@ -139,10 +121,7 @@ fn check_private(path: &Path, opened: &fs::Metadata) -> Result<(), KeyStoreError
     let mode = opened.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         let problem = format!("can be used by others than its owner (mode {mode:04o})");
-        let remedy = format!(
-            "run: chmod 600 '{}'; if others may have read it, replace it",
-            path.display()
-        );
+        let remedy = format!("run: chmod 600 '{}'; if others may have read it, replace it", path.display());
         return Err(refused(path, &problem, &remedy));
     }
     Ok(())
@@ -175,40 +154,26 @@ fn make(path: &Path) -> Result<Root, KeyStoreError> {
     // The draft has served, or is of no use: what remains of it in an error is 32 bytes that only the owner can read.
     drop(fs::remove_file(&beside));
     match made {
-        Ok(()) => sync_directory(directory)
-            .map(|()| root)
-            .map_err(|error| failed(directory, "be synced", &error)),
+        Ok(()) => {
+            sync_directory(directory).map(|()| root).map_err(|error| failed(directory, "be synced", &error))
+        }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => theirs(path),
         Err(error) => Err(failed(path, "be made", &error)),
     }
 }
 
 fn theirs(path: &Path) -> Result<Root, KeyStoreError> {
-    read(path)?.ok_or_else(|| {
-        refused(
-            path,
-            "was made and removed while this node started",
-            "start again",
-        )
-    })
+    read(path)?.ok_or_else(|| refused(path, "was made and removed while this node started", "start again"))
 }
 
 /// A path that no other start uses.
 fn draft_path(path: &Path) -> Result<PathBuf, KeyStoreError> {
     let Some(name) = path.file_name() else {
-        return Err(refused(
-            path,
-            "does not name a file",
-            "name one, such as root.key",
-        ));
+        return Err(refused(path, "does not name a file", "name one, such as root.key"));
     };
     let random = system_randomness()?;
     let mut draft = name.to_owned();
-    draft.push(
-        random[..8]
-            .iter()
-            .fold(String::from(".new-"), |text, byte| format!("{text}{byte:02x}")),
-    );
+    draft.push(random[..8].iter().fold(String::from(".new-"), |text, byte| format!("{text}{byte:02x}")));
     Ok(path.with_file_name(draft))
 }
 

@@ -52,10 +52,7 @@ fn a_signature_is_over_context_zero_and_message_by_the_node_key() {
 
 #[test]
 fn nodes_that_share_a_root_differ_and_know_the_same_agents() {
-    let (one, two) = (
-        MemoryKeys::from_seed([1; 32], "one"),
-        MemoryKeys::from_seed([1; 32], "two"),
-    );
+    let (one, two) = (MemoryKeys::from_seed([1; 32], "one"), MemoryKeys::from_seed([1; 32], "two"));
     let greeter = "greeter".parse().unwrap();
     assert_ne!(one.node_id(), two.node_id());
     assert_eq!(one.agent_id(&greeter), two.agent_id(&greeter));
@@ -70,15 +67,9 @@ fn a_node_and_an_agent_of_the_same_name_have_different_keys() {
 
 #[test]
 fn another_root_is_another_identity() {
-    let (one, two) = (
-        MemoryKeys::from_seed([1; 32], "node"),
-        MemoryKeys::from_seed([2; 32], "node"),
-    );
+    let (one, two) = (MemoryKeys::from_seed([1; 32], "node"), MemoryKeys::from_seed([2; 32], "node"));
     assert_ne!(one.node_id(), two.node_id());
-    assert_ne!(
-        MemoryKeys::random("node").unwrap().node_id(),
-        MemoryKeys::random("node").unwrap().node_id()
-    );
+    assert_ne!(MemoryKeys::random("node").unwrap().node_id(), MemoryKeys::random("node").unwrap().node_id());
 }
 
 #[test]
@@ -103,11 +94,7 @@ fn the_first_use_makes_a_file_of_32_bytes_for_its_owner_only() {
     let made = FileKeys::open(&path, "node").unwrap();
     assert_eq!((fs::read(&path).unwrap().len(), mode(&path)), (32, 0o600));
     assert_eq!(mode(path.parent().unwrap()), 0o700);
-    assert_eq!(
-        fs::read_dir(path.parent().unwrap()).unwrap().count(),
-        1,
-        "no draft is left behind"
-    );
+    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no draft is left behind");
     assert_eq!(FileKeys::open(&path, "node").unwrap().node_id(), made.node_id());
 }
 
@@ -124,13 +111,9 @@ fn nodes_that_start_at_once_get_one_root() {
     let path = dir.path().join("root.key");
     let start = || {
         std::thread::scope(|scope| {
-            let nodes: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| FileKeys::open(&path, "node").unwrap().node_id()))
-                .collect();
-            nodes
-                .into_iter()
-                .map(|node| node.join().unwrap())
-                .collect::<std::collections::BTreeSet<_>>()
+            let nodes: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| FileKeys::open(&path, "node").unwrap().node_id())).collect();
+            nodes.into_iter().map(|node| node.join().unwrap()).collect::<std::collections::BTreeSet<_>>()
         })
     };
     assert_eq!(start().len(), 1);
@@ -142,11 +125,7 @@ fn a_file_that_others_can_use_is_refused() {
     let path = dir.path().join("root.key");
     for mode in [0o640, 0o604, 0o660, 0o601, 0o610] {
         write(&path, &[7; 32], mode);
-        assert!(
-            refusal(&path).contains("run: chmod 600 'PATH'"),
-            "{}",
-            refusal(&path)
-        );
+        assert!(refusal(&path).contains("run: chmod 600 'PATH'"), "{}", refusal(&path));
     }
     write(&path, &[7; 32], 0o400);
     assert!(FileKeys::open(&path, "node").is_ok());
@@ -170,11 +149,8 @@ fn a_file_of_another_length_is_refused_and_kept() {
 #[test]
 fn a_link_is_refused_even_to_a_good_file() {
     let dir = tempfile::tempdir().unwrap();
-    let (good, link, nowhere) = (
-        dir.path().join("good"),
-        dir.path().join("link"),
-        dir.path().join("nowhere"),
-    );
+    let (good, link, nowhere) =
+        (dir.path().join("good"), dir.path().join("link"), dir.path().join("nowhere"));
     write(&good, &[7; 32], 0o600);
     symlink(&good, &link).unwrap();
     symlink(dir.path().join("missing"), &nowhere).unwrap();
@@ -196,18 +172,9 @@ fn what_is_no_file_is_refused() {
 fn the_frozen_vectors_hold() {
     let keys = MemoryKeys::from_seed(std::array::from_fn(|at| at as u8), "node-1");
     let agent = |name: &str| keys.agent_id(&name.parse().unwrap()).unwrap().to_string();
-    assert_eq!(
-        keys.node_id().to_string(),
-        "node:z6MknpAn6GeFiD4qS4ut7w5rk4CtwK2WCcfZhity9atFqASi"
-    );
-    assert_eq!(
-        agent("greeter"),
-        "did:key:z6MkngsaoUWX8vn1bTVqJuiPHV2KZDbis35pmFL8XzXL49nE"
-    );
-    assert_eq!(
-        agent("shop/eu/till-3"),
-        "did:key:z6MkfCjiujKD1P3MVexN9H48QixkfZQNtMYhd22uH1SYBTjZ"
-    );
+    assert_eq!(keys.node_id().to_string(), "node:z6MknpAn6GeFiD4qS4ut7w5rk4CtwK2WCcfZhity9atFqASi");
+    assert_eq!(agent("greeter"), "did:key:z6MkngsaoUWX8vn1bTVqJuiPHV2KZDbis35pmFL8XzXL49nE");
+    assert_eq!(agent("shop/eu/till-3"), "did:key:z6MkfCjiujKD1P3MVexN9H48QixkfZQNtMYhd22uH1SYBTjZ");
     let signature = "2f4258462a649830f524a0d364e750293e865cf500f6afc06cdc99c1a0a96f33\
                      f59fc8911d543b724aa1a8b9fae541ccdd852683b60175d0d3a7a2895c09b10a";
     assert_eq!(hex(&keys.sign("connectome/test/v1", b"message")), signature);

@@ -31,7 +31,10 @@ struct Lines {
 
 impl Journal {
     pub(super) fn new(clock: Clock) -> Journal {
-        Journal { clock, lines: Arc::new(Mutex::new(Lines { text: String::new(), hash: FNV_BASIS, count: 0 })) }
+        Journal {
+            clock,
+            lines: Arc::new(Mutex::new(Lines { text: String::new(), hash: FNV_BASIS, count: 0 })),
+        }
     }
 
     /// Adds a line. What is written must not contain a line break; those of users are replaced.

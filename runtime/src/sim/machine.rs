@@ -116,7 +116,11 @@ impl Machine {
             world: Arc::new(SimWorld::new(around.clock.clone(), self.ahead, dice)),
             keys: self.keys.clone(),
             transport: Arc::new(transport),
-            streams: Arc::new(SimStreams::new(around.store.wire.clone(), around.store.store.clone(), &self.name)),
+            streams: Arc::new(SimStreams::new(
+                around.store.wire.clone(),
+                around.store.store.clone(),
+                &self.name,
+            )),
         };
         let (runtime, progress) = (paused_runtime(), Arc::new(Mutex::new(Progress::Starting)));
         runtime.spawn(live(ports, around.options.clone(), self.setup.clone(), progress.clone()));
@@ -193,7 +197,10 @@ impl Machine {
     }
 
     /// Runs a future on the node.
-    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<AbortHandle, SimError> {
+    pub(super) fn spawn(
+        &self,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<AbortHandle, SimError> {
         match &self.state {
             State::Running(running) => Ok(running.runtime.spawn(work).abort_handle()),
             State::Down | State::Resting(_) => Err(self.down()),

@@ -94,7 +94,10 @@ struct Packet {
 }
 
 enum Content {
-    Frame { number: u64, frame: Bytes },
+    Frame {
+        number: u64,
+        frame: Bytes,
+    },
     /// The sender has gone.
     Farewell,
 }
@@ -295,7 +298,16 @@ impl State {
             let content = Content::Frame { number, frame: frame.clone() };
             self.air.insert((due, self.packets), Packet { from, to, session, content });
         }
-        (number, if doubled { ", doubled" } else if late { ", held up" } else { "" })
+        (
+            number,
+            if doubled {
+                ", doubled"
+            } else if late {
+                ", held up"
+            } else {
+                ""
+            },
+        )
     }
 
     fn arrive(&mut self, packet: Packet, journal: &Journal) {
@@ -319,7 +331,8 @@ impl State {
                 match why {
                     Some(why) => {
                         self.read(from, to, session);
-                        journal.add(self.name(to), format_args!("misses {} #{number}: {why}", self.name(from)));
+                        journal
+                            .add(self.name(to), format_args!("misses {} #{number}: {why}", self.name(from)));
                     }
                     None => {
                         journal.add(self.name(to), format_args!("hears {} #{number}", self.name(from)));
@@ -356,7 +369,10 @@ impl State {
             let Some(pair) = self.pairs.get_mut(&(one, other)) else { continue };
             pair.broken = true;
             let over = pair.session + 1;
-            journal.add(super::journal::DRIVER, format_args!("{} and {} lose touch", self.name(one), self.name(other)));
+            journal.add(
+                super::journal::DRIVER,
+                format_args!("{} and {} lose touch", self.name(one), self.name(other)),
+            );
             for (from, to) in [(one, other), (other, one)] {
                 let link = self.links.entry((from, to)).or_default();
                 let untold = link.over < over;

@@ -209,7 +209,13 @@ impl Wire {
             Kind::Once => (fate.refused, fate.request_lost),
             Kind::Following => (false, false),
         };
-        let word = if refused { ", refused" } else if lost { ", lost" } else { "" };
+        let word = if refused {
+            ", refused"
+        } else if lost {
+            ", lost"
+        } else {
+            ""
+        };
         self.journal.add(node, format_args!("asks ?{} {what}{word}", fate.number));
         if refused || self.is_full() {
             return Err(StreamError::Unavailable(format!("{what}: refused")));
@@ -312,7 +318,11 @@ impl Wire {
 
     fn clear(&self) {
         let mut state = self.state.lock();
-        let all = (std::mem::take(&mut state.jobs), std::mem::take(&mut state.silent), std::mem::take(&mut state.let_go));
+        let all = (
+            std::mem::take(&mut state.jobs),
+            std::mem::take(&mut state.silent),
+            std::mem::take(&mut state.let_go),
+        );
         drop(state);
         drop(all);
     }

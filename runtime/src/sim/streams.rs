@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connectome_actors::port::{
-    Bucket, BucketConfig, Consumer, ConsumerConfig, ConsumerInfo, Delivery, Entry, Publish, Published, Start, Stored,
-    StreamConfig, StreamError, StreamInfo, Streams, Tail,
+    Bucket, BucketConfig, Consumer, ConsumerConfig, ConsumerInfo, Delivery, Entry, Publish, Published, Start,
+    Stored, StreamConfig, StreamError, StreamInfo, Streams, Tail,
 };
 use connectome_codecs::{Revision, Sequence};
 use parking_lot::Mutex;
@@ -46,7 +46,11 @@ impl SimStreams {
         SimStreams { client: Client { wire, node: node.into() }, store, buckets: Mutex::default() }
     }
 
-    async fn ask<T: Told, F>(&self, what: String, run: impl FnOnce(Arc<Embedded>) -> F) -> Result<T, StreamError>
+    async fn ask<T: Told, F>(
+        &self,
+        what: String,
+        run: impl FnOnce(Arc<Embedded>) -> F,
+    ) -> Result<T, StreamError>
     where
         F: Future<Output = Result<T, StreamError>> + Send + 'static,
     {
@@ -154,7 +158,8 @@ impl Streams for SimStreams {
 
     async fn bucket(&self, config: BucketConfig) -> Result<Box<dyn Bucket>, StreamError> {
         let name = config.name.clone();
-        let known = self.buckets.lock().get(&name).filter(|(known, _)| *known == config).map(|(_, b)| b.clone());
+        let known =
+            self.buckets.lock().get(&name).filter(|(known, _)| *known == config).map(|(_, b)| b.clone());
         let bucket = match known {
             Some(bucket) => bucket,
             None => {

@@ -141,7 +141,8 @@ impl Sim {
     }
 
     fn part_some(&mut self, plan: &mut Plan, trouble: &Trouble) -> Result<(), SimError> {
-        let (one, other): (Vec<String>, Vec<String>) = self.names().into_iter().partition(|_| plan.dice.below(2) == 0);
+        let (one, other): (Vec<String>, Vec<String>) =
+            self.names().into_iter().partition(|_| plan.dice.below(2) == 0);
         let both_ways = plan.dice.below(4) != 0;
         let mut paths = Vec::new();
         for from in &one {

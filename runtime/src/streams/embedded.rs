@@ -118,9 +118,7 @@ impl Embedded {
     /// A store in memory: no thread, no file, gone with the last handle. Under a paused clock it is deterministic.
     #[must_use]
     pub fn in_memory(world: Arc<dyn World>) -> Self {
-        Self {
-            store: Arc::new(Store::in_memory(world)),
-        }
+        Self { store: Arc::new(Store::in_memory(world)) }
     }
 
     /// Opens the store in the directory `path`, making it if it is not there.
@@ -131,9 +129,7 @@ impl Embedded {
     /// # Errors
     /// [`OpenError`], which names the path and says what to do.
     pub fn open(path: impl AsRef<Path>, world: Arc<dyn World>) -> Result<Self, OpenError> {
-        disk::open(path.as_ref(), world).map(|store| Self {
-            store: Arc::new(store),
-        })
+        disk::open(path.as_ref(), world).map(|store| Self { store: Arc::new(store) })
     }
 
     /// Whether there is a store in the directory `path`, open or not. Changes nothing, where [`open`](Embedded::open)
@@ -157,22 +153,18 @@ impl Embedded {
         &self,
         operation: impl FnOnce(&mut Core, Now, &mut Effects) -> Result<T, StreamError>,
     ) -> Result<T, StreamError> {
-        self.store
-            .apply(Urgency::Written, operation)
-            .map(|(answer, _)| answer)
+        self.store.apply(Urgency::Written, operation).map(|(answer, _)| answer)
     }
 }
 
 #[async_trait]
 impl Streams for Embedded {
     async fn create_stream(&self, config: StreamConfig) -> Result<(), StreamError> {
-        self.durably(|core, now, effects| core.create_stream(config, now, effects))
-            .await
+        self.durably(|core, now, effects| core.create_stream(config, now, effects)).await
     }
 
     async fn publish(&self, stream: &str, message: Publish) -> Result<Published, StreamError> {
-        self.durably(|core, now, effects| core.stream(stream)?.1.publish(message, now, effects))
-            .await
+        self.durably(|core, now, effects| core.stream(stream)?.1.publish(message, now, effects)).await
     }
 
     async fn consumer(&self, stream: &str, config: ConsumerConfig) -> Result<Box<dyn Consumer>, StreamError> {
@@ -180,18 +172,10 @@ impl Streams for Embedded {
         let opened = self.durably(|core, _, effects| {
             let bell = core.new_bell();
             let (place, stream) = core.stream(stream)?;
-            stream
-                .open_consumer(config, bell, effects)
-                .map(|(number, bell)| (place, number, bell))
+            stream.open_consumer(config, bell, effects).map(|(number, bell)| (place, number, bell))
         });
         let (place, number, bell) = opened.await?;
-        Ok(Box::new(consumer::Handle::new(
-            Arc::clone(&self.store),
-            place,
-            number,
-            bell,
-            name,
-        )))
+        Ok(Box::new(consumer::Handle::new(Arc::clone(&self.store), place, number, bell, name)))
     }
 
     async fn delete_consumer(&self, stream: &str, name: &str) -> Result<(), StreamError> {
@@ -214,9 +198,7 @@ impl Streams for Embedded {
             stream.expire(now, effects);
             Ok(stream.read(&filter, from.0, max.min(READ_MAX)))
         })?;
-        seen.into_iter()
-            .filter_map(|seen| stored(&self.store, seen).transpose())
-            .collect()
+        seen.into_iter().filter_map(|seen| stored(&self.store, seen).transpose()).collect()
     }
 
     async fn tail(&self, stream: &str, filter: &str, start: Start) -> Result<Box<dyn Tail>, StreamError> {
@@ -260,9 +242,7 @@ impl Streams for Embedded {
     }
 
     async fn bucket(&self, config: BucketConfig) -> Result<Box<dyn Bucket>, StreamError> {
-        let place = self
-            .durably(|core, _, effects| core.open_bucket(config, effects))
-            .await?;
+        let place = self.durably(|core, _, effects| core.open_bucket(config, effects)).await?;
         Ok(Box::new(bucket::Handle::new(Arc::clone(&self.store), place)))
     }
 }

@@ -79,12 +79,8 @@ impl Rule {
 
     fn error(&self, name: &str, problem: &str) -> StreamError {
         let shown: String = name.chars().take(self.max).collect();
-        let Self {
-            what, max, letters, ..
-        } = self;
-        StreamError::Invalid(format!(
-            "{what} {shown:?}: {problem}; use 1 to {max} of {letters}"
-        ))
+        let Self { what, max, letters, .. } = self;
+        StreamError::Invalid(format!("{what} {shown:?}: {problem}; use 1 to {max} of {letters}"))
     }
 }
 
@@ -105,10 +101,7 @@ mod tests {
     #[test]
     fn an_error_names_the_letter_and_what_would_be_right() {
         let error = STREAM.check("a b").unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "stream name \"a b\": it holds 'a'; use 1 to 64 of A-Z, 0-9 and _"
-        );
+        assert_eq!(error, "stream name \"a b\": it holds 'a'; use 1 to 64 of A-Z, 0-9 and _");
     }
 
     #[test]

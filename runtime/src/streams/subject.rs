@@ -17,11 +17,7 @@ const RIGHT: &str = "write tokens of A-Z, a-z, 0-9, _, /, : and -, joined by dot
 pub(crate) fn check_subject(subject: &str) -> Result<(), StreamError> {
     check_length(subject, "subject")?;
     match subject.split('.').find(|token| !is_plain(token)) {
-        Some(token) => Err(invalid(
-            "subject",
-            subject,
-            &format!("the token {token:?} does not fit"),
-        )),
+        Some(token) => Err(invalid("subject", subject, &format!("the token {token:?} does not fit"))),
         None => Ok(()),
     }
 }
@@ -57,10 +53,7 @@ impl Filter {
                 return Err(invalid("filter", text, &misfit(token)));
             }
         }
-        Ok(Self {
-            kind: kind_of(text),
-            text: text.to_owned(),
-        })
+        Ok(Self { kind: kind_of(text), text: text.to_owned() })
     }
 
     /// The filter as it was written.
@@ -121,10 +114,7 @@ fn kind_of(text: &str) -> Kind {
 }
 
 fn is_plain(token: &str) -> bool {
-    !token.is_empty()
-        && token
-            .bytes()
-            .all(|c| c.is_ascii_alphanumeric() || b"_/:-".contains(&c))
+    !token.is_empty() && token.bytes().all(|c| c.is_ascii_alphanumeric() || b"_/:-".contains(&c))
 }
 
 fn check_length(text: &str, what: &str) -> Result<(), StreamError> {
@@ -146,11 +136,7 @@ fn misfit(token: &str) -> String {
 
 fn invalid(what: &str, text: &str, problem: &str) -> StreamError {
     let shown: String = text.chars().take(SUBJECT_MAX).collect();
-    let wildcards = if what == "filter" {
-        "; * stands for one token, a last > for one or more"
-    } else {
-        ""
-    };
+    let wildcards = if what == "filter" { "; * stands for one token, a last > for one or more" } else { "" };
     StreamError::Invalid(format!("{what} {shown:?}: {problem}; {RIGHT}{wildcards}"))
 }
 
@@ -183,11 +169,7 @@ mod tests {
             ("a.*.c", "a.b.c", true),
             ("a.*.c", "a.b.d", false),
         ] {
-            assert_eq!(
-                filter(pattern).matches(subject),
-                expected,
-                "{pattern} on {subject}"
-            );
+            assert_eq!(filter(pattern).matches(subject), expected, "{pattern} on {subject}");
         }
     }
 
@@ -210,11 +192,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_filter_is_said() {
-        for (text, problem) in [
-            ("a.>.b", "> may only be the last token"),
-            ("a*", "the token \"a*\""),
-            ("", "it is empty"),
-        ] {
+        for (text, problem) in
+            [("a.>.b", "> may only be the last token"), ("a*", "the token \"a*\""), ("", "it is empty")]
+        {
             let error = Filter::parse(text).unwrap_err().to_string();
             assert!(error.contains(problem), "{error}");
         }
@@ -238,10 +218,7 @@ mod tests {
         let mut all: Vec<String> = vec!["a".into(), "b".into()];
         let mut longest = all.clone();
         for _ in 0..4 {
-            longest = longest
-                .iter()
-                .flat_map(|s| [format!("{s}.a"), format!("{s}.b")])
-                .collect();
+            longest = longest.iter().flat_map(|s| [format!("{s}.a"), format!("{s}.b")]).collect();
             all.extend(longest.iter().cloned());
         }
         all

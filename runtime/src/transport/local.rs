@@ -71,11 +71,7 @@ impl Hub {
         }
         let inbox = Arc::new(Inbox::default());
         nodes.insert(node, inbox.clone());
-        Ok(LocalTransport {
-            hub: self.clone(),
-            node,
-            inbox,
-        })
+        Ok(LocalTransport { hub: self.clone(), node, inbox })
     }
 
     /// The nodes that are here, sorted.
@@ -121,10 +117,7 @@ impl LocalTransport {
     /// The inbox of another node, as long as both are here.
     fn inbox_of(&self, to: NodeId) -> Option<Arc<Inbox>> {
         let nodes = self.hub.nodes.read();
-        nodes
-            .get(&to)
-            .filter(|_| to != self.node && !self.inbox.is_closed())
-            .cloned()
+        nodes.get(&to).filter(|_| to != self.node && !self.inbox.is_closed()).cloned()
     }
 }
 
@@ -132,24 +125,15 @@ impl LocalTransport {
 impl Transport for LocalTransport {
     fn send(&self, to: NodeId, frame: Bytes) -> Result<(), TransportError> {
         if frame.len() > FRAME_MAX {
-            return Err(TransportError::TooLarge {
-                size: frame.len(),
-                max: FRAME_MAX,
-            });
+            return Err(TransportError::TooLarge { size: frame.len(), max: FRAME_MAX });
         }
         // The hub's lock is held until the frame is in its queue, so that none can follow our own farewell.
         let nodes = self.hub.nodes.read();
         if self.inbox.is_closed() {
             return Err(TransportError::Closed);
         }
-        let inbox = nodes
-            .get(&to)
-            .filter(|_| to != self.node)
-            .ok_or(TransportError::Unreachable { to })?;
-        inbox.put(self.node, frame).map_err(|full| TransportError::Full {
-            to,
-            bound: full.frames,
-        })
+        let inbox = nodes.get(&to).filter(|_| to != self.node).ok_or(TransportError::Unreachable { to })?;
+        inbox.put(self.node, frame).map_err(|full| TransportError::Full { to, bound: full.frames })
     }
 
     async fn ready(&self, to: NodeId) {
@@ -172,9 +156,7 @@ impl Transport for LocalTransport {
             return;
         }
         let nodes = self.hub.nodes.read();
-        let others = nodes
-            .iter()
-            .filter(|(to, _)| **to != self.node && !self.inbox.is_closed());
+        let others = nodes.iter().filter(|(to, _)| **to != self.node && !self.inbox.is_closed());
         for (_, inbox) in others {
             // A full queue is passed over: that is what the port says of a broadcast.
             drop(inbox.put(self.node, frame.clone()));

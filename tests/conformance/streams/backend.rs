@@ -39,14 +39,8 @@ pub(crate) fn run<B: Backend>(case: impl AsyncFnOnce(Bench)) {
     B::runtime().block_on(async {
         let backend = B::start();
         let directory = backend.directory().map(Path::to_owned);
-        let bench = Bench {
-            streams: backend.streams(),
-            short: B::SHORT,
-            directory,
-        };
-        timeout(HANGS, case(bench))
-            .await
-            .expect("the case waits for something that never happens");
+        let bench = Bench { streams: backend.streams(), short: B::SHORT, directory };
+        timeout(HANGS, case(bench)).await.expect("the case waits for something that never happens");
     });
 }
 
@@ -57,11 +51,7 @@ impl Backend for Memory {
     const SHORT: Duration = Duration::from_millis(100);
 
     fn runtime() -> Runtime {
-        Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .unwrap()
+        Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
     }
 
     fn start() -> Self {
@@ -83,28 +73,17 @@ impl Backend for Disk {
     const SHORT: Duration = Duration::from_millis(100);
 
     fn runtime() -> Runtime {
-        Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap()
+        Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
     }
 
     fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let streams = open(directory.path()).unwrap();
-        Self {
-            streams: Some(streams).into(),
-            directory,
-        }
+        Self { streams: Some(streams).into(), directory }
     }
 
     fn streams(&self) -> Arc<dyn Streams> {
-        Arc::new(
-            self.streams
-                .take()
-                .expect("asked for once: the bench is the store's only holder"),
-        )
+        Arc::new(self.streams.take().expect("asked for once: the bench is the store's only holder"))
     }
 
     fn directory(&self) -> Option<&Path> {
@@ -125,13 +104,8 @@ struct Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        let wall = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap();
-        Self {
-            origin: Instant::now(),
-            wall: wall.as_millis() as u64,
-        }
+        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        Self { origin: Instant::now(), wall: wall.as_millis() as u64 }
     }
 }
 

@@ -31,8 +31,7 @@ impl Bench {
 
     /// Makes the work queue `S` of `s.>`, bounded by nothing.
     pub(crate) async fn queue(&self) {
-        self.stream(|config| config.retention = Retention::WorkQueue)
-            .await;
+        self.stream(|config| config.retention = Retention::WorkQueue).await;
     }
 
     /// Makes the stream `S`, changed.
@@ -77,10 +76,7 @@ impl Bench {
 
     /// Publishes to `S` with an id.
     pub(crate) async fn put_id(&self, id: u128, body: &str) -> Published {
-        self.streams
-            .publish("S", message("s.a", Some(id), body))
-            .await
-            .unwrap()
+        self.streams.publish("S", message("s.a", Some(id), body)).await.unwrap()
     }
 
     /// Publishes bodies `1` to `n` to `s.a`.
@@ -115,19 +111,9 @@ impl Bench {
 
     /// Lets `duration` pass by the store's own clock: a message refused for that long has come again.
     pub(crate) async fn let_pass(&self, duration: Duration) {
-        self.streams
-            .create_stream(stream_config("CLOCK", "clock"))
-            .await
-            .unwrap();
-        self.streams
-            .publish("CLOCK", message("clock", None, ""))
-            .await
-            .unwrap();
-        let clock = self
-            .streams
-            .consumer("CLOCK", consumer_config("clock", "clock"))
-            .await
-            .unwrap();
+        self.streams.create_stream(stream_config("CLOCK", "clock")).await.unwrap();
+        self.streams.publish("CLOCK", message("clock", None, "")).await.unwrap();
+        let clock = self.streams.consumer("CLOCK", consumer_config("clock", "clock")).await.unwrap();
         let tag = clock.fetch(1, LONG).await.unwrap()[0].tag;
         clock.nak(tag, duration).await.unwrap();
         let tag = clock.fetch(1, duration + LONG).await.unwrap()[0].tag;
@@ -164,20 +150,12 @@ pub(crate) fn consumer_config(name: &str, filter: &str) -> ConsumerConfig {
 }
 
 pub(crate) fn bucket_config(name: &str, ttl: Option<Duration>) -> BucketConfig {
-    BucketConfig {
-        name: name.to_owned(),
-        ttl,
-        storage: Storage::File,
-    }
+    BucketConfig { name: name.to_owned(), ttl, storage: Storage::File }
 }
 
 pub(crate) fn message(subject: &str, id: Option<u128>, body: &str) -> Publish {
     let body = Bytes::copy_from_slice(body.as_bytes());
-    Publish {
-        subject: subject.to_owned(),
-        id: id.map(message_id),
-        body,
-    }
+    Publish { subject: subject.to_owned(), id: id.map(message_id), body }
 }
 
 pub(crate) fn message_id(n: u128) -> MessageId {
@@ -190,10 +168,7 @@ pub(crate) fn text(body: &Bytes) -> String {
 
 /// The bodies of deliveries.
 pub(crate) fn texts(deliveries: &[Delivery]) -> Vec<String> {
-    deliveries
-        .iter()
-        .map(|delivery| text(&delivery.message.body))
-        .collect()
+    deliveries.iter().map(|delivery| text(&delivery.message.body)).collect()
 }
 
 /// Takes the one message that is there at once, or comes.
@@ -224,10 +199,7 @@ pub(crate) fn assert_invalid<T>(result: Result<T, StreamError>) {
 
 #[track_caller]
 pub(crate) fn assert_not_found<T>(result: Result<T, StreamError>) {
-    assert!(
-        matches!(result.err(), Some(StreamError::NotFound { .. })),
-        "it should not be found"
-    );
+    assert!(matches!(result.err(), Some(StreamError::NotFound { .. })), "it should not be found");
 }
 
 #[track_caller]
@@ -240,8 +212,5 @@ pub(crate) fn assert_conflict<T>(result: Result<T, StreamError>, expected: &str)
 
 #[track_caller]
 pub(crate) fn assert_full<T>(result: Result<T, StreamError>) {
-    assert!(
-        matches!(result.err(), Some(StreamError::Full { .. })),
-        "it should be full"
-    );
+    assert!(matches!(result.err(), Some(StreamError::Full { .. })), "it should be full");
 }

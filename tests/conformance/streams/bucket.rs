@@ -35,10 +35,7 @@ pub(super) async fn a_value_is_kept(bench: Bench) {
     let bucket = bench.bucket().await;
     let revision = put(&*bucket, "did:key/z6Mk=.:-_", "value").await;
     let entry = bucket.get("did:key/z6Mk=.:-_").await.unwrap().unwrap();
-    assert_eq!(
-        (entry.key.as_str(), entry.revision),
-        ("did:key/z6Mk=.:-_", revision)
-    );
+    assert_eq!((entry.key.as_str(), entry.revision), ("did:key/z6Mk=.:-_", revision));
     assert_eq!(entry.value, Some(bytes("value")));
     assert!(entry.at.0 > 0);
 }
@@ -68,42 +65,25 @@ pub(super) async fn revisions_rise_over_all_keys(bench: Bench) {
 pub(super) async fn absent_holds_once(bench: Bench) {
     let bucket = bench.bucket().await;
     let first = bucket.put("k", bytes("1"), Expect::Absent, None).await.unwrap();
-    assert_wrong(
-        bucket.put("k", bytes("2"), Expect::Absent, None).await,
-        Some(first),
-    );
+    assert_wrong(bucket.put("k", bytes("2"), Expect::Absent, None).await, Some(first));
     assert_eq!(value(&*bucket, "k").await.as_deref(), Some("1"));
 }
 
 pub(super) async fn a_revision_holds_once(bench: Bench) {
     let bucket = bench.bucket().await;
     let first = put(&*bucket, "k", "1").await;
-    let second = bucket
-        .put("k", bytes("2"), Expect::Revision(first), None)
-        .await
-        .unwrap();
+    let second = bucket.put("k", bytes("2"), Expect::Revision(first), None).await.unwrap();
     assert!(second > first);
-    assert_wrong(
-        bucket.put("k", bytes("3"), Expect::Revision(first), None).await,
-        Some(second),
-    );
+    assert_wrong(bucket.put("k", bytes("3"), Expect::Revision(first), None).await, Some(second));
     assert_eq!(value(&*bucket, "k").await.as_deref(), Some("2"));
 }
 
 pub(super) async fn a_wrong_revision_says_the_right_one(bench: Bench) {
     let bucket = bench.bucket().await;
-    assert_wrong(
-        bucket
-            .put("k", bytes(""), Expect::Revision(Revision(1)), None)
-            .await,
-        None,
-    );
+    assert_wrong(bucket.put("k", bytes(""), Expect::Revision(Revision(1)), None).await, None);
     let other = put(&*bucket, "other", "").await;
     let current = put(&*bucket, "k", "").await;
-    assert_wrong(
-        bucket.put("k", bytes(""), Expect::Revision(other), None).await,
-        Some(current),
-    );
+    assert_wrong(bucket.put("k", bytes(""), Expect::Revision(other), None).await, Some(current));
 }
 
 pub(super) async fn many_writers_of_one_revision_one_wins(bench: Bench) {
@@ -147,10 +127,7 @@ pub(super) async fn removing_needs_the_expected_revision(bench: Bench) {
     assert_eq!(value(&*bucket, "k").await.as_deref(), Some("2"));
     bucket.delete("k", Expect::Revision(new)).await.unwrap();
     let refused = bucket.delete("k", Expect::Revision(new)).await;
-    assert!(matches!(
-        refused,
-        Err(StreamError::WrongRevision { current: None, .. })
-    ));
+    assert!(matches!(refused, Err(StreamError::WrongRevision { current: None, .. })));
 }
 
 pub(super) async fn a_removed_key_can_be_made_again_with_a_higher_revision(bench: Bench) {
@@ -186,10 +163,7 @@ pub(super) async fn entries_expire(bench: Bench) {
 
 pub(super) async fn a_time_to_live_of_its_own_wins(bench: Bench) {
     let bucket = bench.bucket_with(Some(LONG)).await;
-    bucket
-        .put("short", bytes(""), Expect::Any, Some(bench.short))
-        .await
-        .unwrap();
+    bucket.put("short", bytes(""), Expect::Any, Some(bench.short)).await.unwrap();
     put(&*bucket, "long", "").await;
     bench.let_pass(bench.short * 2).await;
     assert_eq!(bucket.keys("").await.unwrap(), ["long"]);
@@ -201,10 +175,7 @@ pub(super) async fn writing_begins_the_time_to_live_anew(bench: Bench) {
     let mut revision = put(&*bucket, "k", "").await;
     for _ in 0..2 {
         bench.let_pass(bench.short * 9).await;
-        revision = bucket
-            .put("k", bytes(""), Expect::Revision(revision), None)
-            .await
-            .unwrap();
+        revision = bucket.put("k", bytes(""), Expect::Revision(revision), None).await.unwrap();
     }
     assert_eq!(bucket.get("k").await.unwrap().unwrap().revision, revision);
 }
@@ -213,10 +184,7 @@ pub(super) async fn an_expired_key_is_absent(bench: Bench) {
     let bucket = bench.bucket_with(Some(bench.short)).await;
     let old = put(&*bucket, "k", "").await;
     bench.let_pass(bench.short * 2).await;
-    assert_wrong(
-        bucket.put("k", bytes(""), Expect::Revision(old), None).await,
-        None,
-    );
+    assert_wrong(bucket.put("k", bytes(""), Expect::Revision(old), None).await, None);
     let new = bucket.put("k", bytes(""), Expect::Absent, None).await.unwrap();
     assert!(new > old);
 }
@@ -238,10 +206,7 @@ pub(super) async fn opened_twice_it_is_the_same(bench: Bench) {
 
 pub(super) async fn another_storage_is_a_conflict(bench: Bench) {
     bench.bucket().await;
-    let other = BucketConfig {
-        storage: Storage::Memory,
-        ..bucket_config("b", None)
-    };
+    let other = BucketConfig { storage: Storage::Memory, ..bucket_config("b", None) };
     assert_conflict(bench.streams.bucket(other).await, "storage");
 }
 
@@ -262,10 +227,7 @@ pub(super) async fn a_value_too_large_is_refused(bench: Bench) {
     let bucket = bench.bucket().await;
     let value = |len| Bytes::from(vec![7; len]);
     assert_invalid(bucket.put("k", value(FRAME_MAX + 1), Expect::Any, None).await);
-    bucket
-        .put("k", value(FRAME_MAX), Expect::Absent, None)
-        .await
-        .unwrap();
+    bucket.put("k", value(FRAME_MAX), Expect::Absent, None).await.unwrap();
 }
 
 pub(super) async fn no_time_to_live_is_refused(bench: Bench) {

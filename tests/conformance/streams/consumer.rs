@@ -55,10 +55,7 @@ pub(super) async fn it_sees_only_what_its_filter_matches(bench: Bench) {
 
 pub(super) async fn each_consumer_gets_everything(bench: Bench) {
     bench.limits().await;
-    let (a, b) = (
-        starting(&bench, "a", Start::First).await,
-        starting(&bench, "b", Start::First).await,
-    );
+    let (a, b) = (starting(&bench, "a", Start::First).await, starting(&bench, "b", Start::First).await);
     bench.put_many(3).await;
     for consumer in [a, b] {
         for delivery in take_all(&*consumer).await {
@@ -91,10 +88,7 @@ pub(super) async fn opened_twice_it_shares_its_work(bench: Bench) {
 pub(super) async fn another_filter_is_a_conflict(bench: Bench) {
     bench.limits().await;
     bench.consumer().await;
-    assert_conflict(
-        bench.try_consumer(|config| config.filter = "s.a".into()).await,
-        "filter",
-    );
+    assert_conflict(bench.try_consumer(|config| config.filter = "s.a".into()).await, "filter");
 }
 
 pub(super) async fn other_bounds_are_taken_in_place(bench: Bench) {

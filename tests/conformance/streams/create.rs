@@ -11,11 +11,7 @@ pub(super) async fn the_same_stream_twice_is_no_error(bench: Bench) {
 
 pub(super) async fn names_are_sorted(bench: Bench) {
     for (name, subject) in [("B", "b"), ("A", "a"), ("C_1", "c")] {
-        bench
-            .streams
-            .create_stream(stream_config(name, subject))
-            .await
-            .unwrap();
+        bench.streams.create_stream(stream_config(name, subject)).await.unwrap();
     }
     assert_eq!(bench.streams.stream_names().await.unwrap(), ["A", "B", "C_1"]);
 }
@@ -31,26 +27,19 @@ pub(super) async fn bounds_are_changed_in_place(bench: Bench) {
 pub(super) async fn a_subject_can_be_added(bench: Bench) {
     bench.limits().await;
     assert_invalid(bench.try_put("t.a", "").await);
-    bench
-        .stream(|config| config.subjects.push("t.>".to_owned()))
-        .await;
+    bench.stream(|config| config.subjects.push("t.>".to_owned())).await;
     bench.put("t.a", "").await;
 }
 
 pub(super) async fn another_retention_is_a_conflict(bench: Bench) {
     bench.limits().await;
-    let changed = bench
-        .try_stream(|config| config.retention = Retention::WorkQueue)
-        .await;
+    let changed = bench.try_stream(|config| config.retention = Retention::WorkQueue).await;
     assert_conflict(changed, "retention");
 }
 
 pub(super) async fn another_storage_is_a_conflict(bench: Bench) {
     bench.limits().await;
-    assert_conflict(
-        bench.try_stream(|config| config.storage = Storage::Memory).await,
-        "storage",
-    );
+    assert_conflict(bench.try_stream(|config| config.storage = Storage::Memory).await, "storage");
 }
 
 pub(super) async fn bad_names_are_refused(bench: Bench) {
@@ -61,22 +50,8 @@ pub(super) async fn bad_names_are_refused(bench: Bench) {
 }
 
 pub(super) async fn bad_subjects_are_refused(bench: Bench) {
-    for subject in [
-        "",
-        ".",
-        "a.",
-        ".a",
-        "a..b",
-        "a b",
-        "a.>.b",
-        "a*",
-        &"a".repeat(257),
-    ] {
-        assert_invalid(
-            bench
-                .try_stream(|config| config.subjects = vec![subject.to_owned()])
-                .await,
-        );
+    for subject in ["", ".", "a.", ".a", "a..b", "a b", "a.>.b", "a*", &"a".repeat(257)] {
+        assert_invalid(bench.try_stream(|config| config.subjects = vec![subject.to_owned()]).await);
     }
 }
 
@@ -103,36 +78,24 @@ pub(super) async fn info_counts_messages_and_bytes(bench: Bench) {
     bench.put("s.a", "12345").await;
     bench.put("s.bc", "").await;
     let info = bench.info().await;
-    assert_eq!(
-        (info.messages, info.first, info.last),
-        (2, Sequence(1), Sequence(2))
-    );
+    assert_eq!((info.messages, info.first, info.last), (2, Sequence(1), Sequence(2)));
     assert!(info.bytes >= 5, "bodies are counted");
     bench.streams.delete("S", Sequence(1)).await.unwrap();
     let less = bench.info().await;
-    assert_eq!(
-        (less.messages, less.first, less.last),
-        (1, Sequence(2), Sequence(2))
-    );
+    assert_eq!((less.messages, less.first, less.last), (1, Sequence(2), Sequence(2)));
     assert!(less.bytes < info.bytes);
 }
 
 pub(super) async fn an_empty_stream_begins_behind_its_last(bench: Bench) {
     bench.limits().await;
     let info = bench.info().await;
-    assert_eq!(
-        (info.messages, info.bytes, info.first, info.last),
-        (0, 0, Sequence(1), Sequence(0))
-    );
+    assert_eq!((info.messages, info.bytes, info.first, info.last), (0, 0, Sequence(1), Sequence(0)));
     bench.put_many(3).await;
     for sequence in 1..=3 {
         bench.streams.delete("S", Sequence(sequence)).await.unwrap();
     }
     let info = bench.info().await;
-    assert_eq!(
-        (info.messages, info.bytes, info.first, info.last),
-        (0, 0, Sequence(4), Sequence(3))
-    );
+    assert_eq!((info.messages, info.bytes, info.first, info.last), (0, 0, Sequence(4), Sequence(3)));
 }
 
 pub(super) async fn info_lists_consumers_by_name(bench: Bench) {

@@ -36,10 +36,7 @@ pub(super) async fn what_is_there_comes_at_once(bench: Bench) {
     let consumer = bench.consumer().await;
     let begun = Instant::now();
     assert_eq!(consumer.fetch(10, LONG).await.unwrap().len(), 2);
-    assert!(
-        begun.elapsed() < LONG,
-        "it does not wait until there are as many as asked"
-    );
+    assert!(begun.elapsed() < LONG, "it does not wait until there are as many as asked");
 }
 
 pub(super) async fn nothing_comes_after_the_wait(bench: Bench) {
@@ -95,10 +92,7 @@ pub(super) async fn acknowledging_what_was_never_delivered_is_no_error(bench: Be
     bench.limits().await;
     bench.put_many(2).await;
     let consumer = bench.consumer().await;
-    let never = DeliveryTag {
-        sequence: Sequence(99),
-        attempt: 1,
-    };
+    let never = DeliveryTag { sequence: Sequence(99), attempt: 1 };
     consumer.ack(never).await.unwrap();
     consumer.nak(never, NOW).await.unwrap();
     assert_eq!(texts(&take_all(&*consumer).await), ["1", "2"]);
@@ -273,10 +267,7 @@ pub(super) async fn a_dropped_wait_loses_nothing(bench: Bench) {
     }
     bench.put("s.a", "1").await;
     let delivery = take(&*consumer).await;
-    assert_eq!(
-        (text(&delivery.message.body).as_str(), delivery.attempt),
-        ("1", 1)
-    );
+    assert_eq!((text(&delivery.message.body).as_str(), delivery.attempt), ("1", 1));
 }
 
 pub(super) async fn dropped_fetches_lose_nothing(bench: Bench) {
@@ -307,10 +298,7 @@ pub(super) async fn dropped_fetches_lose_nothing(bench: Bench) {
             Some(mut taken) => taken.remove(0),
             None => take(&*consumer).await,
         };
-        assert_eq!(
-            (text(&delivery.message.body), delivery.attempt),
-            (round.to_string(), 1)
-        );
+        assert_eq!((text(&delivery.message.body), delivery.attempt), (round.to_string(), 1));
         consumer.ack(delivery.tag).await.unwrap();
     }
     assert_eq!(consumer.info().await.unwrap().in_flight, 0);
@@ -340,10 +328,5 @@ pub(super) async fn many_workers_get_each_message_once(bench: Bench) {
     bench.put_many(MESSAGES).await;
     let seen: Vec<u64> = workers.join_all().await.into_iter().flatten().collect();
     assert_eq!(seen.len(), MESSAGES);
-    assert!(
-        seen.into_iter()
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .eq(1..=MESSAGES as u64)
-    );
+    assert!(seen.into_iter().collect::<BTreeSet<_>>().into_iter().eq(1..=MESSAGES as u64));
 }

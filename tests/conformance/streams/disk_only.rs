@@ -12,18 +12,10 @@ use super::bench::*;
 
 /// Closes the store and opens it again. No handle may be left.
 fn reopen(bench: Bench) -> Bench {
-    let Bench {
-        streams,
-        short,
-        directory,
-    } = bench;
+    let Bench { streams, short, directory } = bench;
     drop(streams);
     let path = directory.clone().expect("a store on disk");
-    Bench {
-        streams: Arc::new(open(path).unwrap()),
-        short,
-        directory,
-    }
+    Bench { streams: Arc::new(open(path).unwrap()), short, directory }
 }
 
 pub(super) async fn messages_survive(bench: Bench) {
@@ -35,10 +27,7 @@ pub(super) async fn messages_survive(bench: Bench) {
     let before = bench.streams.read("S", ">", Sequence(1), 10).await.unwrap();
     let info = bench.info().await;
     let bench = reopen(bench);
-    assert_eq!(
-        bench.streams.read("S", ">", Sequence(1), 10).await.unwrap(),
-        before
-    );
+    assert_eq!(bench.streams.read("S", ">", Sequence(1), 10).await.unwrap(), before);
     assert_eq!(bench.info().await, info);
     assert_eq!(bench.put("s.a", "").await, 4);
 }
@@ -52,10 +41,7 @@ pub(super) async fn sequences_go_on_when_nothing_is_left(bench: Bench) {
     }
     drop(consumer);
     let bench = reopen(bench);
-    assert_eq!(
-        (bench.info().await.messages, bench.info().await.last),
-        (0, Sequence(3))
-    );
+    assert_eq!((bench.info().await.messages, bench.info().await.last), (0, Sequence(3)));
     assert_eq!(bench.put("s.a", "").await, 4);
 }
 
@@ -76,21 +62,13 @@ pub(super) async fn streams_and_bounds_survive(bench: Bench) {
     let bench = reopen(bench);
     assert_eq!(bench.streams.stream_names().await.unwrap(), ["S", "T_1"]);
     assert_eq!(bench.streams.stream_info("T_1").await.unwrap().config, config);
-    assert_conflict(
-        bench
-            .try_stream(|config| config.retention = Retention::WorkQueue)
-            .await,
-        "retention",
-    );
+    assert_conflict(bench.try_stream(|config| config.retention = Retention::WorkQueue).await, "retention");
 }
 
 pub(super) async fn a_stream_in_memory_is_gone(bench: Bench) {
     bench.stream(|config| config.storage = Storage::Memory).await;
     bench.put("s.a", "").await;
-    let config = BucketConfig {
-        storage: Storage::Memory,
-        ..bucket_config("b", None)
-    };
+    let config = BucketConfig { storage: Storage::Memory, ..bucket_config("b", None) };
     let bucket = bench.streams.bucket(config).await.unwrap();
     bucket.put("k", Bytes::new(), Expect::Any, None).await.unwrap();
     assert!(bucket.get("k").await.unwrap().is_some());
@@ -175,13 +153,7 @@ pub(super) async fn ids_survive(bench: Bench) {
     bench.limits().await;
     bench.put_id(1, "").await;
     let bench = reopen(bench);
-    assert_eq!(
-        bench.put_id(1, "").await,
-        Published {
-            sequence: Sequence(1),
-            duplicate: true
-        }
-    );
+    assert_eq!(bench.put_id(1, "").await, Published { sequence: Sequence(1), duplicate: true });
 }
 
 pub(super) async fn ids_of_removed_messages_survive(bench: Bench) {
@@ -193,20 +165,8 @@ pub(super) async fn ids_of_removed_messages_survive(bench: Bench) {
     bench.streams.delete("S", Sequence(2)).await.unwrap();
     drop(consumer);
     let bench = reopen(bench);
-    assert_eq!(
-        bench.put_id(1, "").await,
-        Published {
-            sequence: Sequence(1),
-            duplicate: true
-        }
-    );
-    assert_eq!(
-        bench.put_id(2, "").await,
-        Published {
-            sequence: Sequence(2),
-            duplicate: true
-        }
-    );
+    assert_eq!(bench.put_id(1, "").await, Published { sequence: Sequence(1), duplicate: true });
+    assert_eq!(bench.put_id(2, "").await, Published { sequence: Sequence(2), duplicate: true });
     assert_eq!(bench.info().await.messages, 0);
 }
 
@@ -220,21 +180,13 @@ pub(super) async fn a_deleted_consumer_stays_deleted(bench: Bench) {
     let bench = reopen(bench);
     assert!(bench.info().await.consumers.is_empty());
     let consumer = bench.consumer().await;
-    assert!(
-        take_all(&*consumer)
-            .await
-            .iter()
-            .all(|delivery| delivery.attempt == 1)
-    );
+    assert!(take_all(&*consumer).await.iter().all(|delivery| delivery.attempt == 1));
 }
 
 pub(super) async fn entries_and_revisions_survive(bench: Bench) {
     let bucket = bench.bucket().await;
     for (key, value) in [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4")] {
-        bucket
-            .put(key, Bytes::from_static(value.as_bytes()), Expect::Any, None)
-            .await
-            .unwrap();
+        bucket.put(key, Bytes::from_static(value.as_bytes()), Expect::Any, None).await.unwrap();
     }
     bucket.delete("c", Expect::Any).await.unwrap();
     let before = (bucket.get("a").await, bucket.get("b").await);
@@ -259,10 +211,7 @@ pub(super) async fn revisions_go_on_when_nothing_is_left(bench: Bench) {
 pub(super) async fn expiry_goes_on(bench: Bench) {
     let bucket = bench.bucket_with(Some(bench.short * 3)).await;
     bucket.put("k", Bytes::new(), Expect::Any, None).await.unwrap();
-    bucket
-        .put("stays", Bytes::new(), Expect::Any, Some(LONG))
-        .await
-        .unwrap();
+    bucket.put("stays", Bytes::new(), Expect::Any, Some(LONG)).await.unwrap();
     drop(bucket);
     let bench = reopen(bench);
     bench.let_pass(bench.short * 4).await;
@@ -284,11 +233,7 @@ pub(super) async fn bodies_come_back_from_the_disk(bench: Bench) {
     bench.limits().await;
     let body = |i: usize| Bytes::from(vec![i as u8; MIB - i]);
     for i in 0..40 {
-        let message = Publish {
-            subject: "s.a".into(),
-            id: None,
-            body: body(i),
-        };
+        let message = Publish { subject: "s.a".into(), id: None, body: body(i) };
         bench.streams.publish("S", message).await.unwrap();
     }
     let mut tail = bench.tail(">", Start::First).await;
@@ -302,12 +247,7 @@ pub(super) async fn bodies_come_back_from_the_disk(bench: Bench) {
     while taken.len() < 40 {
         taken.extend(consumer.fetch(40, NOW).await.unwrap());
     }
-    assert!(
-        taken
-            .iter()
-            .enumerate()
-            .all(|(i, delivery)| delivery.message.body == body(i))
-    );
+    assert!(taken.iter().enumerate().all(|(i, delivery)| delivery.message.body == body(i)));
 }
 
 fn path_of(bench: &Bench) -> PathBuf {
@@ -316,10 +256,7 @@ fn path_of(bench: &Bench) -> PathBuf {
 
 #[track_caller]
 fn assert_names(error: &OpenError, path: &std::path::Path) {
-    assert!(
-        error.to_string().contains(path.to_str().unwrap()),
-        "it names the path: {error}"
-    );
+    assert!(error.to_string().contains(path.to_str().unwrap()), "it names the path: {error}");
 }
 
 pub(super) async fn two_stores_in_one_directory_are_refused(bench: Bench) {
@@ -366,10 +303,7 @@ pub(super) async fn damage_is_told_by_its_path(bench: Bench) {
     let path = path_of(&bench);
     drop(bench);
     let mut damaged = 0;
-    for file in fs::read_dir(path.join("tables"))
-        .unwrap()
-        .map(|file| file.unwrap().path())
-    {
+    for file in fs::read_dir(path.join("tables")).unwrap().map(|file| file.unwrap().path()) {
         let Ok(mut bytes) = fs::read(&file) else { continue };
         let Some(at) = bytes.windows(NEEDLE.len()).position(|window| window == NEEDLE) else {
             continue;

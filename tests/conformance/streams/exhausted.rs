@@ -3,9 +3,7 @@
 use super::bench::*;
 
 async fn at_most(bench: &Bench, deliveries: u32) -> Box<dyn Consumer> {
-    bench
-        .consumer_with(|config| config.max_deliver = Some(deliveries))
-        .await
+    bench.consumer_with(|config| config.max_deliver = Some(deliveries)).await
 }
 
 /// Takes and refuses whatever there is, until nothing comes.
@@ -22,13 +20,7 @@ async fn refuse_all(consumer: &dyn Consumer) {
 }
 
 async fn told(consumer: &dyn Consumer) -> Vec<String> {
-    consumer
-        .exhausted()
-        .await
-        .unwrap()
-        .iter()
-        .map(|message| text(&message.body))
-        .collect()
+    consumer.exhausted().await.unwrap().iter().map(|message| text(&message.body)).collect()
 }
 
 pub(super) async fn a_message_refused_too_often_is_told(bench: Bench) {
@@ -42,10 +34,7 @@ pub(super) async fn a_message_refused_too_often_is_told(bench: Bench) {
         consumer.nak(delivery.tag, NOW).await.unwrap();
     }
     let exhausted = consumer.exhausted().await.unwrap();
-    assert_eq!(
-        exhausted,
-        bench.streams.read("S", ">", Sequence(1), 1).await.unwrap()
-    );
+    assert_eq!(exhausted, bench.streams.read("S", ">", Sequence(1), 1).await.unwrap());
 }
 
 pub(super) async fn a_message_kept_too_often_is_told(bench: Bench) {

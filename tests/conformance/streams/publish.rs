@@ -18,36 +18,12 @@ pub(super) async fn sequences_begin_at_one_and_rise_by_one(bench: Bench) {
 pub(super) async fn a_message_is_kept_as_it_was_given(bench: Bench) {
     bench.limits().await;
     let body: Vec<u8> = (0..=255).collect();
-    let given = Publish {
-        subject: "s.A-z_0/9:x".into(),
-        id: Some(message_id(7)),
-        body: body.into(),
-    };
+    let given = Publish { subject: "s.A-z_0/9:x".into(), id: Some(message_id(7)), body: body.into() };
     let published = bench.streams.publish("S", given.clone()).await.unwrap();
-    assert_eq!(
-        published,
-        Published {
-            sequence: Sequence(1),
-            duplicate: false
-        }
-    );
+    assert_eq!(published, Published { sequence: Sequence(1), duplicate: false });
     let stored = bench.streams.read("S", ">", Sequence(1), 10).await.unwrap();
-    let [
-        Stored {
-            sequence,
-            subject,
-            id,
-            at,
-            body,
-        },
-    ] = &stored[..]
-    else {
-        panic!("one message")
-    };
-    assert_eq!(
-        (*sequence, subject, *id, body),
-        (Sequence(1), &given.subject, given.id, &given.body)
-    );
+    let [Stored { sequence, subject, id, at, body }] = &stored[..] else { panic!("one message") };
+    assert_eq!((*sequence, subject, *id, body), (Sequence(1), &given.subject, given.id, &given.body));
     assert!(at.0 > 0);
 }
 
@@ -61,11 +37,7 @@ pub(super) async fn an_empty_body_is_a_body(bench: Bench) {
 
 pub(super) async fn the_largest_body_fits_and_a_larger_is_refused(bench: Bench) {
     bench.limits().await;
-    let body = |len| Publish {
-        subject: "s.a".into(),
-        id: None,
-        body: vec![7; len].into(),
-    };
+    let body = |len| Publish { subject: "s.a".into(), id: None, body: vec![7; len].into() };
     bench.streams.publish("S", body(FRAME_MAX)).await.unwrap();
     assert_invalid(bench.streams.publish("S", body(FRAME_MAX + 1)).await);
     let stored = bench.streams.read("S", ">", Sequence(1), 10).await.unwrap();
@@ -75,45 +47,19 @@ pub(super) async fn the_largest_body_fits_and_a_larger_is_refused(bench: Bench) 
 pub(super) async fn an_id_is_stored_once(bench: Bench) {
     bench.limits().await;
     let first = bench.put_id(1, "first").await;
-    assert_eq!(
-        first,
-        Published {
-            sequence: Sequence(1),
-            duplicate: false
-        }
-    );
+    assert_eq!(first, Published { sequence: Sequence(1), duplicate: false });
     bench.put_id(2, "other").await;
     let again = bench.put_id(1, "again").await;
-    assert_eq!(
-        again,
-        Published {
-            sequence: Sequence(1),
-            duplicate: true
-        }
-    );
+    assert_eq!(again, Published { sequence: Sequence(1), duplicate: true });
     assert_eq!(bench.kept().await, ["first", "other"]);
 }
 
 pub(super) async fn an_id_in_another_stream_is_another_message(bench: Bench) {
     bench.limits().await;
-    bench
-        .streams
-        .create_stream(stream_config("T", "t.>"))
-        .await
-        .unwrap();
+    bench.streams.create_stream(stream_config("T", "t.>")).await.unwrap();
     bench.put_id(1, "").await;
-    let other = bench
-        .streams
-        .publish("T", message("t.a", Some(1), ""))
-        .await
-        .unwrap();
-    assert_eq!(
-        other,
-        Published {
-            sequence: Sequence(1),
-            duplicate: false
-        }
-    );
+    let other = bench.streams.publish("T", message("t.a", Some(1), "")).await.unwrap();
+    assert_eq!(other, Published { sequence: Sequence(1), duplicate: false });
 }
 
 pub(super) async fn messages_without_an_id_are_all_stored(bench: Bench) {
@@ -129,13 +75,7 @@ pub(super) async fn an_id_is_forgotten_after_its_window(bench: Bench) {
     bench.put_id(1, "first").await;
     bench.let_pass(window * 2).await;
     let again = bench.put_id(1, "again").await;
-    assert_eq!(
-        again,
-        Published {
-            sequence: Sequence(2),
-            duplicate: false
-        }
-    );
+    assert_eq!(again, Published { sequence: Sequence(2), duplicate: false });
     assert_eq!(bench.kept().await, ["first", "again"]);
 }
 
@@ -143,13 +83,7 @@ pub(super) async fn an_id_outlives_its_deleted_message(bench: Bench) {
     bench.limits().await;
     bench.put_id(1, "").await;
     bench.streams.delete("S", Sequence(1)).await.unwrap();
-    assert_eq!(
-        bench.put_id(1, "").await,
-        Published {
-            sequence: Sequence(1),
-            duplicate: true
-        }
-    );
+    assert_eq!(bench.put_id(1, "").await, Published { sequence: Sequence(1), duplicate: true });
     assert_eq!(bench.info().await.messages, 0);
 }
 
@@ -163,9 +97,7 @@ pub(super) async fn an_id_outlives_its_acknowledged_task(bench: Bench) {
 }
 
 pub(super) async fn a_refused_id_is_not_remembered(bench: Bench) {
-    bench
-        .stream(|config| (config.max_messages, config.discard) = (Some(1), Discard::New))
-        .await;
+    bench.stream(|config| (config.max_messages, config.discard) = (Some(1), Discard::New)).await;
     bench.put_id(1, "fills it").await;
     assert_full(bench.streams.publish("S", message("s.a", Some(2), "")).await);
     bench.streams.delete("S", Sequence(1)).await.unwrap();
@@ -174,17 +106,13 @@ pub(super) async fn a_refused_id_is_not_remembered(bench: Bench) {
 }
 
 pub(super) async fn a_duplicate_is_known_even_when_full(bench: Bench) {
-    bench
-        .stream(|config| (config.max_messages, config.discard) = (Some(1), Discard::New))
-        .await;
+    bench.stream(|config| (config.max_messages, config.discard) = (Some(1), Discard::New)).await;
     bench.put_id(1, "").await;
     assert!(bench.put_id(1, "").await.duplicate);
 }
 
 pub(super) async fn a_subject_outside_the_stream_is_refused(bench: Bench) {
-    bench
-        .stream(|config| config.subjects = vec!["s.*.x".into(), "t".into()])
-        .await;
+    bench.stream(|config| config.subjects = vec!["s.*.x".into(), "t".into()]).await;
     bench.put("s.a.x", "").await;
     bench.put("t", "").await;
     for subject in ["s.a", "s.a.y", "s.a.x.z", "t.a", "u"] {
@@ -194,17 +122,7 @@ pub(super) async fn a_subject_outside_the_stream_is_refused(bench: Bench) {
 
 pub(super) async fn a_bad_subject_is_refused(bench: Bench) {
     bench.stream(|config| config.subjects = vec![">".into()]).await;
-    for subject in [
-        "",
-        ".",
-        "a.",
-        "a..b",
-        "a.*",
-        ">",
-        "a b",
-        "\u{e9}",
-        &"a".repeat(257),
-    ] {
+    for subject in ["", ".", "a.", "a..b", "a.*", ">", "a b", "\u{e9}", &"a".repeat(257)] {
         assert_invalid(bench.try_put(subject, "").await);
     }
     bench.put(&"a".repeat(256), "").await;
@@ -246,18 +164,10 @@ pub(super) async fn many_publishers_of_one_id_store_it_once(bench: Bench) {
     for publisher in 0..20 {
         let streams = Arc::clone(&bench.streams);
         let body = format!("by {publisher}");
-        publishers.spawn(async move {
-            streams
-                .publish("S", message("s.a", Some(1), &body))
-                .await
-                .unwrap()
-        });
+        publishers.spawn(async move { streams.publish("S", message("s.a", Some(1), &body)).await.unwrap() });
     }
     let published = publishers.join_all().await;
-    assert_eq!(
-        published.iter().filter(|published| !published.duplicate).count(),
-        1
-    );
+    assert_eq!(published.iter().filter(|published| !published.duplicate).count(), 1);
     let sequences: BTreeSet<Sequence> = published.iter().map(|published| published.sequence).collect();
     assert_eq!(sequences.into_iter().collect::<Vec<_>>(), [Sequence(1)]);
     assert_eq!(bench.kept().await.len(), 1);

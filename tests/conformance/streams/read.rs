@@ -3,11 +3,7 @@
 use super::bench::*;
 
 async fn sequences(bench: &Bench, filter: &str, from: u64, max: usize) -> Vec<u64> {
-    let stored = bench
-        .streams
-        .read("S", filter, Sequence(from), max)
-        .await
-        .unwrap();
+    let stored = bench.streams.read("S", filter, Sequence(from), max).await.unwrap();
     stored.iter().map(|message| message.sequence.0).collect()
 }
 

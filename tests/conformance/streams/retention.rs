@@ -25,10 +25,7 @@ pub(super) async fn the_newest_are_kept_by_number(bench: Bench) {
     bench.put_many(5).await;
     assert_eq!(bench.kept().await, ["3", "4", "5"]);
     let info = bench.info().await;
-    assert_eq!(
-        (info.messages, info.first, info.last),
-        (3, Sequence(3), Sequence(5))
-    );
+    assert_eq!((info.messages, info.first, info.last), (3, Sequence(3), Sequence(5)));
 }
 
 pub(super) async fn the_newest_are_kept_by_bytes(bench: Bench) {

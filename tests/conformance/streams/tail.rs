@@ -24,10 +24,7 @@ pub(super) async fn it_begins_at_a_sequence(bench: Bench) {
     bench.put_many(3).await;
     let mut tail = bench.tail(">", Start::At(Sequence(2))).await;
     let message = tail.next().await.unwrap();
-    assert_eq!(
-        (message.sequence, text(&message.body)),
-        (Sequence(2), "2".to_owned())
-    );
+    assert_eq!((message.sequence, text(&message.body)), (Sequence(2), "2".to_owned()));
 }
 
 pub(super) async fn it_filters(bench: Bench) {
@@ -36,10 +33,7 @@ pub(super) async fn it_filters(bench: Bench) {
     for subject in ["s.a", "s.a.x", "s.b.y", "s.b.x"] {
         bench.put(subject, subject).await;
     }
-    assert_eq!(
-        [next(&mut *tail).await, next(&mut *tail).await],
-        ["s.a.x", "s.b.x"]
-    );
+    assert_eq!([next(&mut *tail).await, next(&mut *tail).await], ["s.a.x", "s.b.x"]);
 }
 
 pub(super) async fn it_waits_for_a_message(bench: Bench) {
@@ -51,10 +45,7 @@ pub(super) async fn it_waits_for_a_message(bench: Bench) {
 
 pub(super) async fn two_tails_see_everything(bench: Bench) {
     bench.queue().await;
-    let (mut one, mut other) = (
-        bench.tail(">", Start::First).await,
-        bench.tail("s.a", Start::First).await,
-    );
+    let (mut one, mut other) = (bench.tail(">", Start::First).await, bench.tail("s.a", Start::First).await);
     bench.put_many(20).await;
     for i in 1..=20 {
         let expected = i.to_string();
@@ -81,10 +72,7 @@ pub(super) async fn what_was_removed_before_it_came_is_a_gap(bench: Bench) {
     bench.stream(|config| config.max_messages = Some(2)).await;
     let mut tail = bench.tail(">", Start::First).await;
     bench.put_many(5).await;
-    let gap = StreamError::Gap {
-        from: Sequence(1),
-        to: Sequence(3),
-    };
+    let gap = StreamError::Gap { from: Sequence(1), to: Sequence(3) };
     assert_eq!(tail.next().await, Err(gap));
     assert_eq!([next(&mut *tail).await, next(&mut *tail).await], ["4", "5"]);
 }
@@ -93,13 +81,7 @@ pub(super) async fn what_was_removed_before_it_began_is_a_gap(bench: Bench) {
     bench.stream(|config| config.max_messages = Some(2)).await;
     bench.put_many(5).await;
     let mut resumed = bench.tail(">", Start::At(Sequence(2))).await;
-    assert_eq!(
-        resumed.next().await,
-        Err(StreamError::Gap {
-            from: Sequence(2),
-            to: Sequence(3)
-        })
-    );
+    assert_eq!(resumed.next().await, Err(StreamError::Gap { from: Sequence(2), to: Sequence(3) }));
     assert_eq!(next(&mut *resumed).await, "4");
     let mut first = bench.tail(">", Start::First).await;
     assert_eq!(next(&mut *first).await, "4");
@@ -113,13 +95,7 @@ pub(super) async fn a_gap_lies_where_the_messages_were(bench: Bench) {
         bench.streams.delete("S", Sequence(sequence)).await.unwrap();
     }
     assert_eq!([next(&mut *tail).await, next(&mut *tail).await], ["1", "2"]);
-    assert_eq!(
-        tail.next().await,
-        Err(StreamError::Gap {
-            from: Sequence(3),
-            to: Sequence(4)
-        })
-    );
+    assert_eq!(tail.next().await, Err(StreamError::Gap { from: Sequence(3), to: Sequence(4) }));
     assert_eq!(next(&mut *tail).await, "5");
 }
 

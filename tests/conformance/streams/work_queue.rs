@@ -8,9 +8,7 @@ use tokio::task::JoinSet;
 use super::bench::*;
 
 async fn named(bench: &Bench, name: &str, filter: &str) -> Result<Box<dyn Consumer>, StreamError> {
-    bench
-        .try_consumer(|config| (config.name, config.filter) = (name.into(), filter.into()))
-        .await
+    bench.try_consumer(|config| (config.name, config.filter) = (name.into(), filter.into())).await
 }
 
 pub(super) async fn an_acknowledged_task_is_gone(bench: Bench) {
@@ -23,10 +21,7 @@ pub(super) async fn an_acknowledged_task_is_gone(bench: Bench) {
     consumer.ack(taken[0].tag).await.unwrap();
     consumer.ack(taken[2].tag).await.unwrap();
     let info = bench.info().await;
-    assert_eq!(
-        (info.messages, info.bytes, info.first, info.last),
-        (0, 0, Sequence(4), Sequence(3))
-    );
+    assert_eq!((info.messages, info.bytes, info.first, info.last), (0, 0, Sequence(4), Sequence(3)));
 }
 
 pub(super) async fn a_terminated_task_is_gone(bench: Bench) {
@@ -69,10 +64,7 @@ pub(super) async fn overlapping_filters_are_refused(bench: Bench) {
 
 pub(super) async fn separate_filters_share_the_queue(bench: Bench) {
     bench.queue().await;
-    let (a, b) = (
-        named(&bench, "a", "s.a").await.unwrap(),
-        named(&bench, "b", "s.b").await.unwrap(),
-    );
+    let (a, b) = (named(&bench, "a", "s.a").await.unwrap(), named(&bench, "b", "s.b").await.unwrap());
     for subject in ["s.a", "s.b", "s.c"] {
         bench.put(subject, subject).await;
     }

@@ -24,13 +24,7 @@ pub(super) async fn a_broadcast_passes_over_the_full_and_the_gone<N: Network>() 
         match eve.event().await {
             Some(Inbound::Disconnected { .. }) => {}
             other => {
-                return assert_eq!(
-                    other,
-                    Some(Inbound::Frame {
-                        from: ada.id,
-                        frame: numbered(7)
-                    })
-                );
+                return assert_eq!(other, Some(Inbound::Frame { from: ada.id, frame: numbered(7) }));
             }
         }
     }

@@ -7,19 +7,13 @@ use super::member::{NOBODY, Network, STALL, members, number, numbered, pair};
 
 pub(super) async fn an_unknown_node_is_unreachable<N: Network>() {
     let (ada, _bob) = pair::<N>().await;
-    assert_eq!(
-        ada.transport.send(NOBODY, numbered(1)),
-        Err(TransportError::Unreachable { to: NOBODY })
-    );
+    assert_eq!(ada.transport.send(NOBODY, numbered(1)), Err(TransportError::Unreachable { to: NOBODY }));
     assert!(!ada.transport.reaches(NOBODY));
 }
 
 pub(super) async fn a_node_has_no_path_to_itself<N: Network>() {
     let (ada, bob) = pair::<N>().await;
-    assert_eq!(
-        ada.send(&ada, numbered(1)),
-        Err(TransportError::Unreachable { to: ada.id })
-    );
+    assert_eq!(ada.send(&ada, numbered(1)), Err(TransportError::Unreachable { to: ada.id }));
     assert!(!ada.transport.reaches(ada.id));
     bob.send(&ada, numbered(2)).unwrap();
     assert_eq!(number(&ada.frame_from(&bob).await), 2);
@@ -40,10 +34,7 @@ pub(super) async fn a_node_that_is_gone_is_unreachable<N: Network>() {
     drop(ada);
     for other in [&bob, &eve] {
         other.disconnected(gone).await;
-        assert_eq!(
-            other.transport.send(gone, numbered(1)),
-            Err(TransportError::Unreachable { to: gone })
-        );
+        assert_eq!(other.transport.send(gone, numbered(1)), Err(TransportError::Unreachable { to: gone }));
         assert!(!other.transport.reaches(gone));
         other.ready(gone).await;
     }
@@ -105,11 +96,7 @@ pub(super) async fn closing_ends_a_receive_and_a_ready_that_wait<N: Network>() {
 
 pub(super) async fn closing_twice_and_from_many_tasks_is_closing_once<N: Network>() {
     let (ada, bob) = pair::<N>().await;
-    tokio::join!(
-        ada.transport.close(),
-        ada.transport.close(),
-        ada.transport.close()
-    );
+    tokio::join!(ada.transport.close(), ada.transport.close(), ada.transport.close());
     ada.transport.close().await;
     let gone = ada.id;
     drop(ada);

@@ -12,13 +12,7 @@ use super::member::{Member, Network, deliver, members, number, numbered, pair, p
 pub(super) async fn a_frame_arrives_whole_with_its_sender_beside_it<N: Network>() {
     let (ada, bob) = pair::<N>().await;
     ada.send(&bob, pattern(1_000)).unwrap();
-    assert_eq!(
-        bob.event().await,
-        Some(Inbound::Frame {
-            from: ada.id,
-            frame: pattern(1_000)
-        })
-    );
+    assert_eq!(bob.event().await, Some(Inbound::Frame { from: ada.id, frame: pattern(1_000) }));
 }
 
 pub(super) async fn an_empty_frame_is_a_frame<N: Network>() {
@@ -31,36 +25,18 @@ pub(super) async fn an_empty_frame_is_a_frame<N: Network>() {
 
 pub(super) async fn frames_of_every_size_arrive_unchanged<N: Network>() {
     let (ada, bob) = pair::<N>().await;
-    let around = [
-        1,
-        64,
-        128,
-        256,
-        1_400,
-        4_096,
-        16_384,
-        65_536,
-        FRAME_MAX / 2,
-        FRAME_MAX - 1,
-    ];
+    let around = [1, 64, 128, 256, 1_400, 4_096, 16_384, 65_536, FRAME_MAX / 2, FRAME_MAX - 1];
     for size in around.into_iter().flat_map(|size| [size - 1, size, size + 1]) {
         ada.deliver(&bob, pattern(size)).await;
         let frame = bob.frame_from(&ada).await;
-        assert!(
-            frame == pattern(size),
-            "a frame of {size} bytes came as {} other ones",
-            frame.len()
-        );
+        assert!(frame == pattern(size), "a frame of {size} bytes came as {} other ones", frame.len());
     }
 }
 
 pub(super) async fn the_largest_frame_arrives_and_a_larger_one_is_refused<N: Network>() {
     let (ada, bob) = pair::<N>().await;
     let size = FRAME_MAX + 1;
-    assert_eq!(
-        ada.send(&bob, pattern(size)),
-        Err(TransportError::TooLarge { size, max: FRAME_MAX })
-    );
+    assert_eq!(ada.send(&bob, pattern(size)), Err(TransportError::TooLarge { size, max: FRAME_MAX }));
     ada.deliver(&bob, pattern(FRAME_MAX)).await;
     assert!(bob.frame_from(&ada).await == pattern(FRAME_MAX));
 }
@@ -92,12 +68,7 @@ pub(super) async fn both_directions_keep_their_order_at_the_same_time<N: Network
             assert_eq!(number(&at.frame_from(from).await), due);
         }
     };
-    tokio::join!(
-        send(&ada, &bob),
-        send(&bob, &ada),
-        receive(&ada, &bob),
-        receive(&bob, &ada)
-    );
+    tokio::join!(send(&ada, &bob), send(&bob, &ada), receive(&ada, &bob), receive(&bob, &ada));
 }
 
 pub(super) async fn large_and_small_frames_keep_one_order<N: Network>() {
@@ -145,9 +116,7 @@ pub(super) async fn many_senders_at_once_are_each_heard_once_and_in_order<N: Net
     }
     let mut heard: BTreeMap<(NodeId, u64), u64> = BTreeMap::new();
     for _ in 0..senders.len() as u64 * TASKS * FRAMES {
-        let Some(Inbound::Frame { from, frame }) = bob.event().await else {
-            panic!("only frames are due")
-        };
+        let Some(Inbound::Frame { from, frame }) = bob.event().await else { panic!("only frames are due") };
         let (task, at) = (number(&frame) >> 32, number(&frame) & u64::from(u32::MAX));
         let due = heard.entry((from, task)).or_default();
         assert_eq!(at, *due);

@@ -28,9 +28,7 @@ pub(super) async fn a_receive_that_is_given_up_loses_nothing<N: Network>() {
             }
         }
     };
-    timeout(PATIENCE, async { tokio::join!(sending, receiving) })
-        .await
-        .expect("all frames arrive in time");
+    timeout(PATIENCE, async { tokio::join!(sending, receiving) }).await.expect("all frames arrive in time");
 }
 
 pub(super) async fn a_receive_that_was_given_up_leaves_the_next_one_awake<N: Network>() {

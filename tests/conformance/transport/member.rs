@@ -46,9 +46,7 @@ impl Member {
 
     /// The next thing that happens here.
     pub(super) async fn event(&self) -> Option<Inbound> {
-        timeout(PATIENCE, self.transport.receive())
-            .await
-            .expect("something happens in time")
+        timeout(PATIENCE, self.transport.receive()).await.expect("something happens in time")
     }
 
     /// The next frame, from whom it must be.
@@ -84,10 +82,7 @@ impl Member {
                 Err(TransportError::Full { .. }) => {}
                 Err(other) => panic!("{other}"),
             }
-            assert!(
-                taken as usize <= HELD_FRAMES_MAX,
-                "a receiver who does not read must make send refuse"
-            );
+            assert!(taken as usize <= HELD_FRAMES_MAX, "a receiver who does not read must make send refuse");
             assert!(
                 taken as usize * size <= HELD_BYTES_MAX,
                 "a receiver who does not read must not make memory grow"
@@ -101,9 +96,7 @@ pub(super) async fn deliver(transport: &dyn Transport, to: NodeId, frame: Bytes)
         match transport.send(to, frame.clone()) {
             Ok(()) => return,
             Err(TransportError::Full { .. }) => {
-                timeout(PATIENCE, transport.ready(to))
-                    .await
-                    .expect("room comes in time");
+                timeout(PATIENCE, transport.ready(to)).await.expect("room comes in time");
                 // A queue may be full again at once; on one thread its reader must come to read.
                 tokio::task::yield_now().await;
             }
@@ -118,10 +111,7 @@ pub(super) async fn pair<N: Network>() -> (Member, Member) {
 }
 
 pub(super) async fn members<N: Network, const SIZE: usize>() -> [Member; SIZE] {
-    N::cluster(SIZE)
-        .await
-        .try_into()
-        .unwrap_or_else(|_| panic!("a cluster of {SIZE} was asked for"))
+    N::cluster(SIZE).await.try_into().unwrap_or_else(|_| panic!("a cluster of {SIZE} was asked for"))
 }
 
 /// A frame that says which one it is.

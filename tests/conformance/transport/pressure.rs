@@ -22,10 +22,7 @@ pub(super) async fn a_receiver_who_does_not_read_makes_send_refuse<N: Network>()
 pub(super) async fn large_frames_are_bounded_by_their_bytes<N: Network>() {
     let (ada, bob) = pair::<N>().await;
     assert!(ada.fill(&bob, FRAME_MAX).await > 0);
-    assert!(matches!(
-        ada.send(&bob, sized(0, FRAME_MAX)),
-        Err(TransportError::Full { .. })
-    ));
+    assert!(matches!(ada.send(&bob, sized(0, FRAME_MAX)), Err(TransportError::Full { .. })));
 }
 
 pub(super) async fn what_was_taken_arrives_and_what_was_refused_does_not<N: Network>() {

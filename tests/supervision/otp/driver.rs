@@ -51,11 +51,7 @@ impl Stage {
 
     fn expect(&self, child: &str, times: u32, start: fn() -> Start) {
         let mut shared = self.0.lock().unwrap();
-        shared
-            .starts
-            .entry(child.to_owned())
-            .or_default()
-            .extend((0..times).map(|_| start()));
+        shared.starts.entry(child.to_owned()).or_default().extend((0..times).map(|_| start()));
     }
 }
 
@@ -129,22 +125,12 @@ impl Real {
         let runtime = runtime.enable_time().start_paused(true).build().unwrap();
         let node = runtime.block_on(Node::start(Config::in_memory())).unwrap();
         let (stage, children) = (Stage::default(), case.children.clone());
-        Real {
-            runtime,
-            node,
-            stage,
-            flags: case.flags,
-            children,
-            supervisor: None,
-        }
+        Real { runtime, node, stage, flags: case.flags, children, supervisor: None }
     }
 
     async fn start(&mut self) {
         let spec = SupervisorSpec::new("top").flags(self.flags);
-        let spec = self
-            .children
-            .iter()
-            .fold(spec, |spec, child| self.with(spec, child));
+        let spec = self.children.iter().fold(spec, |spec, child| self.with(spec, child));
         match self.node.router().start_supervisor(spec).await {
             Ok(supervisor) => {
                 self.stage.note("ready");
@@ -170,36 +156,20 @@ impl Real {
     fn agent(&self, child: &ChildSpec) -> AgentSpec<Actor> {
         let spec = AgentSpec::new(child.id.as_str(), self.factory(child));
         let spec = spec.restart(child.restart).stop_within(child.stop_within);
-        if child.significant {
-            spec.significant()
-        } else {
-            spec
-        }
+        if child.significant { spec.significant() } else { spec }
     }
 
     /// A supervisor that gives up with its one agent.
     fn nested(&self, child: &ChildSpec) -> SupervisorSpec {
-        let flags = Flags {
-            intensity: Intensity {
-                restarts: 0,
-                ..Intensity::default()
-            },
-            ..Flags::default()
-        };
+        let flags =
+            Flags { intensity: Intensity { restarts: 0, ..Intensity::default() }, ..Flags::default() };
         let agent = AgentSpec::new(child.id.as_str(), self.factory(child));
-        SupervisorSpec::new(child.id.as_str())
-            .flags(flags)
-            .restart(child.restart)
-            .agent(agent)
+        SupervisorSpec::new(child.id.as_str()).flags(flags).restart(child.restart).agent(agent)
     }
 
     fn factory(&self, child: &ChildSpec) -> impl Fn() -> Actor + Send + Sync + 'static {
         let (child, stage) = (child.id.to_string(), self.stage.clone());
-        move || Actor {
-            child: child.clone(),
-            stage: stage.clone(),
-            ends_itself: false,
-        }
+        move || Actor { child: child.clone(), stage: stage.clone(), ends_itself: false }
     }
 
     async fn tell<M: Message>(&self, child: &str, message: M) {
@@ -208,11 +178,8 @@ impl Real {
     }
 
     async fn end(&self, child: &str, exit: Exit) {
-        let exit = if exit == Exit::GaveUp {
-            Exit::Crashed("so that its supervisor gives up".into())
-        } else {
-            exit
-        };
+        let exit =
+            if exit == Exit::GaveUp { Exit::Crashed("so that its supervisor gives up".into()) } else { exit };
         self.tell(child, End { exit: Some(exit) }).await;
     }
 
@@ -232,13 +199,7 @@ impl Real {
     }
 
     fn ignored(&self) -> bool {
-        self.stage
-            .0
-            .lock()
-            .unwrap()
-            .trace
-            .last()
-            .is_some_and(|word| word.starts_with('~'))
+        self.stage.0.lock().unwrap().trace.last().is_some_and(|word| word.starts_with('~'))
     }
 
     async fn which(&self) {
@@ -286,16 +247,13 @@ impl Real {
                     .await;
             }
             Step::Terminate(child) => {
-                self.ask(async |supervisor| supervisor.terminate(child).await.map(|()| "ok"))
-                    .await
+                self.ask(async |supervisor| supervisor.terminate(child).await.map(|()| "ok")).await
             }
             Step::Restart(child) => {
-                self.ask(async |supervisor| supervisor.restart(child).await.map(|()| "started"))
-                    .await
+                self.ask(async |supervisor| supervisor.restart(child).await.map(|()| "started")).await
             }
             Step::Delete(child) => {
-                self.ask(async |supervisor| supervisor.delete(child).await.map(|()| "ok"))
-                    .await
+                self.ask(async |supervisor| supervisor.delete(child).await.map(|()| "ok")).await
             }
             Step::FailStarts(child, times) => self.stage.expect(child, times, || Start::Fail),
             Step::IgnoreStarts(child, times) => self.stage.expect(child, times, || Start::Ignore),

@@ -95,27 +95,14 @@ impl Lane {
         let waiting = waiting.into_iter().filter(|sequence| *sequence > kept.cursor);
         let expected: BTreeSet<Sequence> = waiting.take(EXPECTED_MAX).collect();
         let begun = kept.trial.filter(|trial| trial.sequence > kept.cursor);
-        let trial = begun.map(|trial| {
-            (
-                Trial {
-                    crashes: trial.crashes + 1,
-                    ..trial
-                },
-                Mark::Unsaved,
-            )
-        });
+        let trial = begun.map(|trial| (Trial { crashes: trial.crashes + 1, ..trial }, Mark::Unsaved));
         Self {
             saved: kept.cursor,
             applied: kept.cursor,
             saving: None,
             recent: Recent::new(kept.recent),
             hand: BTreeMap::new(),
-            careful_until: expected
-                .iter()
-                .take(IN_HAND_MAX)
-                .copied()
-                .max()
-                .unwrap_or_default(),
+            careful_until: expected.iter().take(IN_HAND_MAX).copied().max().unwrap_or_default(),
             expected,
             fetching: None,
             up: false,
@@ -133,23 +120,13 @@ impl Lane {
         match input {
             Input::Started { cursor } => self.started(cursor),
             Input::Crashed { sequence, cause } => self.crashed(sequence, cause),
-            Input::Delivered { sequence, id } => self.arrived(
-                sequence,
-                Held {
-                    id,
-                    delivered: true,
-                    aside: false,
-                },
-            ),
+            Input::Delivered { sequence, id } => {
+                self.arrived(sequence, Held { id, delivered: true, aside: false })
+            }
             Input::Missed { waiting } => self.missed(waiting),
-            Input::Fetched { sequence, id } => self.arrived(
-                sequence,
-                Held {
-                    id,
-                    delivered: false,
-                    aside: false,
-                },
-            ),
+            Input::Fetched { sequence, id } => {
+                self.arrived(sequence, Held { id, delivered: false, aside: false })
+            }
             Input::Gone { sequence } => self.gone(sequence),
             Input::Handled { sequence } => self.handled(sequence),
             Input::Saved { cursor } => self.saved(cursor),
@@ -162,15 +139,8 @@ impl Lane {
 
     /// What to save: everything up to the cursor of the save that is on the way, or else of the last one.
     pub fn kept(&self) -> Kept {
-        let saving = self.saving.unwrap_or(Saving {
-            cursor: self.saved,
-            trial: None,
-        });
-        Kept {
-            cursor: saving.cursor,
-            recent: self.recent.up_to(saving.cursor),
-            trial: saving.trial,
-        }
+        let saving = self.saving.unwrap_or(Saving { cursor: self.saved, trial: None });
+        Kept { cursor: saving.cursor, recent: self.recent.up_to(saving.cursor), trial: saving.trial }
     }
 
     /// The state of the agent, in memory, holds every message up to this one.

@@ -16,8 +16,7 @@ pub(super) struct Recent {
 impl Recent {
     pub(super) fn new(kept: Vec<(Sequence, MessageId)>) -> Self {
         let mut recent = Self::default();
-        kept.into_iter()
-            .for_each(|(sequence, id)| recent.push(sequence, id));
+        kept.into_iter().for_each(|(sequence, id)| recent.push(sequence, id));
         recent
     }
 
@@ -45,10 +44,6 @@ impl Recent {
     }
 
     pub(super) fn up_to(&self, cursor: Sequence) -> Vec<(Sequence, MessageId)> {
-        self.order
-            .iter()
-            .copied()
-            .filter(|(sequence, _)| *sequence <= cursor)
-            .collect()
+        self.order.iter().copied().filter(|(sequence, _)| *sequence <= cursor).collect()
     }
 }

@@ -30,10 +30,7 @@ impl Fence {
     /// [`Stale`] when a newer term was seen: the holder must stop.
     pub fn admit(&mut self, term: Term) -> Result<(), Stale> {
         if term < self.newest {
-            return Err(Stale {
-                yours: term,
-                newest: self.newest,
-            });
+            return Err(Stale { yours: term, newest: self.newest });
         }
         self.newest = term;
         Ok(())

@@ -41,10 +41,7 @@ enum State {
     /// Somebody else owns it, or the store did not answer.
     Waiting { look_at: Now, holder: Option<NodeId> },
     /// A look is on the way; `written` is what we wrote before, without an answer.
-    Looking {
-        ticket: Ticket,
-        written: Option<Written>,
-    },
+    Looking { ticket: Ticket, written: Option<Written> },
     /// The taking is on the way.
     Taking { ticket: Ticket, written: Written },
     /// It is ours.
@@ -73,14 +70,7 @@ impl Keeper {
     /// This node's part in a lease of this time to live. On a cluster it should be 15 s or more: a store that elects a
     /// new leader is silent for 5 to 9 s.
     pub fn new(me: NodeId, ttl: Duration) -> Self {
-        Self {
-            me,
-            ttl,
-            suspected: BTreeSet::new(),
-            tickets: 0,
-            state: State::Idle,
-            actions: Vec::new(),
-        }
+        Self { me, ttl, suspected: BTreeSet::new(), tickets: 0, state: State::Idle, actions: Vec::new() }
     }
 
     /// Takes one input and returns what is to be done, in order. `now` measures; `wall` is only written down, and
@@ -185,10 +175,7 @@ impl Keeper {
 
     fn read(&mut self, now: Now, wall: UnixMillis, ticket: Ticket, entry: Option<(LeaseRecord, Revision)>) {
         match self.state {
-            State::Looking {
-                ticket: asked,
-                written,
-            } if asked == ticket => match (written, entry) {
+            State::Looking { ticket: asked, written } if asked == ticket => match (written, entry) {
                 (Some(written), Some((record, revision))) if self.is_mine(&record, written.term) => {
                     self.take_office(now, written, revision);
                 }
@@ -210,25 +197,12 @@ impl Keeper {
         match decide(self.me, record.as_ref(), wall, suspected) {
             Move::Take { term } => {
                 let ticket = self.ticket();
-                self.write(
-                    ticket,
-                    term,
-                    wall.after(self.ttl),
-                    entry.map(|(_, revision)| revision),
-                );
-                self.state = State::Taking {
-                    ticket,
-                    written: Written { term, sent: now },
-                };
+                self.write(ticket, term, wall.after(self.ttl), entry.map(|(_, revision)| revision));
+                self.state = State::Taking { ticket, written: Written { term, sent: now } };
             }
             Move::Wait { until } => {
-                let wait = until
-                    .since(wall)
-                    .clamp(RETRY_AFTER, RETRY_AFTER.max(self.ttl / 3));
-                self.state = State::Waiting {
-                    look_at: now + wait,
-                    holder,
-                };
+                let wait = until.since(wall).clamp(RETRY_AFTER, RETRY_AFTER.max(self.ttl / 3));
+                self.state = State::Waiting { look_at: now + wait, holder };
             }
         }
     }
@@ -253,10 +227,7 @@ impl Keeper {
     fn read_failed(&mut self, now: Now, ticket: Ticket) {
         match &mut self.state {
             State::Looking { ticket: asked, .. } if *asked == ticket => {
-                self.state = State::Waiting {
-                    look_at: now + RETRY_AFTER,
-                    holder: None,
-                };
+                self.state = State::Waiting { look_at: now + RETRY_AFTER, holder: None };
             }
             State::Holding(held) if held.ticket == Some(ticket) => {
                 held.ticket = None;
@@ -272,10 +243,7 @@ impl Keeper {
 
     fn wrote(&mut self, now: Now, ticket: Ticket, answer: Answer) {
         match self.state {
-            State::Taking {
-                ticket: asked,
-                written,
-            } if asked == ticket => match answer {
+            State::Taking { ticket: asked, written } if asked == ticket => match answer {
                 Answer::Written(revision) => self.take_office(now, written, revision),
                 Answer::Conflict => self.look(None),
                 Answer::Unknown => self.look(Some(written)),
@@ -295,13 +263,8 @@ impl Keeper {
         if now >= tenure.ends_at() {
             return self.look(None);
         }
-        self.state = State::Holding(Held {
-            term: written.term,
-            revision,
-            tenure,
-            ticket: None,
-            unsure: None,
-        });
+        self.state =
+            State::Holding(Held { term: written.term, revision, tenure, ticket: None, unsure: None });
         self.actions.push(Action::Acquired { term: written.term });
     }
 
@@ -331,25 +294,14 @@ impl Keeper {
         if let State::Holding(held) = self.state {
             let ticket = self.ticket();
             self.write(ticket, held.term, FREE, Some(held.revision));
-            self.actions.push(Action::Lost {
-                term: held.term,
-                why: Loss::Released,
-            });
+            self.actions.push(Action::Lost { term: held.term, why: Loss::Released });
         }
         self.state = State::Idle;
     }
 
     fn write(&mut self, ticket: Ticket, term: Term, expires: UnixMillis, expect: Option<Revision>) {
-        let record = LeaseRecord {
-            holder: self.me,
-            term,
-            expires,
-        };
-        self.actions.push(Action::Write {
-            ticket,
-            record,
-            expect,
-        });
+        let record = LeaseRecord { holder: self.me, term, expires };
+        self.actions.push(Action::Write { ticket, record, expect });
     }
 
     fn is_mine(&self, record: &LeaseRecord, term: Term) -> bool {

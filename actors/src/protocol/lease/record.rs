@@ -48,11 +48,9 @@ pub enum Move {
 pub fn decide(me: NodeId, record: Option<&LeaseRecord>, wall: UnixMillis, holder_suspected: bool) -> Move {
     match record {
         None => Move::Take { term: Term(1) },
-        Some(record) if record.holder == me || holder_suspected || record.expires <= wall => Move::Take {
-            term: record.term.next(),
-        },
-        Some(record) => Move::Wait {
-            until: record.expires,
-        },
+        Some(record) if record.holder == me || holder_suspected || record.expires <= wall => {
+            Move::Take { term: record.term.next() }
+        }
+        Some(record) => Move::Wait { until: record.expires },
     }
 }

@@ -32,12 +32,7 @@ pub struct Tenure {
 impl Tenure {
     /// An ownership of which the acknowledged taking was sent at `sent`.
     pub fn new(sent: Now, ttl: Duration) -> Self {
-        Self {
-            ttl,
-            confirmed: sent,
-            on_the_way: None,
-            renew_at: sent + ttl / 3,
-        }
+        Self { ttl, confirmed: sent, on_the_way: None, renew_at: sent + ttl / 3 }
     }
 
     /// When to send the next renewal; `None` while one is on the way.
@@ -52,8 +47,7 @@ impl Tenure {
 
     /// The next moment at which something is due.
     pub fn next_tick(&self) -> Now {
-        self.renew_at()
-            .map_or(self.ends_at(), |renew| renew.min(self.ends_at()))
+        self.renew_at().map_or(self.ends_at(), |renew| renew.min(self.ends_at()))
     }
 
     /// A renewal was sent.

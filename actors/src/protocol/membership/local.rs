@@ -73,10 +73,8 @@ impl Local {
         }
         self.quiet_until = now + ANNOUNCE_EVERY;
         self.version += 1;
-        let mut delta = Discovery {
-            base_version: self.version - 1,
-            ..self.discovery(DiscoveryAction::Delta)
-        };
+        let mut delta =
+            Discovery { base_version: self.version - 1, ..self.discovery(DiscoveryAction::Delta) };
         for (name, change) in std::mem::take(&mut self.changes) {
             match change {
                 Some(record) => {
@@ -104,10 +102,7 @@ impl Local {
     }
 
     pub(super) fn query(&self, have: u64) -> Discovery {
-        Discovery {
-            base_version: have,
-            ..self.discovery(DiscoveryAction::Query)
-        }
+        Discovery { base_version: have, ..self.discovery(DiscoveryAction::Query) }
     }
 
     pub(super) fn goodbye(&self) -> Discovery {

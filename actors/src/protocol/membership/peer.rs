@@ -114,10 +114,7 @@ impl Peer {
 
     pub(super) fn gone(&mut self, now: Now, node: NodeId, presence: Presence, actions: &mut Vec<Action>) {
         self.install(node, BTreeMap::new(), actions);
-        *self = Self {
-            presence,
-            ..Self::new(self.incarnation, now)
-        };
+        *self = Self { presence, ..Self::new(self.incarnation, now) };
     }
 
     /// It said that its registry has this version.
@@ -166,10 +163,7 @@ impl Peer {
             return;
         }
         if arriving != Some(part.version) {
-            self.arriving = Some(Arriving {
-                version: part.version,
-                parts: BTreeMap::new(),
-            });
+            self.arriving = Some(Arriving { version: part.version, parts: BTreeMap::new() });
         }
         let Some(arriving) = &mut self.arriving else {
             return;
@@ -179,11 +173,7 @@ impl Peer {
             let parts = std::mem::take(&mut arriving.parts);
             self.arriving = None;
             self.version = part.version;
-            let agents = parts
-                .into_values()
-                .flatten()
-                .map(|record| (record.name.clone(), record))
-                .collect();
+            let agents = parts.into_values().flatten().map(|record| (record.name.clone(), record)).collect();
             self.install(node, agents, actions);
         }
     }
@@ -193,11 +183,7 @@ impl Peer {
     }
 
     fn install(&mut self, node: NodeId, agents: BTreeMap<AgentName, AgentRecord>, actions: &mut Vec<Action>) {
-        let gone = self
-            .agents
-            .keys()
-            .filter(|name| !agents.contains_key(*name))
-            .cloned();
+        let gone = self.agents.keys().filter(|name| !agents.contains_key(*name)).cloned();
         actions.extend(gone.map(|name| Action::AgentDown { node, name }));
         self.agents.retain(|name, _| agents.contains_key(name));
         for record in agents.into_values() {

@@ -14,11 +14,7 @@ pub(super) struct Meter {
 impl Meter {
     /// Restarts within `period` before `now`. One that is exactly `period` old still counts.
     pub(super) fn recent(&mut self, now: Now, period: Duration) -> u32 {
-        while self
-            .restarts
-            .front()
-            .is_some_and(|then| now.since(*then) > period)
-        {
+        while self.restarts.front().is_some_and(|then| now.since(*then) > period) {
             self.restarts.pop_front();
         }
         u32::try_from(self.restarts.len()).unwrap_or(u32::MAX)

@@ -53,10 +53,7 @@ impl Supervision {
         let Some(child) = self.roster.get(position) else {
             return;
         };
-        let cause = Exit::StartFailed {
-            child: child.spec.id.clone(),
-            reason,
-        };
+        let cause = Exit::StartFailed { child: child.spec.id.clone(), reason };
         match self.admit(now, position) {
             None => self.give_up(position, cause),
             Some(wait) => self.restart_after(position, wait, cause),
@@ -87,11 +84,7 @@ impl Supervision {
         let Some((position, cause)) = self.waiting.remove(&token) else {
             return;
         };
-        if self
-            .roster
-            .get(position)
-            .is_none_or(|child| child.state != ChildState::Restarting(token))
-        {
+        if self.roster.get(position).is_none_or(|child| child.state != ChildState::Restarting(token)) {
             return;
         }
         self.set(position, ChildState::Stopped);
@@ -128,10 +121,7 @@ impl Supervision {
         let Some(child) = self.roster.get(position) else {
             return;
         };
-        self.actions.push(Action::GiveUp {
-            child: child.spec.id.clone(),
-            exit,
-        });
+        self.actions.push(Action::GiveUp { child: child.spec.id.clone(), exit });
         match self.flags.intensity.scope {
             IntensityScope::Supervisor => self.finish(Exit::GaveUp),
             IntensityScope::Child => self.ended_for_good(position),
@@ -140,10 +130,7 @@ impl Supervision {
 
     /// A child has ended and won't be restarted: its specification may go, and the supervisor with it.
     fn ended_for_good(&mut self, position: Position) {
-        let significant = self
-            .roster
-            .get(position)
-            .is_some_and(|child| child.spec.significant);
+        let significant = self.roster.get(position).is_some_and(|child| child.spec.significant);
         self.ended(position);
         if significant && self.shuts_down() {
             self.finish(Exit::Shutdown);
@@ -154,10 +141,9 @@ impl Supervision {
         match self.flags.auto_shutdown {
             AutoShutdown::Never => false,
             AutoShutdown::AnySignificant => true,
-            AutoShutdown::AllSignificant => !self
-                .roster
-                .iter()
-                .any(|child| child.spec.significant && child.state != ChildState::Stopped),
+            AutoShutdown::AllSignificant => {
+                !self.roster.iter().any(|child| child.spec.significant && child.state != ChildState::Stopped)
+            }
         }
     }
 
@@ -172,11 +158,7 @@ impl Supervision {
     }
 
     fn forget_temporary(&mut self, position: Position) {
-        if self
-            .roster
-            .get(position)
-            .is_some_and(|child| child.spec.restart == Restart::Temporary)
-        {
+        if self.roster.get(position).is_some_and(|child| child.spec.restart == Restart::Temporary) {
             self.forget(position);
         }
     }

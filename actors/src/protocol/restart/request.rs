@@ -98,11 +98,7 @@ impl Supervision {
 
     fn add(&mut self, id: RequestId, spec: ChildSpec) -> Result<Option<Done>, Refusal> {
         spec.check(&self.flags)?;
-        if let Some(child) = self
-            .roster
-            .find(&spec.id)
-            .and_then(|known| self.roster.get(known))
-        {
+        if let Some(child) = self.roster.find(&spec.id).and_then(|known| self.roster.get(known)) {
             return Err(match child.state {
                 ChildState::Running(incarnation) | ChildState::Starting(incarnation) => {
                     Refusal::AlreadyStarted(incarnation)

@@ -43,14 +43,7 @@ impl Roster {
         let position = Position(self.next);
         self.next += 1;
         self.positions.insert(spec.id.clone(), position);
-        self.children.insert(
-            position,
-            Child {
-                spec,
-                state: ChildState::Stopped,
-                meter: Meter::default(),
-            },
-        );
+        self.children.insert(position, Child { spec, state: ChildState::Stopped, meter: Meter::default() });
         position
     }
 

@@ -73,11 +73,7 @@ pub struct Intensity {
 
 impl Default for Intensity {
     fn default() -> Self {
-        Self {
-            restarts: 5,
-            period: Duration::from_secs(10),
-            scope: IntensityScope::Supervisor,
-        }
+        Self { restarts: 5, period: Duration::from_secs(10), scope: IntensityScope::Supervisor }
     }
 }
 
@@ -107,11 +103,8 @@ impl Default for Flags {
 
 /// 100 ms is longer than most races and shorter than anyone's patience; five restarts at these waits are over within
 /// 2 s, so a hopeless child is given up well inside the default period.
-pub const BACKOFF: Backoff = Backoff {
-    initial: Duration::from_millis(100),
-    cap: Duration::from_secs(5),
-    jitter_percent: 20,
-};
+pub const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(100), cap: Duration::from_secs(5), jitter_percent: 20 };
 
 /// How long a child may take to stop before it is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,11 +198,7 @@ impl ChildSpec {
 
     /// A permanent supervisor with all the time it needs to stop.
     pub fn supervisor(id: impl Into<ChildId>) -> Self {
-        Self {
-            stop_within: StopWithin::Forever,
-            kind: ChildKind::Supervisor,
-            ..Self::worker(id)
-        }
+        Self { stop_within: StopWithin::Forever, kind: ChildKind::Supervisor, ..Self::worker(id) }
     }
 
     /// The same child, restarted like this.
@@ -219,10 +208,7 @@ impl ChildSpec {
 
     /// The same child, whose end may shut the supervisor down.
     pub fn significant(self) -> Self {
-        Self {
-            significant: true,
-            ..self
-        }
+        Self { significant: true, ..self }
     }
 
     /// The same child, with this long to stop.

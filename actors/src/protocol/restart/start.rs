@@ -42,16 +42,8 @@ impl Supervision {
         self.incarnations += 1;
         if let Some(child) = self.roster.get_mut(starting) {
             child.state = ChildState::Starting(incarnation);
-            self.actions.push(Action::Start {
-                child: child.spec.id.clone(),
-                incarnation,
-            });
-            self.job = Some(Job {
-                purpose,
-                starting,
-                incarnation,
-                rest,
-            });
+            self.actions.push(Action::Start { child: child.spec.id.clone(), incarnation });
+            self.job = Some(Job { purpose, starting, incarnation, rest });
         }
     }
 
@@ -103,10 +95,7 @@ impl Supervision {
 
     fn start_up_failed(&mut self, position: Position, reason: String) {
         if let Some(child) = self.roster.get(position) {
-            let exit = Exit::StartFailed {
-                child: child.spec.id.clone(),
-                reason,
-            };
+            let exit = Exit::StartFailed { child: child.spec.id.clone(), reason };
             self.finish(exit);
         }
     }

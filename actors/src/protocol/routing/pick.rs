@@ -39,20 +39,10 @@ pub fn pick(candidates: &[Candidate], dice: u64) -> Option<usize> {
     let healthy = candidates.iter().filter(|candidate| !candidate.suspected).count();
     let among = if healthy == 0 { candidates.len() } else { healthy };
     let eligible = |candidate: &Candidate| healthy == 0 || !candidate.suspected;
-    let nth = |n| {
-        candidates
-            .iter()
-            .enumerate()
-            .filter(|(_, candidate)| eligible(candidate))
-            .nth(n)
-    };
+    let nth = |n| candidates.iter().enumerate().filter(|(_, candidate)| eligible(candidate)).nth(n);
     let (first, second) = two_of(among, dice)?;
     let ((first, left), (second, right)) = (nth(first)?, nth(second)?);
-    Some(if prefer(left, right) == Ordering::Greater {
-        second
-    } else {
-        first
-    })
+    Some(if prefer(left, right) == Ordering::Greater { second } else { first })
 }
 
 /// Two different places below `among`, or twice the only one.
@@ -61,10 +51,7 @@ fn two_of(among: usize, dice: u64) -> Option<(usize, usize)> {
     match among {
         0 => None,
         1 => Some((0, 0)),
-        _ => Some((
-            first,
-            (first + 1 + scale(dice & u64::from(u32::MAX), among - 1)) % among,
-        )),
+        _ => Some((first, (first + 1 + scale(dice & u64::from(u32::MAX), among - 1)) % among)),
     }
 }
 
@@ -75,9 +62,7 @@ fn scale(bits: u64, bound: usize) -> usize {
 
 /// Less is better.
 fn prefer(left: &Candidate, right: &Candidate) -> Ordering {
-    waiting(left, right)
-        .cmp(&waiting(right, left))
-        .then(right.local.cmp(&left.local))
+    waiting(left, right).cmp(&waiting(right, left)).then(right.local.cmp(&left.local))
 }
 
 /// What a message can expect to wait at one, in units that its rival shares.

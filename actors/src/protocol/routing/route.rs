@@ -100,16 +100,11 @@ impl Route {
         let paths = match verb {
             Verb::Send => [Some(Path::Stream), None],
             Verb::Cast | Verb::Call if reach.local => [Some(Path::Local), None],
-            Verb::Cast | Verb::Call => [
-                reach.peer.then_some(Path::Peer),
-                reach.broker.then_some(Path::Broker),
-            ],
+            Verb::Cast | Verb::Call => {
+                [reach.peer.then_some(Path::Peer), reach.broker.then_some(Path::Broker)]
+            }
         };
-        Self {
-            paths,
-            tried: 0,
-            deadline,
-        }
+        Self { paths, tried: 0, deadline }
     }
 
     /// The first path.

@@ -91,11 +91,7 @@ impl Life<'_> {
         self.step(TaskState::Working, note);
         self.record.worker = Some(worker);
         let until = self.lease();
-        Ok(Outcome::Claimed {
-            term: self.record.term,
-            attempt: self.record.attempt,
-            until,
-        })
+        Ok(Outcome::Claimed { term: self.record.term, attempt: self.record.attempt, until })
     }
 
     /// An extension is not a step of history: a long task would forget everything else.
@@ -133,9 +129,7 @@ impl Life<'_> {
         self.must_hold(term, "release")?;
         self.give_attempt_back();
         self.leave(TaskState::Submitted, "given back by its worker");
-        Ok(Outcome::Again {
-            after: Duration::ZERO,
-        })
+        Ok(Outcome::Again { after: Duration::ZERO })
     }
 
     fn ask(&mut self, term: Term, question: Question, note: &str) -> Result<Outcome, Refusal> {
@@ -147,16 +141,11 @@ impl Life<'_> {
 
     fn resume(&mut self) -> Result<Outcome, Refusal> {
         self.must_live()?;
-        if !matches!(
-            self.record.state,
-            TaskState::InputRequired | TaskState::AuthRequired
-        ) {
+        if !matches!(self.record.state, TaskState::InputRequired | TaskState::AuthRequired) {
             return Err(self.not_now("resume", "only a task that waits for an answer is resumed"));
         }
         self.leave(TaskState::Submitted, "resumed");
-        Ok(Outcome::Again {
-            after: Duration::ZERO,
-        })
+        Ok(Outcome::Again { after: Duration::ZERO })
     }
 
     fn cancel(&mut self, note: &str) -> Result<Outcome, Refusal> {
@@ -184,9 +173,7 @@ impl Life<'_> {
             return Ok(self.again_or_over("its worker fell silent"));
         }
         let next = [self.record.lease_until, self.record.deadline];
-        Ok(Outcome::Unchanged {
-            next: next.into_iter().flatten().min(),
-        })
+        Ok(Outcome::Unchanged { next: next.into_iter().flatten().min() })
     }
 
     /// Back to where it can be claimed, or, after the last attempt, the end.
@@ -201,16 +188,12 @@ impl Life<'_> {
     fn wait(&self) -> Duration {
         let id = u128::from_be_bytes(self.record.id.to_bytes()) as u64;
         let attempt = self.record.attempt.0;
-        self.policy
-            .backoff
-            .wait(attempt.saturating_sub(1), &mut Dice::new(id ^ u64::from(attempt)))
+        self.policy.backoff.wait(attempt.saturating_sub(1), &mut Dice::new(id ^ u64::from(attempt)))
     }
 
     fn worn_out(&mut self) -> Outcome {
-        let detail = format!(
-            "{} of {} attempts came to nothing",
-            self.record.attempt, self.record.attempts_max
-        );
+        let detail =
+            format!("{} of {} attempts came to nothing", self.record.attempt, self.record.attempts_max);
         if self.record.error.is_none() {
             self.record.error = Some(over(EXHAUSTED, &detail));
         }
@@ -254,11 +237,7 @@ impl Life<'_> {
     }
 
     fn must_live(&self) -> Result<(), Refusal> {
-        if self.record.state.is_terminal() {
-            Err(self.ended())
-        } else {
-            Ok(())
-        }
+        if self.record.state.is_terminal() { Err(self.ended()) } else { Ok(()) }
     }
 
     /// Only the worker whose term is the newest may speak.
@@ -269,11 +248,7 @@ impl Life<'_> {
         }
         self.must_live()?;
         if term < newest {
-            return Err(Refusal::Stale {
-                yours: term,
-                newest,
-                owner: self.record.owner,
-            });
+            return Err(Refusal::Stale { yours: term, newest, owner: self.record.owner });
         }
         if self.record.state == TaskState::Working {
             Ok(())
@@ -291,29 +266,16 @@ impl Life<'_> {
     }
 
     fn ended(&self) -> Refusal {
-        let TaskRecord {
-            state, term, updated, ..
-        } = &*self.record;
-        Refusal::Ended {
-            state: state.clone(),
-            term: *term,
-            at: *updated,
-        }
+        let TaskRecord { state, term, updated, .. } = &*self.record;
+        Refusal::Ended { state: state.clone(), term: *term, at: *updated }
     }
 
     fn held(&self) -> Refusal {
-        Refusal::Held {
-            owner: self.record.owner,
-            until: self.record.lease_until.unwrap_or(self.now),
-        }
+        Refusal::Held { owner: self.record.owner, until: self.record.lease_until.unwrap_or(self.now) }
     }
 
     fn not_now(&self, step: &'static str, right: &'static str) -> Refusal {
-        Refusal::NotNow {
-            step,
-            state: self.record.state.clone(),
-            right,
-        }
+        Refusal::NotNow { step, state: self.record.state.clone(), right }
     }
 }
 

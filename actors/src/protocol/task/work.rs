@@ -80,12 +80,7 @@ impl Work {
     /// An attempt under this term. `claimed` is when the claim was *sent* to be written.
     pub fn new(term: Term, claimed: Now, policy: &Policy) -> Self {
         let limit = policy.attempt_max.map(|limit| (claimed + limit, limit));
-        Self {
-            term,
-            tenure: Tenure::new(claimed, policy.lease),
-            limit,
-            stopped: false,
-        }
+        Self { term, tenure: Tenure::new(claimed, policy.lease), limit, stopped: false }
     }
 
     /// Takes one input and returns what is to be done. After a stop there is nothing more.

@@ -6,13 +6,7 @@ pub(super) fn cases() -> Vec<Case> {
     let any = auto(otp(Strategy::OneForOne), AutoShutdown::AnySignificant);
     let all = auto(otp(Strategy::OneForOne), AutoShutdown::AllSignificant);
     let start = |trace| (Step::Start, trace);
-    let ab = || {
-        vec![
-            transient("a").significant(),
-            transient("b").significant(),
-            permanent("c"),
-        ]
-    };
+    let ab = || vec![transient("a").significant(), transient("b").significant(), permanent("c")];
     vec![
         case(
             "any_significant_normal",
@@ -40,48 +34,28 @@ pub(super) fn cases() -> Vec<Case> {
             "any: the end of a child that is not significant means nothing",
             any,
             vec![transient("a"), transient("b").significant()],
-            vec![
-                start("+a +b ready"),
-                (normal("a"), ""),
-                (Step::Which, "a=down b=up"),
-            ],
+            vec![start("+a +b ready"), (normal("a"), ""), (Step::Which, "a=down b=up")],
         ),
         case(
             "all_significant_last_one",
             "all: the supervisor shuts down when the last active significant child ends",
             all,
             ab(),
-            vec![
-                start("+a +b +c ready"),
-                (normal("a"), ""),
-                (normal("b"), "-c end:shutdown"),
-            ],
+            vec![start("+a +b +c ready"), (normal("a"), ""), (normal("b"), "-c end:shutdown")],
         ),
         case(
             "all_significant_terminated_is_not_active",
             "all: a significant child that was terminated by request is not active",
             all,
             ab(),
-            vec![
-                start("+a +b +c ready"),
-                (Step::Terminate("a"), "-a ok"),
-                (normal("b"), "-c end:shutdown"),
-            ],
+            vec![start("+a +b +c ready"), (Step::Terminate("a"), "-a ok"), (normal("b"), "-c end:shutdown")],
         ),
         case(
             "all_significant_temporary",
             "all: temporary significant children count until they end",
             all,
-            vec![
-                temporary("a").significant(),
-                temporary("b").significant(),
-                permanent("c"),
-            ],
-            vec![
-                start("+a +b +c ready"),
-                (crash("b"), ""),
-                (normal("a"), "-c end:shutdown"),
-            ],
+            vec![temporary("a").significant(), temporary("b").significant(), permanent("c")],
+            vec![start("+a +b +c ready"), (crash("b"), ""), (normal("a"), "-c end:shutdown")],
         ),
         case(
             "all_significant_restarting_is_active",
@@ -102,11 +76,7 @@ pub(super) fn cases() -> Vec<Case> {
             "termination by request does not shut the supervisor down",
             any,
             ab(),
-            vec![
-                start("+a +b +c ready"),
-                (Step::Terminate("a"), "-a ok"),
-                (Step::Which, "a=down b=up c=up"),
-            ],
+            vec![start("+a +b +c ready"), (Step::Terminate("a"), "-a ok"), (Step::Which, "a=down b=up c=up")],
         ),
         case(
             "any_significant_stopped_as_sibling",
@@ -120,22 +90,14 @@ pub(super) fn cases() -> Vec<Case> {
             "never: ends of children do not shut the supervisor down, not even of the last one",
             otp(Strategy::OneForOne),
             vec![transient("a")],
-            vec![
-                start("+a ready"),
-                (normal("a"), ""),
-                (Step::Add(permanent("b")), "+b started"),
-            ],
+            vec![start("+a ready"), (normal("a"), ""), (Step::Add(permanent("b")), "+b started")],
         ),
         case(
             "add_significant_needs_auto_shutdown",
             "a significant child can't be added where auto-shutdown is never",
             otp(Strategy::OneForOne),
             vec![],
-            vec![
-                start("ready"),
-                (Step::Add(transient("a").significant()), "invalid"),
-                (Step::Which, ""),
-            ],
+            vec![start("ready"), (Step::Add(transient("a").significant()), "invalid"), (Step::Which, "")],
         ),
     ]
 }

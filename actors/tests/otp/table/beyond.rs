@@ -5,11 +5,7 @@ use super::*;
 pub(super) fn cases() -> Vec<Case> {
     let one = otp(Strategy::OneForOne);
     let alone = |flags: Flags, restarts| {
-        let intensity = Intensity {
-            restarts,
-            period: Duration::from_secs(10),
-            scope: IntensityScope::Child,
-        };
+        let intensity = Intensity { restarts, period: Duration::from_secs(10), scope: IntensityScope::Child };
         Flags { intensity, ..flags }
     };
     let start = |trace| (Step::Start, trace);
@@ -78,12 +74,7 @@ pub(super) fn cases() -> Vec<Case> {
             "counted alone, a child that needs one restart too many is given up, and its siblings go on",
             alone(one, 1),
             vec![permanent("a"), permanent("b")],
-            vec![
-                start("+a +b ready"),
-                (crash("a"), "+a"),
-                (crash("a"), ""),
-                (Step::Which, "a=down b=up"),
-            ],
+            vec![start("+a +b ready"), (crash("a"), "+a"), (crash("a"), ""), (Step::Which, "a=down b=up")],
         ),
         case(
             "alone_counts_each",
@@ -103,11 +94,7 @@ pub(super) fn cases() -> Vec<Case> {
             "a child that was given up is known, and can be restarted by request",
             alone(one, 0),
             vec![permanent("a")],
-            vec![
-                start("+a ready"),
-                (crash("a"), ""),
-                (Step::Restart("a"), "+a started"),
-            ],
+            vec![start("+a ready"), (crash("a"), ""), (Step::Restart("a"), "+a started")],
         ),
         case(
             "alone_dynamic_is_forgotten",

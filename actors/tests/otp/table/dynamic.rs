@@ -44,12 +44,7 @@ pub(super) fn cases() -> Vec<Case> {
             "a temporary child that ends is forgotten",
             dynamic,
             vec![],
-            vec![
-                start(),
-                (Step::Add(temporary("a")), "+a started"),
-                (crash("a"), ""),
-                (Step::Which, ""),
-            ],
+            vec![start(), (Step::Add(temporary("a")), "+a started"), (crash("a"), ""), (Step::Which, "")],
         ),
         case(
             "dynamic_start_failure",
@@ -93,22 +88,14 @@ pub(super) fn cases() -> Vec<Case> {
             "restart by request makes no sense for dynamic children",
             dynamic,
             vec![],
-            vec![
-                start(),
-                (Step::Add(permanent("a")), "+a started"),
-                (Step::Restart("a"), "dynamic"),
-            ],
+            vec![start(), (Step::Add(permanent("a")), "+a started"), (Step::Restart("a"), "dynamic")],
         ),
         case(
             "dynamic_delete_child",
             "deletion makes no sense for dynamic children",
             dynamic,
             vec![],
-            vec![
-                start(),
-                (Step::Add(permanent("a")), "+a started"),
-                (Step::Delete("a"), "dynamic"),
-            ],
+            vec![start(), (Step::Add(permanent("a")), "+a started"), (Step::Delete("a"), "dynamic")],
         ),
         case(
             "dynamic_restart_failure_is_tried_again",

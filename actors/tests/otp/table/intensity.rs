@@ -11,12 +11,7 @@ pub(super) fn cases() -> Vec<Case> {
             "as many restarts as the intensity says are made",
             intensity(one, 2, 10),
             vec![permanent("a")],
-            vec![
-                start("+a ready"),
-                (crash("a"), "+a"),
-                (crash("a"), "+a"),
-                (Step::Which, "a=up"),
-            ],
+            vec![start("+a ready"), (crash("a"), "+a"), (crash("a"), "+a"), (Step::Which, "a=up")],
         ),
         case(
             "intensity_one_more_ends_it",
@@ -94,11 +89,7 @@ pub(super) fn cases() -> Vec<Case> {
             "restarting a whole group is one restart",
             intensity(otp(Strategy::OneForAll), 1, 10),
             vec![permanent("a"), permanent("b"), permanent("c")],
-            vec![
-                start("+a +b +c ready"),
-                (crash("b"), "-c -a +a +b +c"),
-                (crash("c"), "-b -a end:gave_up"),
-            ],
+            vec![start("+a +b +c ready"), (crash("b"), "-c -a +a +b +c"), (crash("c"), "-b -a end:gave_up")],
         ),
         case(
             "intensity_counts_failed_starts",

@@ -156,12 +156,7 @@ pub(crate) fn end_word(exit: &Exit) -> &'static str {
 
 /// The words for the counts.
 pub(crate) fn counts_words(counts: Counts) -> String {
-    let Counts {
-        specs,
-        active,
-        supervisors,
-        workers,
-    } = counts;
+    let Counts { specs, active, supervisors, workers } = counts;
     format!("specs={specs} active={active} supervisors={supervisors} workers={workers}")
 }
 
@@ -172,51 +167,28 @@ fn case(
     children: Vec<ChildSpec>,
     script: Vec<(Step, &'static str)>,
 ) -> Case {
-    Case {
-        name,
-        rule,
-        flags,
-        children,
-        script,
-    }
+    Case { name, rule, flags, children, script }
 }
 
 /// OTP's flags: five restarts in ten seconds, no back-off.
 fn otp(strategy: Strategy) -> Flags {
-    Flags {
-        strategy,
-        backoff: None,
-        ..Flags::default()
-    }
+    Flags { strategy, backoff: None, ..Flags::default() }
 }
 
 fn intensity(flags: Flags, restarts: u32, period_s: u64) -> Flags {
-    let intensity = Intensity {
-        restarts,
-        period: Duration::from_secs(period_s),
-        scope: IntensityScope::Supervisor,
-    };
+    let intensity =
+        Intensity { restarts, period: Duration::from_secs(period_s), scope: IntensityScope::Supervisor };
     Flags { intensity, ..flags }
 }
 
 fn auto(flags: Flags, auto_shutdown: AutoShutdown) -> Flags {
-    Flags {
-        auto_shutdown,
-        ..flags
-    }
+    Flags { auto_shutdown, ..flags }
 }
 
 /// Waits of exactly 1 s, 2 s, 4 s: what is between an end and a restart can be looked at.
 fn waiting(flags: Flags) -> Flags {
-    let backoff = Backoff {
-        initial: Duration::from_secs(1),
-        cap: Duration::from_secs(4),
-        jitter_percent: 0,
-    };
-    Flags {
-        backoff: Some(backoff),
-        ..flags
-    }
+    let backoff = Backoff { initial: Duration::from_secs(1), cap: Duration::from_secs(4), jitter_percent: 0 };
+    Flags { backoff: Some(backoff), ..flags }
 }
 
 fn permanent(id: &'static str) -> ChildSpec {

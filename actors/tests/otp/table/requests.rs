@@ -12,11 +12,7 @@ pub(super) fn cases() -> Vec<Case> {
             "an added child is started and supervised like the others",
             one,
             vec![permanent("a")],
-            vec![
-                start("+a ready"),
-                (Step::Add(permanent("b")), "+b started"),
-                (crash("b"), "+b"),
-            ],
+            vec![start("+a ready"), (Step::Add(permanent("b")), "+b started"), (crash("b"), "+b")],
         ),
         case(
             "add_running_id",
@@ -96,22 +92,14 @@ pub(super) fn cases() -> Vec<Case> {
             "a terminated child is stopped, not restarted, and its specification is kept",
             one,
             ab(),
-            vec![
-                start("+a +b ready"),
-                (Step::Terminate("a"), "-a ok"),
-                (Step::Which, "a=down b=up"),
-            ],
+            vec![start("+a +b ready"), (Step::Terminate("a"), "-a ok"), (Step::Which, "a=down b=up")],
         ),
         case(
             "terminate_twice",
             "terminating a child that does not run is fine",
             one,
             ab(),
-            vec![
-                start("+a +b ready"),
-                (Step::Terminate("a"), "-a ok"),
-                (Step::Terminate("a"), "ok"),
-            ],
+            vec![start("+a +b ready"), (Step::Terminate("a"), "-a ok"), (Step::Terminate("a"), "ok")],
         ),
         case(
             "terminate_temporary",
@@ -138,11 +126,7 @@ pub(super) fn cases() -> Vec<Case> {
             "termination by request is no reason to restart anyone, whatever the strategy",
             otp(Strategy::OneForAll),
             ab(),
-            vec![
-                start("+a +b ready"),
-                (Step::Terminate("a"), "-a ok"),
-                (Step::Which, "a=down b=up"),
-            ],
+            vec![start("+a +b ready"), (Step::Terminate("a"), "-a ok"), (Step::Which, "a=down b=up")],
         ),
         case(
             "terminate_restarting",
@@ -163,11 +147,7 @@ pub(super) fn cases() -> Vec<Case> {
             "a terminated child can be restarted by request",
             one,
             ab(),
-            vec![
-                start("+a +b ready"),
-                (Step::Terminate("a"), "-a ok"),
-                (Step::Restart("a"), "+a started"),
-            ],
+            vec![start("+a +b ready"), (Step::Terminate("a"), "-a ok"), (Step::Restart("a"), "+a started")],
         ),
         case(
             "restart_running",
@@ -181,12 +161,7 @@ pub(super) fn cases() -> Vec<Case> {
             "a child that is about to be restarted can't be restarted by request",
             waiting(one),
             vec![permanent("a")],
-            vec![
-                start("+a ready"),
-                (crash("a"), "+a"),
-                (crash("a"), ""),
-                (Step::Restart("a"), "restarting"),
-            ],
+            vec![start("+a ready"), (crash("a"), "+a"), (crash("a"), ""), (Step::Restart("a"), "restarting")],
         ),
         case(
             "restart_unknown",
@@ -260,12 +235,7 @@ pub(super) fn cases() -> Vec<Case> {
             "a child that is about to be restarted can't be deleted",
             waiting(one),
             vec![permanent("a")],
-            vec![
-                start("+a ready"),
-                (crash("a"), "+a"),
-                (crash("a"), ""),
-                (Step::Delete("a"), "restarting"),
-            ],
+            vec![start("+a ready"), (crash("a"), "+a"), (crash("a"), ""), (Step::Delete("a"), "restarting")],
         ),
         case(
             "delete_unknown",

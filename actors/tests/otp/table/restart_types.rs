@@ -60,11 +60,7 @@ pub(super) fn cases() -> Vec<Case> {
             "a transient child that ends normally is not restarted, and its specification is kept",
             one,
             vec![transient("a"), permanent("b")],
-            vec![
-                start("+a +b ready"),
-                (normal("a"), ""),
-                (Step::Which, "a=down b=up"),
-            ],
+            vec![start("+a +b ready"), (normal("a"), ""), (Step::Which, "a=down b=up")],
         ),
         case(
             "transient_shutdown",
@@ -78,11 +74,7 @@ pub(super) fn cases() -> Vec<Case> {
             "a supervisor that gives up ends with shutdown, so a transient one is not restarted",
             one,
             vec![ChildSpec::supervisor("s").restart(Restart::Transient)],
-            vec![
-                start("+s ready"),
-                (Step::Exit("s", Exit::GaveUp), ""),
-                (Step::Which, "s=down"),
-            ],
+            vec![start("+s ready"), (Step::Exit("s", Exit::GaveUp), ""), (Step::Which, "s=down")],
         ),
         case(
             "transient_after_normal_can_be_restarted",
@@ -119,23 +111,14 @@ pub(super) fn cases() -> Vec<Case> {
             "ends of temporary children do not count towards the intensity",
             intensity(one, 0, 10),
             vec![temporary("a"), temporary("b"), permanent("c")],
-            vec![
-                start("+a +b +c ready"),
-                (crash("a"), ""),
-                (crash("b"), ""),
-                (Step::Which, "c=up"),
-            ],
+            vec![start("+a +b +c ready"), (crash("a"), ""), (crash("b"), ""), (Step::Which, "c=up")],
         ),
         case(
             "transient_normal_end_is_no_restart",
             "normal ends of transient children do not count towards the intensity",
             intensity(one, 0, 10),
             vec![transient("a"), permanent("c")],
-            vec![
-                start("+a +c ready"),
-                (normal("a"), ""),
-                (Step::Which, "a=down c=up"),
-            ],
+            vec![start("+a +c ready"), (normal("a"), ""), (Step::Which, "a=down c=up")],
         ),
     ]
 }

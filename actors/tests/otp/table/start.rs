@@ -17,20 +17,14 @@ pub(super) fn cases() -> Vec<Case> {
             "a supervisor may have no children",
             one,
             vec![],
-            vec![
-                (Step::Start, "ready"),
-                (Step::Count, "specs=0 active=0 supervisors=0 workers=0"),
-            ],
+            vec![(Step::Start, "ready"), (Step::Count, "specs=0 active=0 supervisors=0 workers=0")],
         ),
         case(
             "start_failure_stops_the_started",
             "when a start fails, those already started are stopped in reverse order and the supervisor ends",
             one,
             vec![permanent("a"), permanent("b"), permanent("c"), permanent("d")],
-            vec![
-                (Step::FailStarts("c", 1), ""),
-                (Step::Start, "+a +b !c -b -a end:start_failed"),
-            ],
+            vec![(Step::FailStarts("c", 1), ""), (Step::Start, "+a +b !c -b -a end:start_failed")],
         ),
         case(
             "start_failure_is_not_retried",
@@ -48,10 +42,7 @@ pub(super) fn cases() -> Vec<Case> {
             "a start failure of any kind of child stops the start",
             one,
             vec![permanent("a"), temporary("b")],
-            vec![
-                (Step::FailStarts("b", 1), ""),
-                (Step::Start, "+a !b -a end:start_failed"),
-            ],
+            vec![(Step::FailStarts("b", 1), ""), (Step::Start, "+a !b -a end:start_failed")],
         ),
         case(
             "start_ignored_is_kept",
@@ -69,11 +60,7 @@ pub(super) fn cases() -> Vec<Case> {
             "a temporary child that declines to start is not kept",
             one,
             vec![temporary("a"), permanent("b")],
-            vec![
-                (Step::IgnoreStarts("a", 1), ""),
-                (Step::Start, "~a +b ready"),
-                (Step::Which, "b=up"),
-            ],
+            vec![(Step::IgnoreStarts("a", 1), ""), (Step::Start, "~a +b ready"), (Step::Which, "b=up")],
         ),
         case(
             "start_duplicate_ids",
@@ -101,10 +88,7 @@ pub(super) fn cases() -> Vec<Case> {
             "workers and supervisors are counted apart",
             one,
             vec![permanent("a"), ChildSpec::supervisor("s"), permanent("b")],
-            vec![
-                (Step::Start, "+a +s +b ready"),
-                (Step::Count, "specs=3 active=3 supervisors=1 workers=2"),
-            ],
+            vec![(Step::Start, "+a +s +b ready"), (Step::Count, "specs=3 active=3 supervisors=1 workers=2")],
         ),
     ]
 }

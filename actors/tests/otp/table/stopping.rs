@@ -31,22 +31,14 @@ pub(super) fn cases() -> Vec<Case> {
             "a restarted child keeps its place in the stop order",
             one,
             vec![permanent("a"), permanent("b"), permanent("c")],
-            vec![
-                start("+a +b +c ready"),
-                (crash("a"), "+a"),
-                (Step::Shutdown, "-c -b -a end:shutdown"),
-            ],
+            vec![start("+a +b +c ready"), (crash("a"), "+a"), (Step::Shutdown, "-c -b -a end:shutdown")],
         ),
         case(
             "shutdown_skips_the_stopped",
             "children that do not run are not stopped",
             one,
             vec![permanent("a"), transient("b"), permanent("c")],
-            vec![
-                start("+a +b +c ready"),
-                (normal("b"), ""),
-                (Step::Shutdown, "-c -a end:shutdown"),
-            ],
+            vec![start("+a +b +c ready"), (normal("b"), ""), (Step::Shutdown, "-c -a end:shutdown")],
         ),
         case(
             "shutdown_brutal_kill",
@@ -59,15 +51,8 @@ pub(super) fn cases() -> Vec<Case> {
             "shutdown_past_the_deadline",
             "a child that does not stop in time is killed, and the next is stopped",
             one,
-            vec![
-                permanent("a"),
-                permanent("b").stop_within(StopWithin::Time(Duration::from_millis(100))),
-            ],
-            vec![
-                start("+a +b ready"),
-                (Step::Hang("b"), ""),
-                (Step::Shutdown, "xb -a end:shutdown"),
-            ],
+            vec![permanent("a"), permanent("b").stop_within(StopWithin::Time(Duration::from_millis(100)))],
+            vec![start("+a +b ready"), (Step::Hang("b"), ""), (Step::Shutdown, "xb -a end:shutdown")],
         ),
         case(
             "shutdown_while_restarting",
@@ -87,36 +72,21 @@ pub(super) fn cases() -> Vec<Case> {
             "a child with no time to stop is killed when terminated",
             one,
             vec![permanent("a").stop_within(StopWithin::Kill)],
-            vec![
-                start("+a ready"),
-                (Step::Terminate("a"), "xa ok"),
-                (Step::Which, "a=down"),
-            ],
+            vec![start("+a ready"), (Step::Terminate("a"), "xa ok"), (Step::Which, "a=down")],
         ),
         case(
             "terminate_past_the_deadline",
             "a child that does not stop in time is killed; the request succeeds",
             one,
             vec![permanent("a").stop_within(StopWithin::Time(Duration::from_millis(100)))],
-            vec![
-                start("+a ready"),
-                (Step::Hang("a"), ""),
-                (Step::Terminate("a"), "xa ok"),
-            ],
+            vec![start("+a ready"), (Step::Hang("a"), ""), (Step::Terminate("a"), "xa ok")],
         ),
         case(
             "group_restart_past_the_deadline",
             "a sibling that does not stop in time is killed, and the restart goes on",
             otp(Strategy::OneForAll),
-            vec![
-                permanent("a"),
-                permanent("b").stop_within(StopWithin::Time(Duration::from_millis(100))),
-            ],
-            vec![
-                start("+a +b ready"),
-                (Step::Hang("b"), ""),
-                (crash("a"), "xb +a +b"),
-            ],
+            vec![permanent("a"), permanent("b").stop_within(StopWithin::Time(Duration::from_millis(100)))],
+            vec![start("+a +b ready"), (Step::Hang("b"), ""), (crash("a"), "xb +a +b")],
         ),
     ]
 }

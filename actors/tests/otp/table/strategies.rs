@@ -3,11 +3,7 @@
 use super::*;
 
 pub(super) fn cases() -> Vec<Case> {
-    let (one, all, rest) = (
-        otp(Strategy::OneForOne),
-        otp(Strategy::OneForAll),
-        otp(Strategy::RestForOne),
-    );
+    let (one, all, rest) = (otp(Strategy::OneForOne), otp(Strategy::OneForAll), otp(Strategy::RestForOne));
     let start = |trace| (Step::Start, trace);
     let abc = || vec![permanent("a"), permanent("b"), permanent("c")];
     vec![
@@ -16,11 +12,7 @@ pub(super) fn cases() -> Vec<Case> {
             "only the child that ended is restarted",
             one,
             abc(),
-            vec![
-                start("+a +b +c ready"),
-                (crash("b"), "+b"),
-                (Step::Which, "a=up b=up c=up"),
-            ],
+            vec![start("+a +b +c ready"), (crash("b"), "+b"), (Step::Which, "a=up b=up c=up")],
         ),
         case(
             "one_for_all_restarts_all",
@@ -41,11 +33,7 @@ pub(super) fn cases() -> Vec<Case> {
             "an end that leads to no restart leaves the others alone",
             all,
             vec![permanent("a"), transient("b"), permanent("c")],
-            vec![
-                start("+a +b +c ready"),
-                (normal("b"), ""),
-                (Step::Which, "a=up b=down c=up"),
-            ],
+            vec![start("+a +b +c ready"), (normal("b"), ""), (Step::Which, "a=up b=down c=up")],
         ),
         case(
             "one_for_all_restarts_transient_siblings",
@@ -66,22 +54,14 @@ pub(super) fn cases() -> Vec<Case> {
             "a sibling that was terminated by request is started with the others",
             all,
             abc(),
-            vec![
-                start("+a +b +c ready"),
-                (Step::Terminate("c"), "-c ok"),
-                (crash("a"), "-b +a +b +c"),
-            ],
+            vec![start("+a +b +c ready"), (Step::Terminate("c"), "-c ok"), (crash("a"), "-b +a +b +c")],
         ),
         case(
             "one_for_all_drops_temporary_siblings",
             "a temporary sibling is stopped with the others and not started again",
             all,
             vec![permanent("a"), temporary("t"), permanent("c")],
-            vec![
-                start("+a +t +c ready"),
-                (crash("a"), "-c -t +a +c"),
-                (Step::Which, "a=up c=up"),
-            ],
+            vec![start("+a +t +c ready"), (crash("a"), "-c -t +a +c"), (Step::Which, "a=up c=up")],
         ),
         case(
             "one_for_all_temporary_end",
@@ -140,33 +120,21 @@ pub(super) fn cases() -> Vec<Case> {
             "temporary children among the rest are stopped and not started again; those before it are untouched",
             rest,
             vec![temporary("t"), permanent("b"), temporary("u"), permanent("d")],
-            vec![
-                start("+t +b +u +d ready"),
-                (crash("b"), "-d -u +b +d"),
-                (Step::Which, "t=up b=up d=up"),
-            ],
+            vec![start("+t +b +u +d ready"), (crash("b"), "-d -u +b +d"), (Step::Which, "t=up b=up d=up")],
         ),
         case(
             "rest_for_one_start_failure_of_the_one",
             "a start failure while restarting is tried again from the child that failed",
             rest,
             abc(),
-            vec![
-                start("+a +b +c ready"),
-                (Step::FailStarts("b", 2), ""),
-                (crash("b"), "-c !b !b +b +c"),
-            ],
+            vec![start("+a +b +c ready"), (Step::FailStarts("b", 2), ""), (crash("b"), "-c !b !b +b +c")],
         ),
         case(
             "rest_for_one_start_failure_of_a_later_one",
             "when a later child fails to start, the retry begins with that one",
             rest,
             abc(),
-            vec![
-                start("+a +b +c ready"),
-                (Step::FailStarts("c", 1), ""),
-                (crash("a"), "-c -b +a +b !c +c"),
-            ],
+            vec![start("+a +b +c ready"), (Step::FailStarts("c", 1), ""), (crash("a"), "-c -b +a +b !c +c")],
         ),
         case(
             "rest_for_one_added_child_is_last",
@@ -184,11 +152,7 @@ pub(super) fn cases() -> Vec<Case> {
             "a start failure while restarting is tried again until it succeeds or the intensity is met",
             one,
             abc(),
-            vec![
-                start("+a +b +c ready"),
-                (Step::FailStarts("b", 3), ""),
-                (crash("b"), "!b !b !b +b"),
-            ],
+            vec![start("+a +b +c ready"), (Step::FailStarts("b", 3), ""), (crash("b"), "!b !b !b +b")],
         ),
         case(
             "one_for_one_ignored_restart",

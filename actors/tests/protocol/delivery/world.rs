@@ -82,11 +82,8 @@ impl World {
             return;
         }
         let kept = self.stored.0.clone();
-        let waiting: Vec<_> = self
-            .stream
-            .range(kept.cursor.next()..)
-            .map(|(sequence, _)| *sequence)
-            .collect();
+        let waiting: Vec<_> =
+            self.stream.range(kept.cursor.next()..).map(|(sequence, _)| *sequence).collect();
         self.process = Some(Process {
             lane: Lane::open(kept, waiting),
             state: None,
@@ -119,10 +116,7 @@ impl World {
         let process = self.process.as_mut().expect("it acts");
         match action {
             Action::Push { sequence } => {
-                assert!(
-                    process.state.is_some(),
-                    "{sequence} was pushed to an agent that does not run"
-                );
+                assert!(process.state.is_some(), "{sequence} was pushed to an agent that does not run");
                 assert!(process.mailbox.is_empty(), "two at a time");
                 process.mailbox.push_back(sequence);
             }
@@ -133,21 +127,14 @@ impl World {
                 process.saving = Some((process.lane.kept(), state));
             }
             Action::Ack { sequence } => {
-                assert!(
-                    sequence <= self.stored.0.cursor,
-                    "{sequence} was acknowledged before it was saved"
-                );
+                assert!(sequence <= self.stored.0.cursor, "{sequence} was acknowledged before it was saved");
                 if !std::mem::take(&mut self.loses_ack) {
                     self.pending.remove(&sequence);
                 }
             }
             Action::Nak { sequence } => assert!(self.pending.contains(&sequence)),
             Action::Fetch { sequence } => process.fetching.push(sequence),
-            Action::DeadLetter {
-                sequence,
-                crashes,
-                cause,
-            } => {
+            Action::DeadLetter { sequence, crashes, cause } => {
                 assert!(!cause.is_empty());
                 process.setting_aside = Some((sequence, crashes));
             }
@@ -160,10 +147,7 @@ impl World {
             Op::Deliver => self.deliver(),
             Op::Redeliver(nth) => {
                 if let Some(sequence) = self.pending.iter().nth(nth).copied() {
-                    self.tell(Input::Delivered {
-                        sequence,
-                        id: self.stream[&sequence].0,
-                    });
+                    self.tell(Input::Delivered { sequence, id: self.stream[&sequence].0 });
                 }
             }
             Op::LoseAck => self.loses_ack = true,
@@ -181,18 +165,11 @@ impl World {
     /// Sequences have gaps: the messages between are other agents'.
     pub(super) fn publish(&mut self, content: Content) {
         let sequence = Sequence(self.stream.last_key_value().map_or(0, |(last, _)| last.0) + 3);
-        let again = self
-            .stream
-            .values()
-            .rev()
-            .find(|(_, content)| *content == Some(Content::Plain));
+        let again = self.stream.values().rev().find(|(_, content)| *content == Some(Content::Plain));
         let message = match (content, again) {
             (Content::Again, Some((id, _))) => (*id, Some(Content::Again)),
             (Content::Again, None) => return,
-            (content, _) => (
-                MessageId::from_parts(UnixMillis(1), sequence.0.into()),
-                Some(content),
-            ),
+            (content, _) => (MessageId::from_parts(UnixMillis(1), sequence.0.into()), Some(content)),
         };
         self.stream.insert(sequence, message);
     }
@@ -220,14 +197,8 @@ impl World {
             Some(Content::Poison) => self.crash(Some(sequence)),
             Some(Content::Deadly) => self.kill(false),
             Some(Content::Plain | Content::Again) | None => {
-                assert!(
-                    state.iter().all(|(_, applied)| *applied != id),
-                    "{id} was applied twice"
-                );
-                assert!(
-                    state.last().is_none_or(|(last, _)| *last < sequence),
-                    "{sequence} is out of order"
-                );
+                assert!(state.iter().all(|(_, applied)| *applied != id), "{id} was applied twice");
+                assert!(state.last().is_none_or(|(last, _)| *last < sequence), "{sequence} is out of order");
                 state.push((sequence, id));
                 self.tell(Input::Handled { sequence });
             }
@@ -238,10 +209,7 @@ impl World {
         if let Some(process) = self.process.as_mut().filter(|process| process.state.is_some()) {
             process.state = None;
             process.mailbox.clear();
-            self.tell(Input::Crashed {
-                sequence,
-                cause: "told to".into(),
-            });
+            self.tell(Input::Crashed { sequence, cause: "told to".into() });
         }
     }
 
@@ -256,18 +224,12 @@ impl World {
     pub(super) fn fetch(&mut self) {
         let sequence = self.process.as_mut().and_then(|process| process.fetching.pop());
         if let Some(sequence) = sequence {
-            self.tell(Input::Fetched {
-                sequence,
-                id: self.stream[&sequence].0,
-            });
+            self.tell(Input::Fetched { sequence, id: self.stream[&sequence].0 });
         }
     }
 
     pub(super) fn set_aside(&mut self) {
-        let aside = self
-            .process
-            .as_mut()
-            .and_then(|process| process.setting_aside.take());
+        let aside = self.process.as_mut().and_then(|process| process.setting_aside.take());
         if let Some((sequence, crashes)) = aside {
             self.letters.insert(sequence, crashes);
             self.tell(Input::SetAside { sequence });
@@ -288,21 +250,12 @@ impl World {
         for _ in 0..20_000 {
             self.loses_ack = false;
             self.open();
-            for op in [
-                Op::Start,
-                Op::Deliver,
-                Op::Fetch,
-                Op::Handle,
-                Op::SetAside,
-                Op::Save,
-                Op::Redeliver(0),
-            ] {
+            for op in
+                [Op::Start, Op::Deliver, Op::Fetch, Op::Handle, Op::SetAside, Op::Save, Op::Redeliver(0)]
+            {
                 self.apply(op);
             }
-            let all = self
-                .stream
-                .last_key_value()
-                .is_none_or(|(last, _)| *last <= self.stored.0.cursor);
+            let all = self.stream.last_key_value().is_none_or(|(last, _)| *last <= self.stored.0.cursor);
             if all && self.pending.is_empty() && self.delivered >= self.stored.0.cursor {
                 return;
             }

@@ -87,11 +87,7 @@ impl Model {
         for action in actions {
             match action {
                 Action::Read { ticket } => self.asked[index] = Some(Asked::Read(ticket)),
-                Action::Write {
-                    ticket,
-                    record,
-                    expect,
-                } => {
+                Action::Write { ticket, record, expect } => {
                     self.asked[index] = Some(Asked::Write(ticket, record, expect));
                 }
                 Action::Acquired { term } => {
@@ -156,13 +152,7 @@ impl Model {
     fn answer(&mut self, index: usize, arrives: bool) {
         match self.asked[index].take() {
             Some(Asked::Read(ticket)) if arrives => {
-                self.tell(
-                    index,
-                    Input::Read {
-                        ticket,
-                        entry: self.bucket.entry,
-                    },
-                );
+                self.tell(index, Input::Read { ticket, entry: self.bucket.entry });
             }
             Some(Asked::Read(ticket)) => self.tell(index, Input::ReadFailed { ticket }),
             Some(Asked::Write(ticket, record, expect)) => {
@@ -180,13 +170,9 @@ impl Model {
         }
         match self.asked[index].take() {
             Some(Asked::Read(ticket)) => self.tell(index, Input::ReadFailed { ticket }),
-            Some(Asked::Write(ticket, ..)) => self.tell(
-                index,
-                Input::Wrote {
-                    ticket,
-                    answer: Answer::Unknown,
-                },
-            ),
+            Some(Asked::Write(ticket, ..)) => {
+                self.tell(index, Input::Wrote { ticket, answer: Answer::Unknown })
+            }
             None => {}
         }
     }
@@ -208,20 +194,12 @@ fn every_short_history_keeps_the_promises() {
     let mut seen: HashSet<Model> = frontier.iter().cloned().collect();
     let mut most_owners = 0;
     for _ in 0..DEPTH {
-        let next = frontier
-            .iter()
-            .flat_map(|model| model.events().into_iter().map(|event| model.after(event)));
+        let next =
+            frontier.iter().flat_map(|model| model.events().into_iter().map(|event| model.after(event)));
         frontier = next.filter(|model| seen.insert(model.clone())).collect();
-        most_owners = frontier
-            .iter()
-            .map(|model| model.owners.len())
-            .max()
-            .unwrap_or(most_owners)
-            .max(most_owners);
+        most_owners =
+            frontier.iter().map(|model| model.owners.len()).max().unwrap_or(most_owners).max(most_owners);
     }
     println!("{} states, up to {most_owners} owners in a row", seen.len());
-    assert!(
-        most_owners >= 3,
-        "the search never saw three owners: it does not reach what it should"
-    );
+    assert!(most_owners >= 3, "the search never saw three owners: it does not reach what it should");
 }

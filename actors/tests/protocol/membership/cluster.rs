@@ -37,11 +37,7 @@ pub(super) struct Weather {
     pub(super) delay_ms: u64,
 }
 
-pub(super) const CLEAR: Weather = Weather {
-    lost_percent: 0,
-    doubled_percent: 0,
-    delay_ms: 50,
-};
+pub(super) const CLEAR: Weather = Weather { lost_percent: 0, doubled_percent: 0, delay_ms: 50 };
 
 #[derive(Debug, Clone)]
 pub(super) enum Op {
@@ -111,12 +107,8 @@ impl Cluster {
             new.view.clear();
             new.agents.clear();
             new.announced.insert((new.incarnation, 0), Agents::new());
-            new.membership = Some(Membership::new(
-                node(index as u8),
-                new.incarnation,
-                Timing::default(),
-                ms(self.now),
-            ));
+            new.membership =
+                Some(Membership::new(node(index as u8), new.incarnation, Timing::default(), ms(self.now)));
         }
     }
 
@@ -143,26 +135,13 @@ impl Cluster {
             }
             Action::NodeUp { node, .. } => assert!(me.view.insert(node, Agents::new()).is_none(), "up twice"),
             Action::NodeDown { node, .. } => {
-                assert_eq!(
-                    me.view.remove(&node),
-                    Some(Agents::new()),
-                    "down with agents, or twice"
-                );
+                assert_eq!(me.view.remove(&node), Some(Agents::new()), "down with agents, or twice");
             }
             Action::AgentUp { node, record } => {
-                me.view
-                    .get_mut(&node)
-                    .expect("its node is up")
-                    .insert(record.name.clone(), record);
+                me.view.get_mut(&node).expect("its node is up").insert(record.name.clone(), record);
             }
             Action::AgentDown { node, name } => {
-                assert!(
-                    me.view
-                        .get_mut(&node)
-                        .expect("its node is up")
-                        .remove(&name)
-                        .is_some()
-                );
+                assert!(me.view.get_mut(&node).expect("its node is up").remove(&name).is_some());
             }
             Action::NodeSuspected { .. } | Action::NodeRecovered { .. } => {}
             Action::RegistryFull { name } => panic!("{name} does not fit"),
@@ -178,10 +157,7 @@ impl Cluster {
         for (of, agents) in &me.view {
             assert!(membership.agents(*of).eq(agents.values()));
             let announced = &self.nodes[of.0[0] as usize].announced;
-            assert!(
-                announced.values().any(|said| said == agents),
-                "{of:?} never said {agents:?}"
-            );
+            assert!(announced.values().any(|said| said == agents), "{of:?} never said {agents:?}");
         }
     }
 
@@ -250,9 +226,7 @@ impl Cluster {
 
     pub(super) fn register(&mut self, index: usize, record: AgentRecord) {
         if self.nodes[index].membership.is_some() {
-            self.nodes[index]
-                .agents
-                .insert(record.name.clone(), record.clone());
+            self.nodes[index].agents.insert(record.name.clone(), record.clone());
             self.tell(index, Input::Register(record));
         }
     }
@@ -264,17 +238,11 @@ impl Cluster {
 
     /// Every live node sees exactly the live nodes, each with exactly its agents.
     pub(super) fn agrees(&self) {
-        for (index, me) in self
-            .nodes
-            .iter()
-            .enumerate()
-            .filter(|(_, node)| node.membership.is_some())
-        {
+        for (index, me) in self.nodes.iter().enumerate().filter(|(_, node)| node.membership.is_some()) {
             let others = self.nodes.iter().enumerate().filter(|(other, _)| *other != index);
             let live = others.filter(|(_, node)| node.membership.is_some());
-            let truth: BTreeMap<NodeId, Agents> = live
-                .map(|(other, them)| (node(other as u8), them.agents.clone()))
-                .collect();
+            let truth: BTreeMap<NodeId, Agents> =
+                live.map(|(other, them)| (node(other as u8), them.agents.clone())).collect();
             assert_eq!(me.view, truth, "the view of node {index}");
         }
     }
@@ -292,12 +260,7 @@ impl Node {
         let life = delta.incarnation;
         let mut agents = self.announced[&(life, delta.base_version.min(delta.version))].clone();
         delta.removed.iter().for_each(|name| drop(agents.remove(name)));
-        agents.extend(
-            delta
-                .added
-                .iter()
-                .map(|record| (record.name.clone(), record.clone())),
-        );
+        agents.extend(delta.added.iter().map(|record| (record.name.clone(), record.clone())));
         if delta.action == DiscoveryAction::Delta {
             self.announced.insert((life, delta.version), agents);
         }

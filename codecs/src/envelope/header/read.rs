@@ -20,12 +20,7 @@ pub(in crate::envelope) fn read(
     from: &mut Reader<'_>,
     version: u8,
 ) -> Result<Envelope, DecodeError> {
-    let mut fields = Fields {
-        reader: from,
-        next: None,
-        left: 0,
-        last: 0,
-    };
+    let mut fields = Fields { reader: from, next: None, left: 0, last: 0 };
     fields.left = fields.reader.map("header")?;
     check_count(fields.left)?;
     fields.advance()?;
@@ -60,9 +55,7 @@ impl Fields<'_, '_> {
             idempotency_key: self.optional(IDEMPOTENCY_KEY, "idempotency_key", Self::parsed)?,
             content_type: self.content_type()?,
             encoding: self.encoding()?,
-            call_chain: self
-                .optional(CALL_CHAIN, "call_chain", Self::chain)?
-                .unwrap_or_default(),
+            call_chain: self.optional(CALL_CHAIN, "call_chain", Self::chain)?.unwrap_or_default(),
             body: Bytes::new(),
             unknown: UnknownFields::default(),
         };
@@ -77,10 +70,8 @@ impl Fields<'_, '_> {
             self.left -= 1;
             let key = self.reader.uint("header")?;
             if key <= self.last {
-                let problem = format!(
-                    "key {key} after key {}; send each key once, rising, from 1",
-                    self.last
-                );
+                let problem =
+                    format!("key {key} after key {}; send each key once, rising, from 1", self.last);
                 return Err(DecodeError::field("header", problem));
             }
             self.last = key;
@@ -110,10 +101,7 @@ impl Fields<'_, '_> {
         read: impl FnOnce(&mut Self, &'static str) -> Result<T, DecodeError>,
     ) -> Result<T, DecodeError> {
         self.optional(key, field, read)?.ok_or_else(|| {
-            DecodeError::field(
-                field,
-                format!("missing in its place; send it with key {key}, keys rising"),
-            )
+            DecodeError::field(field, format!("missing in its place; send it with key {key}, keys rising"))
         })
     }
 
@@ -128,19 +116,14 @@ impl Fields<'_, '_> {
 
     fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
         let bytes = self.reader.bytes(field)?;
-        bytes
-            .try_into()
-            .map_err(|_| DecodeError::field(field, format!("{} bytes; send {N}", bytes.len())))
+        bytes.try_into().map_err(|_| DecodeError::field(field, format!("{} bytes; send {N}", bytes.len())))
     }
 
     fn parsed<T>(&mut self, field: &'static str) -> Result<T, DecodeError>
     where
         T: std::str::FromStr<Err = ParseError>,
     {
-        self.reader
-            .text(field)?
-            .parse()
-            .map_err(|e: ParseError| DecodeError::field(field, e.to_string()))
+        self.reader.text(field)?.parse().map_err(|e: ParseError| DecodeError::field(field, e.to_string()))
     }
 
     fn address(&mut self, field: &'static str) -> Result<Address, DecodeError> {
@@ -148,10 +131,7 @@ impl Fields<'_, '_> {
             return Ok(Address::Id(AgentId(self.array(field)?)));
         }
         match self.parsed(field)? {
-            Address::Id(_) => Err(DecodeError::field(
-                field,
-                "an agent's key as text; send its 32 bytes",
-            )),
+            Address::Id(_) => Err(DecodeError::field(field, "an agent's key as text; send its 32 bytes")),
             address @ (Address::Agent(_) | Address::Capability(_)) => Ok(address),
         }
     }
@@ -168,10 +148,9 @@ impl Fields<'_, '_> {
                 Ok(Some(trace))
             }
             (None, None) => Ok(None),
-            (None, Some(_)) => Err(DecodeError::field(
-                "trace_state",
-                "without a trace; send both or neither",
-            )),
+            (None, Some(_)) => {
+                Err(DecodeError::field("trace_state", "without a trace; send both or neither"))
+            }
         }
     }
 
@@ -197,10 +176,7 @@ impl Fields<'_, '_> {
     }
 
     fn encoding(&mut self) -> Result<Encoding, DecodeError> {
-        match self
-            .optional(ENCODING, "encoding", Self::byte)?
-            .map(Encoding::from)
-        {
+        match self.optional(ENCODING, "encoding", Self::byte)?.map(Encoding::from) {
             Some(Encoding::Identity) => Err(needless("encoding")),
             Some(encoding) => Ok(encoding),
             None => Ok(Encoding::Identity),
@@ -238,10 +214,7 @@ impl Fields<'_, '_> {
             self.reader.jump(end);
             self.advance()?;
         }
-        Ok(UnknownFields::new(
-            fields as usize,
-            bytes.slice(start..self.reader.at()),
-        ))
+        Ok(UnknownFields::new(fields as usize, bytes.slice(start..self.reader.at())))
     }
 }
 

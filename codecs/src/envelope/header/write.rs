@@ -22,23 +22,11 @@ pub(in crate::envelope) fn write(envelope: &Envelope, out: &mut Writer) {
     put_uint(out, EXPIRES, envelope.expires.map(|moment| moment.0));
     put_bytes(out, TRACE, envelope.trace.as_ref().map(TraceContext::to_bytes));
     put_text(out, TRACE_STATE, state(envelope).map(|state| state.as_str()));
-    put_uint(
-        out,
-        ATTEMPT,
-        Some(envelope.attempt.0.into()).filter(|_| envelope.attempt != Attempt::FIRST),
-    );
-    put_text(
-        out,
-        IDEMPOTENCY_KEY,
-        envelope.idempotency_key.as_ref().map(|key| key.as_str()),
-    );
+    put_uint(out, ATTEMPT, Some(envelope.attempt.0.into()).filter(|_| envelope.attempt != Attempt::FIRST));
+    put_text(out, IDEMPOTENCY_KEY, envelope.idempotency_key.as_ref().map(|key| key.as_str()));
     let content_type = Some(&envelope.content_type).filter(|&given| *given != ContentType::default());
     put_text(out, CONTENT_TYPE, content_type.map(|given| given.as_str()));
-    put_uint(
-        out,
-        ENCODING,
-        Some(envelope.encoding.code().into()).filter(|&code| code != 0),
-    );
+    put_uint(out, ENCODING, Some(envelope.encoding.code().into()).filter(|&code| code != 0));
     put_chain(out, envelope);
     out.raw(envelope.unknown.as_bytes());
 }
@@ -77,9 +65,6 @@ fn put_chain(out: &mut Writer, envelope: &Envelope) {
     if !envelope.call_chain.is_empty() {
         out.uint(CALL_CHAIN);
         out.array(envelope.call_chain.len());
-        envelope
-            .call_chain
-            .iter()
-            .for_each(|agent| out.text(agent.as_str()));
+        envelope.call_chain.iter().for_each(|agent| out.text(agent.as_str()));
     }
 }

@@ -13,21 +13,14 @@ pub(super) struct Items<'a, 'de> {
 
 impl<'a, 'de> Items<'a, 'de> {
     pub(super) fn new(decoder: &'a mut Decoder<'de>, count: u32) -> Self {
-        Self {
-            decoder,
-            count,
-            next: 0,
-        }
+        Self { decoder, count, next: 0 }
     }
 
     pub(super) fn visit<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Problem> {
         let value = visitor.visit_seq(&mut self)?;
         match self.count - self.next {
             0 => Ok(value),
-            _ => Err(Problem::custom(format_args!(
-                "{} items, {} were expected",
-                self.count, self.next
-            ))),
+            _ => Err(Problem::custom(format_args!("{} items, {} were expected", self.count, self.next))),
         }
     }
 }
@@ -41,9 +34,7 @@ impl<'de> de::SeqAccess<'de> for Items<'_, 'de> {
         }
         let index = self.next;
         self.next += 1;
-        seed.deserialize(&mut *self.decoder)
-            .map(Some)
-            .map_err(|e| e.in_item(index))
+        seed.deserialize(&mut *self.decoder).map(Some).map_err(|e| e.in_item(index))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -61,20 +52,14 @@ pub(super) struct Entries<'a, 'de> {
 
 impl<'a, 'de> Entries<'a, 'de> {
     pub(super) fn new(decoder: &'a mut Decoder<'de>, left: u32) -> Self {
-        Self {
-            decoder,
-            left,
-            key: Token::Nil,
-        }
+        Self { decoder, left, key: Token::Nil }
     }
 
     pub(super) fn visit<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Problem> {
         let value = visitor.visit_map(&mut self)?;
         match self.left {
             0 => Ok(value),
-            left => Err(Problem::custom(format_args!(
-                "{left} entries more than were expected"
-            ))),
+            left => Err(Problem::custom(format_args!("{left} entries more than were expected"))),
         }
     }
 }
@@ -88,14 +73,11 @@ impl<'de> de::MapAccess<'de> for Entries<'_, 'de> {
         }
         self.left -= 1;
         self.key = self.decoder.peek()?;
-        seed.deserialize(&mut *self.decoder)
-            .map(Some)
-            .map_err(|e| e.in_field(self.key))
+        seed.deserialize(&mut *self.decoder).map(Some).map_err(|e| e.in_field(self.key))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Problem> {
-        seed.deserialize(&mut *self.decoder)
-            .map_err(|e| e.in_field(self.key))
+        seed.deserialize(&mut *self.decoder).map_err(|e| e.in_field(self.key))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -113,13 +95,7 @@ impl<'a, 'de> de::EnumAccess<'de> for OneEntry<'a, 'de> {
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self::Variant), Problem> {
         let name = self.0.peek()?;
         let variant = seed.deserialize(&mut *self.0)?;
-        Ok((
-            variant,
-            Content {
-                decoder: self.0,
-                name,
-            },
-        ))
+        Ok((variant, Content { decoder: self.0, name }))
     }
 }
 
@@ -190,8 +166,5 @@ impl<'de> de::VariantAccess<'de> for UnitVariant<'_, 'de> {
 }
 
 fn without_content() -> Problem {
-    Problem::invalid_type(
-        Unexpected::UnitVariant,
-        &"a variant with content: a map from its name to it",
-    )
+    Problem::invalid_type(Unexpected::UnitVariant, &"a variant with content: a map from its name to it")
 }

@@ -44,11 +44,7 @@ impl Problem {
     fn inside(mut self, step: &str) -> Self {
         let path = &mut self.0.path;
         if path.len() < PATH_MAX {
-            let dot = if path.is_empty() || path.starts_with('[') {
-                ""
-            } else {
-                "."
-            };
+            let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
             path.insert_str(0, dot);
             path.insert_str(0, step);
         }
@@ -58,10 +54,7 @@ impl Problem {
 
 impl From<DecodeError> for Problem {
     fn from(cause: DecodeError) -> Self {
-        Self(Box::new(Inner {
-            path: String::new(),
-            cause,
-        }))
+        Self(Box::new(Inner { path: String::new(), cause }))
     }
 }
 
@@ -77,18 +70,11 @@ impl From<Problem> for DecodeError {
 
 impl Error for Problem {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        DecodeError::Value {
-            path: String::new(),
-            problem: first(PROBLEM_MAX, message),
-        }
-        .into()
+        DecodeError::Value { path: String::new(), problem: first(PROBLEM_MAX, message) }.into()
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::custom(format_args!(
-            "expected {expected}, found {}",
-            first(QUOTE_MAX, found)
-        ))
+        Self::custom(format_args!("expected {expected}, found {}", first(QUOTE_MAX, found)))
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -97,18 +83,12 @@ impl Error for Problem {
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
         let found = shorten(variant, QUOTE_MAX);
-        Self::custom(format_args!(
-            "unknown variant {found:?}, expected one of {}",
-            expected.join(", ")
-        ))
+        Self::custom(format_args!("unknown variant {found:?}, expected one of {}", expected.join(", ")))
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
         let found = shorten(field, QUOTE_MAX);
-        Self::custom(format_args!(
-            "unknown field {found:?}, expected one of {}",
-            expected.join(", ")
-        ))
+        Self::custom(format_args!("unknown field {found:?}, expected one of {}", expected.join(", ")))
     }
 }
 
@@ -122,10 +102,7 @@ impl std::error::Error for Problem {}
 
 /// The first `max` bytes of what `value` prints; the rest is not even formatted.
 fn first(max: usize, value: impl fmt::Display) -> String {
-    let mut text = Bounded {
-        text: String::new(),
-        max,
-    };
+    let mut text = Bounded { text: String::new(), max };
     match write!(text, "{value}") {
         Ok(()) => text.text,
         Err(fmt::Error) => text.text + "...",
@@ -141,10 +118,6 @@ impl fmt::Write for Bounded {
     fn write_str(&mut self, piece: &str) -> fmt::Result {
         let fits = shorten(piece, self.max - self.text.len());
         self.text.push_str(fits);
-        if fits.len() == piece.len() {
-            Ok(())
-        } else {
-            Err(fmt::Error)
-        }
+        if fits.len() == piece.len() { Ok(()) } else { Err(fmt::Error) }
     }
 }

@@ -49,9 +49,7 @@ fn refuse_pair(bytes: &[u8], same_hash: &[u64], comparisons: &mut usize) -> Resu
         for first in &same_hash[..later] {
             *comparisons += 1;
             if key_at(bytes, *first) == key_at(bytes, *second) {
-                return Err(DecodeError::DuplicateKey {
-                    at: (second & POSITION) as usize,
-                });
+                return Err(DecodeError::DuplicateKey { at: (second & POSITION) as usize });
             }
         }
     }

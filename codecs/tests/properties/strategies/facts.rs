@@ -15,25 +15,13 @@ pub(super) fn agent_fact() -> impl Strategy<Value = Fact> {
             Fact::AgentUnregistered(AgentUnregistered { node, agent, reason })
         }),
         (name(), status()).prop_map(|(agent, Status { status, load, detail })| {
-            Fact::AgentStatusUpdated(AgentStatusUpdated {
-                agent,
-                status,
-                load,
-                detail,
-            })
+            Fact::AgentStatusUpdated(AgentStatusUpdated { agent, status, load, detail })
         }),
     ]
 }
 
 pub(super) fn task_fact() -> impl Strategy<Value = Fact> {
-    let run = || {
-        (
-            task_id(),
-            name(),
-            count().prop_map(Term),
-            small().prop_map(Attempt),
-        )
-    };
+    let run = || (task_id(), name(), count().prop_map(Term), small().prop_map(Attempt));
     prop_oneof![
         task().prop_map(|task| Fact::TaskCreated(TaskCreated {
             task: task.id,
@@ -42,23 +30,10 @@ pub(super) fn task_fact() -> impl Strategy<Value = Fact> {
             idempotency_key: task.idempotency_key,
         })),
         (run(), node(), moment()).prop_map(|((task, worker, term, attempt), node, lease_until)| {
-            Fact::TaskAssigned(TaskAssigned {
-                task,
-                worker,
-                node,
-                term,
-                attempt,
-                lease_until,
-            })
+            Fact::TaskAssigned(TaskAssigned { task, worker, node, term, attempt, lease_until })
         }),
         (run(), count()).prop_map(|((task, worker, term, attempt), elapsed_ms)| {
-            Fact::TaskCompleted(TaskCompleted {
-                task,
-                worker,
-                term,
-                attempt,
-                elapsed_ms,
-            })
+            Fact::TaskCompleted(TaskCompleted { task, worker, term, attempt, elapsed_ms })
         }),
         (run(), any::<bool>(), error(), option::of(moment())).prop_map(|(run, known, error, retry_at)| {
             let (task, worker, term, attempt) = run;
@@ -79,43 +54,20 @@ pub(super) fn other_fact() -> impl Strategy<Value = Fact> {
     prop_oneof![
         (message_id(), any::<u8>(), option::of(address()), name(), count()).prop_map(
             |(message, kind, from, to, bytes)| {
-                Fact::MessageReceived(MessageReceived {
-                    message,
-                    kind: Kind::from(kind),
-                    from,
-                    to,
-                    bytes,
-                })
+                Fact::MessageReceived(MessageReceived { message, kind: Kind::from(kind), from, to, bytes })
             }
         ),
         (node(), count(), word()).prop_map(|(node, incarnation, version)| {
-            Fact::SystemReady(SystemReady {
-                node,
-                incarnation,
-                version,
-            })
+            Fact::SystemReady(SystemReady { node, incarnation, version })
         }),
         (node(), count(), word()).prop_map(|(node, incarnation, reason)| {
-            Fact::SystemShutdown(SystemShutdown {
-                node,
-                incarnation,
-                reason,
-            })
+            Fact::SystemShutdown(SystemShutdown { node, incarnation, reason })
         }),
         (error(), option::of(name()), option::of(message_id())).prop_map(|(error, agent, message)| {
-            Fact::ErrorOccurred(ErrorOccurred {
-                error,
-                agent,
-                message,
-            })
+            Fact::ErrorOccurred(ErrorOccurred { error, agent, message })
         }),
-        (word(), count(), count()).prop_map(|(resource, used, limit)| {
-            Fact::ResourceLow(ResourceLow {
-                resource,
-                used,
-                limit,
-            })
-        }),
+        (word(), count(), count())
+            .prop_map(|(resource, used, limit)| { Fact::ResourceLow(ResourceLow { resource, used, limit }) }),
         ("[A-Z_]{1,64}", bytes()).prop_map(|(name, body)| {
             let r#type = EventType::Unknown(format!("{}X", &name[..name.len() - 1]));
             Fact::Unknown { r#type, body }

@@ -55,10 +55,7 @@ pub(super) fn documents(f: &mut Formatter<'_>, report: &Report<'_>) -> fmt::Resu
         }
         writeln!(f, "</section>")?;
     }
-    writeln!(
-        f,
-        "<p class=\"nothing\" hidden>No document has all of these words.</p>\n</section>"
-    )
+    writeln!(f, "<p class=\"nothing\" hidden>No document has all of these words.</p>\n</section>")
 }
 
 fn card(f: &mut Formatter<'_>, digest: &DocumentDigest, report: &Report<'_>) -> fmt::Result {
@@ -108,11 +105,7 @@ fn near(f: &mut Formatter<'_>, digest: &DocumentDigest, report: &Report<'_>) -> 
     writeln!(f, "<ol class=\"near\" aria-label=\"Nearest documents\">")?;
     for (other, cosine) in near {
         let (percent, drawn) = ((cosine * 100.0).round(), (cosine.max(0.0).sqrt() * 100.0).round());
-        let same = if cosine >= COSINE_SAME {
-            " <em>same words</em>"
-        } else {
-            ""
-        };
+        let same = if cosine >= COSINE_SAME { " <em>same words</em>" } else { "" };
         writeln!(
             f,
             "<li><span class=\"bar\" title=\"{percent} % alike\"><b style=\"width:{drawn}%\"></b></span>{}{same}</li>",
@@ -123,17 +116,9 @@ fn near(f: &mut Formatter<'_>, digest: &DocumentDigest, report: &Report<'_>) -> 
 }
 
 fn line(f: &mut Formatter<'_>, digest: &DocumentDigest) -> fmt::Result {
-    let keywords: Vec<_> = digest
-        .keywords
-        .iter()
-        .take(LINE_KEYWORDS_MAX)
-        .map(|(word, _)| word.as_str())
-        .collect();
-    let sentence = digest
-        .summary
-        .first()
-        .map(|it| shorten(it, LINE_SENTENCE_CHARS_MAX))
-        .unwrap_or_default();
+    let keywords: Vec<_> =
+        digest.keywords.iter().take(LINE_KEYWORDS_MAX).map(|(word, _)| word.as_str()).collect();
+    let sentence = digest.summary.first().map(|it| shorten(it, LINE_SENTENCE_CHARS_MAX)).unwrap_or_default();
     write!(
         f,
         "<li class=\"line\" id=\"d{}\"><b>{}</b> <code>{}</code>",
@@ -141,10 +126,5 @@ fn line(f: &mut Formatter<'_>, digest: &DocumentDigest) -> fmt::Result {
         Text(&digest.title),
         Text(&digest.path)
     )?;
-    writeln!(
-        f,
-        "<span>{}</span><i>{}</i></li>",
-        Text(&sentence),
-        Text(&keywords.join(", "))
-    )
+    writeln!(f, "<span>{}</span><i>{}</i></li>", Text(&sentence), Text(&keywords.join(", ")))
 }

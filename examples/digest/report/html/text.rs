@@ -28,11 +28,7 @@ impl Display for Path<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let path = Text(&self.0.path);
         match &self.1.base {
-            Some(base) => write!(
-                f,
-                "<a class=\"path\" href=\"{}\">{path}</a>",
-                Address(base, &self.0.path)
-            ),
+            Some(base) => write!(f, "<a class=\"path\" href=\"{}\">{path}</a>", Address(base, &self.0.path)),
             None => write!(f, "<span class=\"path\">{path}</span>"),
         }
     }
@@ -43,11 +39,7 @@ pub(super) struct Folder<'d>(pub(super) &'d str);
 
 impl Display for Folder<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            f.write_str("Top level")
-        } else {
-            Text(self.0).fmt(f)
-        }
+        if self.0.is_empty() { f.write_str("Top level") } else { Text(self.0).fmt(f) }
     }
 }
 

@@ -17,22 +17,8 @@ pub(crate) fn run(args: &StoreArgs) -> Result<Doc, Failure> {
         agents.hear(&store).await?;
         agents.count_mail(&store).await?;
         let rows = agents.0.iter().map(|(name, agent)| row(name, agent)).collect();
-        let columns = &[
-            "name",
-            "state",
-            "since",
-            "mail",
-            "capabilities",
-            "role",
-            "version",
-            "node",
-        ];
-        Ok(Doc::Table(Table {
-            columns,
-            shown: 6,
-            rows,
-            empty: "no agents",
-        }))
+        let columns = &["name", "state", "since", "mail", "capabilities", "role", "version", "node"];
+        Ok(Doc::Table(Table { columns, shown: 6, rows, empty: "no agents" }))
     })
 }
 
@@ -78,19 +64,11 @@ impl Agents {
             Fact::AgentRegistered(registered) => {
                 let agent = self.0.entry(registered.agent.name.clone()).or_default();
                 agent.record = Some(registered.agent);
-                agent.last = Some(Last {
-                    at,
-                    node: registered.node,
-                    state: State::Registered,
-                });
+                agent.last = Some(Last { at, node: registered.node, state: State::Registered });
             }
             Fact::AgentUnregistered(gone) => {
                 let state = State::Unregistered(gone.reason.to_string());
-                self.0.entry(gone.agent).or_default().last = Some(Last {
-                    at,
-                    node: gone.node,
-                    state,
-                });
+                self.0.entry(gone.agent).or_default().last = Some(Last { at, node: gone.node, state });
             }
             Fact::SystemReady(ready) => self.node_ended(ready.node, at),
             Fact::SystemShutdown(shutdown) => self.node_ended(shutdown.node, at),
@@ -116,12 +94,7 @@ impl Agents {
 
     async fn count_mail(&mut self, store: &Store) -> Result<(), Failure> {
         let visit = |stored: connectome::port::Stored| {
-            if let Some(name) = stored
-                .subject
-                .rsplit('.')
-                .next()
-                .and_then(|name| name.parse().ok())
-            {
+            if let Some(name) = stored.subject.rsplit('.').next().and_then(|name| name.parse().ok()) {
                 self.0.entry(name).or_default().mail += 1;
             }
             Flow::More
@@ -144,11 +117,7 @@ fn row(name: &AgentName, agent: &Known) -> Vec<Doc> {
         Doc::Text(state),
         Doc::moment(last.map(|last| last.at)),
         Doc::Number(agent.mail),
-        Doc::list(
-            record
-                .map(|record| record.capabilities.as_slice())
-                .unwrap_or_default(),
-        ),
+        Doc::list(record.map(|record| record.capabilities.as_slice()).unwrap_or_default()),
         Doc::maybe(record.and_then(|record| record.role.as_ref())),
         Doc::maybe(record.map(|record| &record.version)),
         Doc::maybe(last.map(|last| last.node)),

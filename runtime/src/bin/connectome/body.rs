@@ -44,11 +44,7 @@ pub(crate) fn envelope(envelope: &Envelope) -> Doc {
 }
 
 fn some_list(words: &[impl ToString]) -> Doc {
-    if words.is_empty() {
-        Doc::Nothing
-    } else {
-        Doc::list(words.iter().map(ToString::to_string))
-    }
+    if words.is_empty() { Doc::Nothing } else { Doc::list(words.iter().map(ToString::to_string)) }
 }
 
 fn unknown(envelope: &Envelope) -> Doc {
@@ -61,12 +57,7 @@ fn unknown(envelope: &Envelope) -> Doc {
             tree::read(value).map_or(Doc::Octets(Bytes::copy_from_slice(value)), Doc::Tree),
         ]
     });
-    Doc::Table(Table {
-        columns: &["key", "value"],
-        shown: 2,
-        rows: rows.collect(),
-        empty: "",
-    })
+    Doc::Table(Table { columns: &["key", "value"], shown: 2, rows: rows.collect(), empty: "" })
 }
 
 fn envelope_body(envelope: &Envelope) -> Doc {
@@ -122,10 +113,7 @@ pub(crate) fn fact(fact: &Fact) -> Doc {
 }
 
 pub(crate) fn task(record: &TaskRecord) -> Doc {
-    let result = record
-        .result
-        .as_ref()
-        .map(|result| body(&ContentType::MessagePack, result));
+    let result = record.result.as_ref().map(|result| body(&ContentType::MessagePack, result));
     Doc::Record(vec![
         ("id", Doc::text(record.id)),
         ("capability", Doc::text(&record.capability)),
@@ -150,17 +138,8 @@ pub(crate) fn task(record: &TaskRecord) -> Doc {
 
 fn history(steps: &[TaskStep]) -> Doc {
     let rows = steps.iter().map(|step| {
-        let note = if step.note.is_empty() {
-            Doc::Nothing
-        } else {
-            Doc::text(&step.note)
-        };
-        vec![
-            Doc::Moment(step.at),
-            Doc::text(&step.state),
-            Doc::Number(step.term.0),
-            note,
-        ]
+        let note = if step.note.is_empty() { Doc::Nothing } else { Doc::text(&step.note) };
+        vec![Doc::Moment(step.at), Doc::text(&step.state), Doc::Number(step.term.0), note]
     });
     Doc::Table(Table {
         columns: &["at", "state", "term", "note"],
@@ -187,25 +166,14 @@ pub(crate) fn anything(bytes: &Bytes) -> Doc {
 /// The same in a line.
 pub(crate) fn summary(bytes: &Bytes) -> Doc {
     if let Ok(read) = Envelope::decode(bytes.clone()) {
-        let name = read
-            .name
-            .as_ref()
-            .map_or_else(String::new, |name| format!(" {name}"));
-        return Doc::Text(format!(
-            "{}{name} to {}, {} bytes",
-            read.kind,
-            read.to,
-            read.body.len()
-        ));
+        let name = read.name.as_ref().map_or_else(String::new, |name| format!(" {name}"));
+        return Doc::Text(format!("{}{name} to {}, {} bytes", read.kind, read.to, read.body.len()));
     }
     if let Ok(read) = Event::decode(bytes) {
         return Doc::Text(format!("{} of {}", read.fact.event_type(), read.source));
     }
     match Buried::decode(bytes) {
-        Ok(letter) => Doc::Text(format!(
-            "dead after {} attempts: {}",
-            letter.attempts, letter.cause
-        )),
+        Ok(letter) => Doc::Text(format!("dead after {} attempts: {}", letter.attempts, letter.cause)),
         Err(_) => Doc::Octets(bytes.clone()),
     }
 }
@@ -222,13 +190,10 @@ pub(crate) fn dead_letter(letter: &Buried) -> Doc {
 }
 
 fn record_of(letter: &Buried) -> Doc {
-    letter
-        .record
-        .as_ref()
-        .map_or(Doc::Nothing, |bytes| match TaskRecord::decode(bytes) {
-            Ok(record) => task(&record),
-            Err(_) => Doc::Octets(bytes.clone()),
-        })
+    letter.record.as_ref().map_or(Doc::Nothing, |bytes| match TaskRecord::decode(bytes) {
+        Ok(record) => task(&record),
+        Err(_) => Doc::Octets(bytes.clone()),
+    })
 }
 
 fn payload_of(letter: &Buried) -> Doc {

@@ -28,26 +28,13 @@ pub(crate) fn run(command: &DeadCommand) -> Result<Doc, Failure> {
 }
 
 async fn list(store: &Store, part: &Part) -> Result<Doc, Failure> {
-    let letters = store
-        .select(DEAD_LETTERS, part.from, part.max, |stored| Some(row(&stored)))
-        .await?;
-    let columns = &[
-        "sequence", "at", "kind", "to", "attempts", "cause", "message", "stream", "subject",
-    ];
-    Ok(Doc::Table(Table {
-        columns,
-        shown: 7,
-        rows: letters.noted(),
-        empty: "no dead letters",
-    }))
+    let letters = store.select(DEAD_LETTERS, part.from, part.max, |stored| Some(row(&stored))).await?;
+    let columns = &["sequence", "at", "kind", "to", "attempts", "cause", "message", "stream", "subject"];
+    Ok(Doc::Table(Table { columns, shown: 7, rows: letters.noted(), empty: "no dead letters" }))
 }
 
 fn row(stored: &Stored) -> Vec<Doc> {
-    let mut row = vec![
-        Doc::Number(stored.sequence.0),
-        Doc::Moment(stored.at),
-        kind(stored),
-    ];
+    let mut row = vec![Doc::Number(stored.sequence.0), Doc::Moment(stored.at), kind(stored)];
     match Buried::decode(&stored.body) {
         Ok(letter) => {
             let envelope = Envelope::decode(letter.payload.clone()).ok();
@@ -62,11 +49,7 @@ fn row(stored: &Stored) -> Vec<Doc> {
             ]);
         }
         Err(error) => {
-            row.extend([
-                Doc::Nothing,
-                Doc::Nothing,
-                Doc::Text(format!("it can't be read: {error}")),
-            ]);
+            row.extend([Doc::Nothing, Doc::Nothing, Doc::Text(format!("it can't be read: {error}"))]);
             row.extend([Doc::Nothing, Doc::Nothing, Doc::Nothing]);
         }
     }
@@ -99,8 +82,5 @@ async fn find(store: &Store, sequence: u64) -> Result<Stored, Failure> {
 }
 
 pub(crate) async fn remove(store: &Store, stored: &Stored) -> Result<(), Failure> {
-    Ok(store
-        .streams()
-        .delete(DEAD_LETTERS, Sequence(stored.sequence.0))
-        .await?)
+    Ok(store.streams().delete(DEAD_LETTERS, Sequence(stored.sequence.0)).await?)
 }

@@ -34,14 +34,10 @@ fn read(input: &Input) -> Result<Bytes, Failure> {
     let name = name_of(input);
     let bytes = raw(&input.file).map_err(|error| Failure::new(format!("{name} can't be read: {error}")))?;
     if bytes.len() as u64 > INPUT_MAX {
-        return Err(Failure::new(format!(
-            "{name} has more than {INPUT_MAX} bytes: no frame is that long"
-        )));
+        return Err(Failure::new(format!("{name} has more than {INPUT_MAX} bytes: no frame is that long")));
     }
     match input.hex {
-        true => unhex(&bytes)
-            .map(Bytes::from)
-            .map_err(|problem| Failure::new(format!("{name}: {problem}"))),
+        true => unhex(&bytes).map(Bytes::from).map_err(|problem| Failure::new(format!("{name}: {problem}"))),
         false => Ok(bytes.into()),
     }
 }
@@ -66,39 +62,22 @@ fn raw(file: &Path) -> io::Result<Vec<u8>> {
 
 fn unhex(text: &[u8]) -> Result<Vec<u8>, String> {
     let mut digits = Vec::with_capacity(text.len());
-    for (at, byte) in text
-        .iter()
-        .enumerate()
-        .filter(|(_, byte)| !byte.is_ascii_whitespace())
-    {
+    for (at, byte) in text.iter().enumerate().filter(|(_, byte)| !byte.is_ascii_whitespace()) {
         match char::from(*byte).to_digit(16) {
             Some(digit) => digits.push(digit as u8),
             None => {
-                return Err(format!(
-                    "byte {at} ({:?}) is no hexadecimal digit",
-                    char::from(*byte)
-                ));
+                return Err(format!("byte {at} ({:?}) is no hexadecimal digit", char::from(*byte)));
             }
         }
     }
     match digits.len() % 2 {
-        0 => Ok(digits
-            .chunks_exact(2)
-            .map(|pair| pair[0] << 4 | pair[1])
-            .collect()),
-        _ => Err(format!(
-            "it has {} hexadecimal digits, an odd number: one is missing",
-            digits.len()
-        )),
+        0 => Ok(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()),
+        _ => Err(format!("it has {} hexadecimal digits, an odd number: one is missing", digits.len())),
     }
 }
 
 fn refused(input: &Input, what: &str, error: &dyn std::error::Error, bytes: &[u8]) -> Failure {
     let text = format!("{} is no {what}: {error}", name_of(input));
     let looks_like_hex = !input.hex && !bytes.is_empty() && unhex(bytes).is_ok();
-    Failure::new(if looks_like_hex {
-        format!("{text}; it looks like hexadecimal: add --hex")
-    } else {
-        text
-    })
+    Failure::new(if looks_like_hex { format!("{text}; it looks like hexadecimal: add --hex") } else { text })
 }

@@ -60,12 +60,7 @@ impl Doc {
 
     /// Words in a row, as a list.
     pub(crate) fn list(words: impl IntoIterator<Item = impl ToString>) -> Doc {
-        Doc::Tree(
-            words
-                .into_iter()
-                .map(|word| Value::from(word.to_string()))
-                .collect(),
-        )
+        Doc::Tree(words.into_iter().map(|word| Value::from(word.to_string())).collect())
     }
 
     /// The JSON form of one of our own types.
@@ -85,20 +80,14 @@ impl Serialize for Doc {
             Doc::Moment(moment) => serializer.serialize_str(&time::show(*moment)),
             Doc::Octets(bytes) => record(
                 serializer,
-                &[
-                    ("hex", Doc::Text(hex(bytes))),
-                    ("bytes", Doc::Number(bytes.len() as u64)),
-                ],
+                &[("hex", Doc::Text(hex(bytes))), ("bytes", Doc::Number(bytes.len() as u64))],
             ),
             Doc::Tree(value) => value.serialize(serializer),
             Doc::Record(parts) | Doc::Said(_, parts) => record(serializer, parts),
             Doc::Table(table) => {
                 let mut rows = serializer.serialize_seq(Some(table.rows.len()))?;
                 for row in &table.rows {
-                    rows.serialize_element(&Row {
-                        columns: table.columns,
-                        row,
-                    })?;
+                    rows.serialize_element(&Row { columns: table.columns, row })?;
                 }
                 rows.end()
             }
@@ -132,8 +121,5 @@ fn record<S: Serializer>(serializer: S, parts: &[(&'static str, Doc)]) -> Result
 /// Two lower-case digits for each byte.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16).expect("a nibble is a digit");
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

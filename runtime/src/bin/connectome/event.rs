@@ -25,12 +25,7 @@ async fn list(store: &Store, types: &[EventType], part: &Part) -> Result<Doc, Fa
         wanted.then(|| row(stored.sequence, &event))
     });
     let columns = &["sequence", "at", "type", "source", "fact", "id", "correlation"];
-    Ok(Doc::Table(Table {
-        columns,
-        shown: 5,
-        rows: events.await?.noted(),
-        empty: "no events",
-    }))
+    Ok(Doc::Table(Table { columns, shown: 5, rows: events.await?.noted(), empty: "no events" }))
 }
 
 fn row(sequence: Sequence, event: &Event) -> Vec<Doc> {

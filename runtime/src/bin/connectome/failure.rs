@@ -26,19 +26,12 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(text: impl Into<String>) -> Failure {
-        Failure {
-            text: text.into(),
-            code: FAILED,
-            details: Doc::Nothing,
-        }
+        Failure { text: text.into(), code: FAILED, details: Doc::Nothing }
     }
 
     /// The command line itself makes no sense.
     pub(crate) fn usage(text: &str) -> Failure {
-        Failure {
-            code: USAGE,
-            ..Failure::new(text)
-        }
+        Failure { code: USAGE, ..Failure::new(text) }
     }
 
     pub(crate) fn with(mut self, details: Doc) -> Failure {

@@ -34,10 +34,7 @@ async fn keep(config: Config, json: bool) -> Result<(), Failure> {
         Storage::Memory => "in memory, gone with the process".into(),
     };
     let node = Node::start(config).await?;
-    let parts = vec![
-        ("node", Doc::text(node.id())),
-        ("store", Doc::text(store.display())),
-    ];
+    let parts = vec![("node", Doc::text(node.id())), ("store", Doc::text(store.display()))];
     // A node keeps its store whether somebody reads this or not.
     drop(output::write(&Doc::Record(parts), json));
     tokio::select! {

@@ -15,10 +15,7 @@ pub(crate) fn print(doc: &Doc, json: bool) -> ExitCode {
     match write(doc, json) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => fail(
-            &Failure::new(format!("the output could not be written: {error}")),
-            json,
-        ),
+        Err(error) => fail(&Failure::new(format!("the output could not be written: {error}")), json),
     }
 }
 
@@ -36,11 +33,7 @@ pub(crate) fn fail(failure: &Failure, json: bool) -> ExitCode {
 pub(crate) fn usage(refused: &clap::Error) -> ExitCode {
     // A closed pipe changes nothing about what was asked.
     drop(refused.print());
-    if refused.use_stderr() {
-        ExitCode::from(USAGE)
-    } else {
-        ExitCode::SUCCESS
-    }
+    if refused.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
 }
 
 /// Says something beside the output: a warning, or how much was left out.

@@ -29,9 +29,7 @@ fn block(doc: &Doc, indent: usize, out: &mut String) {
         Doc::Table(table) => rows(table, indent, out),
         Doc::Tree(value) => tree("", value, "", indent, out),
         Doc::Said(sentence, _) => line(indent, &clean(sentence), out),
-        Doc::Text(text) => text
-            .lines()
-            .for_each(|line_of| line(indent, &clean(line_of), out)),
+        Doc::Text(text) => text.lines().for_each(|line_of| line(indent, &clean(line_of), out)),
         Doc::Truth(_) | Doc::Number(_) | Doc::Moment(_) | Doc::Octets(_) => line(indent, &cell(doc), out),
     }
 }
@@ -41,11 +39,7 @@ fn record(parts: &[(&'static str, Doc)], indent: usize, out: &mut String) {
     let width = parts().map(|(name, _)| name.len()).max().unwrap_or_default();
     for (name, part) in parts() {
         if fits_a_line(part) {
-            line(
-                indent,
-                &format!("{:width$}{GAP}{}", label(name), whole(part)),
-                out,
-            );
+            line(indent, &format!("{:width$}{GAP}{}", label(name), whole(part)), out);
         } else {
             line(indent, &label(name), out);
             block(part, indent + GAP.len(), out);
@@ -57,29 +51,16 @@ fn rows(table: &Table, indent: usize, out: &mut String) {
     if table.rows.is_empty() {
         return line(indent, table.empty, out);
     }
-    let head: Vec<String> = table.columns[..table.shown]
-        .iter()
-        .map(|name| label(name).to_uppercase())
-        .collect();
-    let body = table
-        .rows
-        .iter()
-        .map(|row| row.iter().take(table.shown).map(cell).collect());
+    let head: Vec<String> =
+        table.columns[..table.shown].iter().map(|name| label(name).to_uppercase()).collect();
+    let body = table.rows.iter().map(|row| row.iter().take(table.shown).map(cell).collect());
     let lines: Vec<Vec<String>> = std::iter::once(head).chain(body).collect();
-    let width = |column: usize| {
-        lines
-            .iter()
-            .map(|cells| cells[column].chars().count())
-            .max()
-            .unwrap_or_default()
-    };
+    let width =
+        |column: usize| lines.iter().map(|cells| cells[column].chars().count()).max().unwrap_or_default();
     let widths: Vec<usize> = (0..table.shown).map(width).collect();
     for cells in &lines {
-        let padded: Vec<String> = cells
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
+        let padded: Vec<String> =
+            cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         line(indent, padded.join(GAP).trim_end(), out);
     }
 }
@@ -92,33 +73,19 @@ fn tree(before: &str, value: &Value, after: &str, indent: usize, out: &mut Strin
         line(indent, &format!("{before}{open}"), out);
         let last = children.len();
         for (number, (before, child)) in (1..).zip(children) {
-            tree(
-                &before,
-                child,
-                if number == last { "" } else { "," },
-                indent + GAP.len(),
-                out,
-            );
+            tree(&before, child, if number == last { "" } else { "," }, indent + GAP.len(), out);
         }
         line(indent, &format!("{close}{after}"), out);
     };
     match value {
         Value::Array(items) if !fits => {
-            children(
-                "[",
-                items.iter().map(|item| (String::new(), item)).collect(),
-                "]",
-                out,
-            );
+            children("[", items.iter().map(|item| (String::new(), item)).collect(), "]", out);
         }
         Value::Object(entries) if !fits => {
             let keyed = |(key, value)| (clean(&format!("{}: ", Value::from(key))), value);
             children(
                 "{",
-                entries
-                    .iter()
-                    .map(|(key, value)| keyed((key.as_str(), value)))
-                    .collect(),
+                entries.iter().map(|(key, value)| keyed((key.as_str(), value))).collect(),
                 "}",
                 out,
             );
@@ -183,20 +150,13 @@ fn whole(doc: &Doc) -> String {
         Doc::Octets(bytes) if bytes.is_empty() => "0 bytes".to_owned(),
         Doc::Octets(bytes) => {
             let more = if bytes.len() > OCTETS_SHOWN { "…" } else { "" };
-            format!(
-                "{} bytes: {}{more}",
-                bytes.len(),
-                hex(&bytes[..bytes.len().min(OCTETS_SHOWN)])
-            )
+            format!("{} bytes: {}{more}", bytes.len(), hex(&bytes[..bytes.len().min(OCTETS_SHOWN)]))
         }
         Doc::Tree(Value::Array(items)) if items.is_empty() => "-".to_owned(),
         Doc::Tree(value) => clean(&inline("", value)),
         Doc::Record(parts) => {
             let parts = parts.iter().filter(|(_, part)| *part != Doc::Nothing);
-            parts
-                .map(|(name, part)| format!("{name}={}", whole(part)))
-                .collect::<Vec<_>>()
-                .join(" ")
+            parts.map(|(name, part)| format!("{name}={}", whole(part))).collect::<Vec<_>>().join(" ")
         }
         Doc::Table(table) => format!("{} rows", table.rows.len()),
     }
@@ -213,38 +173,28 @@ fn inline(name: &str, value: &Value) -> String {
             });
             pairs.collect::<Vec<_>>().join(" ")
         }
-        Value::Array(items) => named(
-            name,
-            &items
-                .iter()
-                .map(|item| inline("", item))
-                .collect::<Vec<_>>()
-                .join(","),
-        ),
+        Value::Array(items) => {
+            named(name, &items.iter().map(|item| inline("", item)).collect::<Vec<_>>().join(","))
+        }
         Value::String(text) => named(name, text),
         Value::Null | Value::Bool(_) | Value::Number(_) => named(name, &value.to_string()),
     }
 }
 
 fn named(name: &str, text: &str) -> String {
-    if name.is_empty() {
-        text.to_owned()
-    } else {
-        format!("{name}={text}")
-    }
+    if name.is_empty() { text.to_owned() } else { format!("{name}={text}") }
 }
 
 /// Texts come from anywhere: what could steer a terminal is shown as an escape.
 pub(crate) fn clean(text: &str) -> String {
-    text.chars()
-        .fold(String::with_capacity(text.len()), |mut clean, c| {
-            if c.is_control() {
-                clean.extend(c.escape_default())
-            } else {
-                clean.push(c)
-            }
-            clean
-        })
+    text.chars().fold(String::with_capacity(text.len()), |mut clean, c| {
+        if c.is_control() {
+            clean.extend(c.escape_default())
+        } else {
+            clean.push(c)
+        }
+        clean
+    })
 }
 
 #[cfg(test)]
@@ -261,20 +211,9 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_longest_cell() {
-        let rows = vec![
-            vec![Doc::Number(7), Doc::text("née")],
-            vec![Doc::Number(1_000), Doc::Nothing],
-        ];
-        let table = Table {
-            columns: &["at_seq", "name"],
-            shown: 2,
-            rows,
-            empty: "none",
-        };
-        assert_eq!(
-            render(&Doc::Table(table)),
-            "AT SEQ  NAME\n7       née\n1000    -\n"
-        );
+        let rows = vec![vec![Doc::Number(7), Doc::text("née")], vec![Doc::Number(1_000), Doc::Nothing]];
+        let table = Table { columns: &["at_seq", "name"], shown: 2, rows, empty: "none" };
+        assert_eq!(render(&Doc::Table(table)), "AT SEQ  NAME\n7       née\n1000    -\n");
     }
 
     #[test]

@@ -18,11 +18,7 @@ pub(crate) async fn run(store: &Store, stored: &Stored, keep: bool) -> Result<Do
     let unreadable = |error| Failure::new(format!("dead letter {sequence} can't be read: {error}; drop it"));
     let letter = Buried::decode(&stored.body).map_err(unreadable)?;
     let again = Again::of(&letter, &*store.world)?;
-    let message = Publish {
-        subject: letter.subject.clone(),
-        id: Some(again.id),
-        body: again.body,
-    };
+    let message = Publish { subject: letter.subject.clone(), id: Some(again.id), body: again.body };
     let published = store.streams().publish(&letter.stream, message).await?;
     if let Some(record) = &again.record {
         show_task(store, record).await?;
@@ -34,11 +30,7 @@ pub(crate) async fn run(store: &Store, stored: &Stored, keep: bool) -> Result<Do
         Some(record) => ("task", record.id.to_string()),
         None => ("message", again.id.to_string()),
     };
-    let left = if keep {
-        "the dead letter is kept"
-    } else {
-        "the dead letter is removed"
-    };
+    let left = if keep { "the dead letter is kept" } else { "the dead letter is removed" };
     let sentence = format!(
         "dead letter {sequence} is sent again as {what} {id}, on {} as {}; {left}",
         letter.subject, published.sequence
@@ -69,9 +61,7 @@ struct Again {
 impl Again {
     fn of(letter: &Buried, world: &dyn World) -> Result<Again, Failure> {
         let mut envelope = Envelope::decode(letter.payload.clone()).map_err(|error| {
-            Failure::new(format!(
-                "its payload is no envelope, so nobody could handle it: {error}; drop it"
-            ))
+            Failure::new(format!("its payload is no envelope, so nobody could handle it: {error}; drop it"))
         })?;
         let now = world.now();
         refuse_late("message", envelope.expires, now)?;
@@ -92,14 +82,8 @@ impl Again {
         };
         envelope.sent = now;
         envelope.attempt = Attempt::FIRST;
-        let body = envelope
-            .encode()
-            .map_err(|error| Failure::new(error.to_string()))?;
-        Ok(Again {
-            id: envelope.id,
-            body,
-            record,
-        })
+        let body = envelope.encode().map_err(|error| Failure::new(error.to_string()))?;
+        Ok(Again { id: envelope.id, body, record })
     }
 }
 
@@ -131,9 +115,6 @@ fn refuse_late(what: &str, until: Option<UnixMillis>, now: UnixMillis) -> Result
 /// The queue has the task, and that is the promise; the record lets it be looked at before a worker has it.
 async fn show_task(store: &Store, record: &TaskRecord) -> Result<(), Failure> {
     let value = record.encode().map_err(|error| Failure::new(error.to_string()))?;
-    task::bucket(store)
-        .await?
-        .put(&record.id.to_string(), value, Expect::Absent, None)
-        .await?;
+    task::bucket(store).await?.put(&record.id.to_string(), value, Expect::Absent, None).await?;
     Ok(())
 }

@@ -26,9 +26,7 @@ pub(crate) fn with<T, F>(args: &StoreArgs, work: impl FnOnce(Store) -> F) -> Res
 where
     F: Future<Output = Result<T, Failure>>,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime =
         runtime.map_err(|error| Failure::new(format!("the operating system refused a timer: {error}")))?;
     let path = path_of(args)?;
@@ -44,11 +42,7 @@ fn path_of(args: &StoreArgs) -> Result<PathBuf, Failure> {
             ));
         }
         let inside = path.join("streams");
-        return Ok(if !Embedded::is_in(path) && Embedded::is_in(&inside) {
-            inside
-        } else {
-            path.clone()
-        });
+        return Ok(if !Embedded::is_in(path) && Embedded::is_in(&inside) { inside } else { path.clone() });
     }
     let config = args.config.load()?;
     match config.streams.storage {
@@ -96,9 +90,7 @@ impl Store {
         } else {
             names.join(", ")
         };
-        Err(Failure::new(format!(
-            "there is no stream named {stream:?}; there is {there_is}"
-        )))
+        Err(Failure::new(format!("there is no stream named {stream:?}; there is {there_is}")))
     }
 
     /// One message of a stream.
@@ -150,10 +142,7 @@ impl Store {
         max: usize,
         wanted: impl Fn(Stored) -> Option<T>,
     ) -> Result<Selection<T>, Failure> {
-        let mut chosen = Selection {
-            items: Vec::new(),
-            more: false,
-        };
+        let mut chosen = Selection { items: Vec::new(), more: false };
         let visit = |stored| match wanted(stored) {
             Some(_) if chosen.items.len() == max => {
                 chosen.more = true;

@@ -32,36 +32,15 @@ async fn list(store: &Store) -> Result<Doc, Failure> {
             Doc::Number(info.consumers.len() as u64),
         ]);
     }
-    let columns = &[
-        "name",
-        "messages",
-        "bytes",
-        "first",
-        "last",
-        "retention",
-        "consumers",
-    ];
-    Ok(Doc::Table(Table {
-        columns,
-        shown: 7,
-        rows,
-        empty: "no streams: no node has run on this store",
-    }))
+    let columns = &["name", "messages", "bytes", "first", "last", "retention", "consumers"];
+    Ok(Doc::Table(Table { columns, shown: 7, rows, empty: "no streams: no node has run on this store" }))
 }
 
 async fn show(store: &Store, name: &str, part: &Part) -> Result<Doc, Failure> {
     let info = store.info(name).await?;
-    let messages = store
-        .select(name, part.from, part.max, |stored| Some(message(stored)))
-        .await?
-        .noted();
+    let messages = store.select(name, part.from, part.max, |stored| Some(message(stored))).await?.noted();
     let columns = &["sequence", "at", "subject", "what", "id", "bytes", "body"];
-    let messages = Table {
-        columns,
-        shown: 4,
-        rows: messages,
-        empty: "none",
-    };
+    let messages = Table { columns, shown: 4, rows: messages, empty: "none" };
     Ok(Doc::Record(vec![
         ("stream", standing(&info)),
         ("consumers", consumers(&info.consumers)),
@@ -70,16 +49,8 @@ async fn show(store: &Store, name: &str, part: &Part) -> Result<Doc, Failure> {
 }
 
 fn standing(info: &StreamInfo) -> Doc {
-    let StreamConfig {
-        name,
-        subjects,
-        max_age,
-        max_bytes,
-        max_messages,
-        discard,
-        duplicate_window,
-        ..
-    } = &info.config;
+    let StreamConfig { name, subjects, max_age, max_bytes, max_messages, discard, duplicate_window, .. } =
+        &info.config;
     Doc::Record(vec![
         ("name", Doc::text(name)),
         ("subjects", Doc::list(subjects)),
@@ -88,15 +59,9 @@ fn standing(info: &StreamInfo) -> Doc {
         ("first", Doc::Number(info.first.0)),
         ("last", Doc::Number(info.last.0)),
         ("retention", Doc::text(retention(info.config.retention))),
-        (
-            "max_age",
-            Doc::text(max_age.map_or_else(|| "none".to_owned(), duration)),
-        ),
+        ("max_age", Doc::text(max_age.map_or_else(|| "none".to_owned(), duration))),
         ("max_bytes", max_bytes.map_or(Doc::text("none"), Doc::Number)),
-        (
-            "max_messages",
-            max_messages.map_or(Doc::text("none"), Doc::Number),
-        ),
+        ("max_messages", max_messages.map_or(Doc::text("none"), Doc::Number)),
         ("when_full", Doc::text(when_full(*discard))),
         ("duplicate_window", Doc::text(duration(*duplicate_window))),
     ])

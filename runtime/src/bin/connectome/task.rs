@@ -19,10 +19,7 @@ pub(crate) fn run(command: &TaskCommand) -> Result<Doc, Failure> {
 
 async fn list(store: &Store, state: Option<&TaskState>, max: usize) -> Result<Doc, Failure> {
     let tasks = bucket(store).await?;
-    let mut chosen = Selection {
-        items: Vec::new(),
-        more: false,
-    };
+    let mut chosen = Selection { items: Vec::new(), more: false };
     // Keys are ids, and ids sort by time: from the newest back, until there are enough.
     for key in tasks.keys("").await?.iter().rev() {
         let Some(record) = read(&*tasks, key).await? else {
@@ -50,12 +47,7 @@ async fn list(store: &Store, state: Option<&TaskState>, max: usize) -> Result<Do
         "attempts_max",
         "owner",
     ];
-    Ok(Doc::Table(Table {
-        columns,
-        shown: 7,
-        rows: chosen.noted(),
-        empty: "no tasks",
-    }))
+    Ok(Doc::Table(Table { columns, shown: 7, rows: chosen.noted(), empty: "no tasks" }))
 }
 
 fn row(record: &TaskRecord) -> Vec<Doc> {
@@ -90,11 +82,8 @@ pub(crate) async fn bucket(store: &Store) -> Result<Box<dyn Bucket>, Failure> {
 async fn read(tasks: &dyn Bucket, key: &str) -> Result<Option<TaskRecord>, Failure> {
     let value = tasks.get(key).await?.and_then(|entry| entry.value);
     Ok(value.and_then(|value| {
-        let told = |error| {
-            output::note(format_args!(
-                "warning: the record of task {key} can't be read: {error}"
-            ))
-        };
+        let told =
+            |error| output::note(format_args!("warning: the record of task {key} can't be read: {error}"));
         TaskRecord::decode(&value).map_err(told).ok()
     }))
 }

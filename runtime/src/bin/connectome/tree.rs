@@ -83,11 +83,7 @@ impl<'de> Visitor<'de> for AnyValue {
 fn key_of(key: &Value) -> String {
     match key {
         Value::String(text) => text.clone(),
-        Value::Object(bytes) => bytes
-            .get("hex")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned(),
+        Value::Object(bytes) => bytes.get("hex").and_then(Value::as_str).unwrap_or_default().to_owned(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => key.to_string(),
     }
 }
@@ -112,11 +108,6 @@ mod tests {
     fn rubbish_is_refused_with_its_place() {
         assert!(read(b"\xc1").unwrap_err().to_string().contains("byte 0"));
         assert!(read(b"").is_err());
-        assert!(
-            read(b"\xd4\x01\x02")
-                .unwrap_err()
-                .to_string()
-                .contains("extension")
-        );
+        assert!(read(b"\xd4\x01\x02").unwrap_err().to_string().contains("extension"));
     }
 }

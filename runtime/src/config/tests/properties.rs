@@ -18,26 +18,11 @@ fn durations_and_sizes_are_read_as_people_write_them() {
         ("1w", 604_800_000),
         ("0s", 0),
     ];
+    assert!(read.iter().all(|(text, expected)| millis(text) == Some(*expected)));
     assert!(
-        read.iter()
-            .all(|(text, expected)| millis(text) == Some(*expected))
-    );
-    assert!(
-        [
-            "",
-            "s",
-            "5",
-            "1.5s",
-            "-1s",
-            "1x",
-            "1s2",
-            "s1",
-            "1 2s",
-            "99999999999999999999999w",
-            "1é"
-        ]
-        .iter()
-        .all(|text| millis(text).is_none())
+        ["", "s", "5", "1.5s", "-1s", "1x", "1s2", "s1", "1 2s", "99999999999999999999999w", "1é"]
+            .iter()
+            .all(|text| millis(text).is_none())
     );
     let read = [
         ("0", 0),
@@ -47,10 +32,7 @@ fn durations_and_sizes_are_read_as_people_write_them() {
         ("1GB", 1_000_000_000),
         ("16777215TiB", 16_777_215 << 40),
     ];
-    assert!(
-        read.iter()
-            .all(|(text, expected)| parse_size(text) == Ok(*expected))
-    );
+    assert!(read.iter().all(|(text, expected)| parse_size(text) == Ok(*expected)));
     assert!(
         ["", "GB", "1.5GB", "-1", "1G", "1 GB GB", "16777216TiB", "1é"]
             .iter()

@@ -51,7 +51,9 @@ impl Bucket for SimBucket {
 
     async fn keys(&self, prefix: &str) -> Result<Vec<String>, StreamError> {
         let (bucket, prefix) = (self.handle(), prefix.to_owned());
-        self.client.ask(format!("keys {} {prefix}", self.name), async move { bucket.keys(&prefix).await }).await
+        self.client
+            .ask(format!("keys {} {prefix}", self.name), async move { bucket.keys(&prefix).await })
+            .await
     }
 
     async fn watch(&self, prefix: &str) -> Result<Box<dyn Watch>, StreamError> {

@@ -41,7 +41,8 @@ impl SimConsumer {
         let fate = wire.roll();
         let deadline = Instant::now() + wait + fate.timeout;
         let operation = Box::pin(async move { consumer.fetch(max, wait).await });
-        let answer = wire.begin(node, &format!("fetch {} up to {max}", self.name), Kind::Once, &fate, operation)?;
+        let answer =
+            wire.begin(node, &format!("fetch {} up to {max}", self.name), Kind::Once, &fate, operation)?;
         Ok(UnderWay { answer, deadline })
     }
 

@@ -31,9 +31,7 @@ impl Handle {
         urgency: Urgency,
         operation: impl FnOnce(&mut BucketState, Now, &mut Effects) -> Result<T, StreamError>,
     ) -> Result<(T, Ticket), StreamError> {
-        self.store.apply(urgency, |core, now, effects| {
-            operation(core.bucket_at(self.place), now, effects)
-        })
+        self.store.apply(urgency, |core, now, effects| operation(core.bucket_at(self.place), now, effects))
     }
 
     /// The value of an entry; `None` when it was overwritten meanwhile.
@@ -47,9 +45,8 @@ impl Bucket for Handle {
     async fn get(&self, key: &str) -> Result<Option<Entry>, StreamError> {
         let mut missing = None;
         loop {
-            let (lookup, ticket) = self.apply(Urgency::Written, |bucket, now, effects| {
-                bucket.get(key, now, effects)
-            })?;
+            let (lookup, ticket) =
+                self.apply(Urgency::Written, |bucket, now, effects| bucket.get(key, now, effects))?;
             let found = match lookup {
                 Lookup::Absent => return Ok(None),
                 Lookup::Found(found) => found,
@@ -87,16 +84,13 @@ impl Bucket for Handle {
 
     async fn delete(&self, key: &str, expect: Expect) -> Result<(), StreamError> {
         self.store.room().await?;
-        let ((), ticket) = self.apply(Urgency::Durable, |bucket, now, effects| {
-            bucket.delete(key, expect, now, effects)
-        })?;
+        let ((), ticket) =
+            self.apply(Urgency::Durable, |bucket, now, effects| bucket.delete(key, expect, now, effects))?;
         self.store.settled(ticket).await
     }
 
     async fn keys(&self, prefix: &str) -> Result<Vec<String>, StreamError> {
-        let keys = self.apply(Urgency::Written, |bucket, now, effects| {
-            Ok(bucket.keys(prefix, now, effects))
-        });
+        let keys = self.apply(Urgency::Written, |bucket, now, effects| Ok(bucket.keys(prefix, now, effects)));
         keys.map(|(keys, _)| keys)
     }
 
@@ -108,11 +102,7 @@ impl Bucket for Handle {
             bucket.watch(prefix.to_owned(), bell);
             Ok(bell)
         })?;
-        Ok(Box::new(watch::Handle::new(
-            Arc::clone(&self.store),
-            self.place,
-            bell,
-        )))
+        Ok(Box::new(watch::Handle::new(Arc::clone(&self.store), self.place, bell)))
     }
 }
 
@@ -126,10 +116,5 @@ pub(super) fn value(store: &Store, found: &Found) -> Result<Option<Bytes>, Strea
 
 fn entry(key: &str, found: &Found, value: Bytes) -> Entry {
     let (revision, at) = (Revision(found.head.revision), found.head.at);
-    Entry {
-        key: key.to_owned(),
-        value: Some(value),
-        revision,
-        at,
-    }
+    Entry { key: key.to_owned(), value: Some(value), revision, at }
 }

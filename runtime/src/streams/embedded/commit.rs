@@ -125,10 +125,7 @@ impl Progress {
 
     /// The disk goes no further; `attempted` was the last it was given.
     pub(crate) fn fail(&mut self, attempted: Ticket, cause: &str) {
-        self.failure.get_or_insert_with(|| Failure {
-            attempted: attempted.0,
-            cause: cause.into(),
-        });
+        self.failure.get_or_insert_with(|| Failure { attempted: attempted.0, cause: cause.into() });
     }
 
     /// Whether more can be written.
@@ -150,10 +147,6 @@ impl Progress {
         let failure = self.failure.as_ref()?;
         let cause = failure.cause.to_string();
         let attempted = ticket.0 <= failure.attempted;
-        Some(Err(if attempted {
-            StreamError::Unknown(cause)
-        } else {
-            StreamError::Unavailable(cause)
-        }))
+        Some(Err(if attempted { StreamError::Unknown(cause) } else { StreamError::Unavailable(cause) }))
     }
 }

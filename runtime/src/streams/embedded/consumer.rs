@@ -34,13 +34,7 @@ impl Handle {
         name: String,
     ) -> Self {
         let sleeper = store.sleeper(bell);
-        Self {
-            store,
-            sleeper,
-            place,
-            number,
-            name,
-        }
+        Self { store, sleeper, place, number, name }
     }
 
     /// Runs an operation of this consumer's stream; `None` means that the consumer is gone.
@@ -50,10 +44,7 @@ impl Handle {
     ) -> Result<(T, Ticket), StreamError> {
         self.store.apply(Urgency::Written, |core, now, effects| {
             let answer = operation(core.stream_at(self.place), self.number, now, effects);
-            answer.ok_or_else(|| StreamError::NotFound {
-                what: "consumer",
-                name: self.name.clone(),
-            })
+            answer.ok_or_else(|| StreamError::NotFound { what: "consumer", name: self.name.clone() })
         })
     }
 
@@ -65,18 +56,12 @@ impl Handle {
                 let max = if turn.is_some() { max } else { 0 };
                 stream.take(number, max, now, effects)
             })?;
-            let Taken {
-                handed,
-                deadline: due,
-                exhausted,
-            } = taken;
+            let Taken { handed, deadline: due, exhausted } = taken;
             if !handed.is_empty() || exhausted || turn.is_none() || Instant::now() >= deadline {
                 return Ok((handed, ticket));
             }
             let due = due.map(|tick| self.store.instant(tick));
-            self.sleeper
-                .sleep(Some(due.map_or(deadline, |due| due.min(deadline))))
-                .await;
+            self.sleeper.sleep(Some(due.map_or(deadline, |due| due.min(deadline)))).await;
         }
     }
 
@@ -84,16 +69,9 @@ impl Handle {
     fn deliveries(&self, handed: &[Handed]) -> Result<Vec<Delivery>, StreamError> {
         let mut deliveries = Vec::with_capacity(handed.len());
         for Handed { seen, attempt } in handed {
-            let tag = DeliveryTag {
-                sequence: Sequence(seen.sequence),
-                attempt: *attempt,
-            };
+            let tag = DeliveryTag { sequence: Sequence(seen.sequence), attempt: *attempt };
             if let Some(message) = stored(&self.store, seen.clone())? {
-                deliveries.push(Delivery {
-                    message,
-                    attempt: *attempt,
-                    tag,
-                });
+                deliveries.push(Delivery { message, attempt: *attempt, tag });
             }
         }
         Ok(deliveries)
@@ -118,8 +96,7 @@ impl Consumer for Handle {
     }
 
     async fn ack(&self, tag: DeliveryTag) -> Result<(), StreamError> {
-        self.apply(|stream, number, _, effects| stream.settle(number, tag.sequence.0, effects))
-            .map(|_| ())
+        self.apply(|stream, number, _, effects| stream.settle(number, tag.sequence.0, effects)).map(|_| ())
     }
 
     async fn nak(&self, tag: DeliveryTag, delay: Duration) -> Result<(), StreamError> {
@@ -141,10 +118,8 @@ impl Consumer for Handle {
         let (seen, _) =
             self.apply(|stream, number, now, effects| stream.tell_exhausted(number, now, effects))?;
         let sequences: Vec<u64> = seen.iter().map(|seen| seen.sequence).collect();
-        let told: Result<Vec<Stored>, StreamError> = seen
-            .into_iter()
-            .filter_map(|seen| stored(&self.store, seen).transpose())
-            .collect();
+        let told: Result<Vec<Stored>, StreamError> =
+            seen.into_iter().filter_map(|seen| stored(&self.store, seen).transpose()).collect();
         if told.is_err() {
             self.apply(|stream, number, _, _| {
                 stream.untell_exhausted(number, &sequences);
@@ -180,11 +155,8 @@ impl Drop for Held<'_> {
         if self.handed.is_empty() {
             return;
         }
-        let back: Vec<(u64, u32)> = self
-            .handed
-            .iter()
-            .map(|handed| (handed.seen.sequence, handed.attempt))
-            .collect();
+        let back: Vec<(u64, u32)> =
+            self.handed.iter().map(|handed| (handed.seen.sequence, handed.attempt)).collect();
         // A store that has failed takes nothing back: it gives nothing out either.
         let _ = self.handle.apply(|stream, number, _, effects| {
             stream.take_back(number, &back, effects);

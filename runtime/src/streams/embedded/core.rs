@@ -101,12 +101,7 @@ impl Core {
         match self.stream(&config.name) {
             Ok((_, stream)) if *stream.config() == config => Ok(()),
             Ok((_, stream)) => {
-                check_same(
-                    "retention",
-                    &config.name,
-                    stream.config().retention,
-                    config.retention,
-                )?;
+                check_same("retention", &config.name, stream.config().retention, config.retention)?;
                 check_same("storage", &config.name, stream.config().storage, config.storage)?;
                 stream.reconfigure(config, now, effects)
             }
@@ -135,10 +130,7 @@ impl Core {
 
     /// The stream of a name.
     pub(crate) fn stream(&mut self, name: &str) -> Result<(Place, &mut Stream), StreamError> {
-        let not_found = || StreamError::NotFound {
-            what: "stream",
-            name: name.to_owned(),
-        };
+        let not_found = || StreamError::NotFound { what: "stream", name: name.to_owned() };
         let place = self.stream_places.get(name).copied().ok_or_else(not_found)?;
         Ok((place, self.stream_at(place)))
     }
@@ -256,11 +248,7 @@ fn check_stream(config: &StreamConfig) -> Result<Vec<Filter>, StreamError> {
     if config.max_age.is_some_and(|age| age.is_zero()) {
         return invalid("a max_age of zero keeps nothing; leave it out for no bound");
     }
-    config
-        .subjects
-        .iter()
-        .map(|subject| Filter::parse(subject))
-        .collect()
+    config.subjects.iter().map(|subject| Filter::parse(subject)).collect()
 }
 
 fn check_same<T: PartialEq + std::fmt::Debug>(
@@ -273,10 +261,5 @@ fn check_same<T: PartialEq + std::fmt::Debug>(
         return Ok(());
     }
     let (is, wanted) = (format!("{is:?}"), format!("{wanted:?}"));
-    Err(StreamError::Conflict {
-        name: name.to_owned(),
-        field,
-        is,
-        wanted,
-    })
+    Err(StreamError::Conflict { name: name.to_owned(), field, is, wanted })
 }

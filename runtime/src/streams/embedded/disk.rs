@@ -112,8 +112,7 @@ pub(super) fn open(path: &Path, world: Arc<dyn World>) -> Result<Store, OpenErro
     let records = tables.records()?;
     let loaded = Store::on_disk(Box::new(tables), world, |core, now| -> Result<(), Trouble> {
         for record in records {
-            core.restore(record.map_err(Trouble::Damage)?, now)
-                .map_err(Trouble::Damage)?;
+            core.restore(record.map_err(Trouble::Damage)?, now).map_err(Trouble::Damage)?;
         }
         core.restored();
         Ok(())

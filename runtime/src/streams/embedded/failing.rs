@@ -38,10 +38,7 @@ struct Strings {
 
 impl Disk for Puppet {
     fn commit(&self, writes: &[Write], _durable: bool) -> Result<(), String> {
-        let appended = writes
-            .iter()
-            .filter(|write| matches!(write, Write::PutBody(..)))
-            .count();
+        let appended = writes.iter().filter(|write| matches!(write, Write::PutBody(..))).count();
         // A test that is over wants nothing more.
         let _ = self.asked.lock().send(appended);
         match self.told.lock().recv() {
@@ -82,18 +79,9 @@ impl World for Noon {
 /// A store on such a disk, with the stream `S` and its consumer `c`.
 async fn store() -> (Embedded, Strings, Arc<dyn Consumer>) {
     let ((ask, asked), (tell, told)) = (channel(), channel());
-    let disk = Puppet {
-        asked: ask.into(),
-        told: told.into(),
-    };
-    let store = Store::on_disk(
-        Box::new(disk),
-        Arc::new(Noon),
-        |_, _| Ok::<(), std::io::Error>(()),
-    );
-    let store = Embedded {
-        store: Arc::new(store.unwrap()),
-    };
+    let disk = Puppet { asked: ask.into(), told: told.into() };
+    let store = Store::on_disk(Box::new(disk), Arc::new(Noon), |_, _| Ok::<(), std::io::Error>(()));
+    let store = Embedded { store: Arc::new(store.unwrap()) };
     let strings = Strings { asked, told: tell };
     strings.tell(Fate::Kept);
     store.create_stream(stream_config()).await.unwrap();
@@ -131,11 +119,7 @@ fn consumer_config() -> ConsumerConfig {
 }
 
 fn message() -> Publish {
-    Publish {
-        subject: "s".into(),
-        id: None,
-        body: Bytes::from_static(b"body"),
-    }
+    Publish { subject: "s".into(), id: None, body: Bytes::from_static(b"body") }
 }
 
 /// Publishes in a task of its own, so that the test can go on while the disk is at it.
@@ -206,14 +190,8 @@ async fn a_failed_batch_may_have_happened_and_nothing_after_it_did() {
     let cause = "no space left on device".to_owned();
     assert_eq!(during.await.unwrap(), Err(StreamError::Unknown(cause.clone())));
     assert_eq!(after.await.unwrap(), Err(StreamError::Unavailable(cause.clone())));
-    assert_eq!(
-        store.publish("S", message()).await,
-        Err(StreamError::Unavailable(cause.clone()))
-    );
-    assert_eq!(
-        store.stream_info("S").await.unwrap_err(),
-        StreamError::Unavailable(cause)
-    );
+    assert_eq!(store.publish("S", message()).await, Err(StreamError::Unavailable(cause.clone())));
+    assert_eq!(store.stream_info("S").await.unwrap_err(), StreamError::Unavailable(cause));
 }
 
 #[tokio::test]
@@ -226,10 +204,7 @@ async fn who_waits_for_a_message_hears_that_the_disk_failed() {
     strings.tell(Fate::Failed);
     publishing(&store).await.unwrap().unwrap_err();
     let unavailable = StreamError::Unavailable("no space left on device".to_owned());
-    assert_eq!(
-        timeout(LONG, waiting).await.unwrap().unwrap(),
-        Err(unavailable.clone())
-    );
+    assert_eq!(timeout(LONG, waiting).await.unwrap().unwrap(), Err(unavailable.clone()));
     assert_eq!(timeout(LONG, following).await.unwrap().unwrap(), Err(unavailable));
 }
 
@@ -239,10 +214,7 @@ async fn a_panic_below_is_an_error_above() {
     strings.tell(Fate::Panicked);
     let published = timeout(LONG, store.publish("S", message())).await.unwrap();
     assert!(matches!(published, Err(StreamError::Unknown(_))), "{published:?}");
-    assert!(matches!(
-        store.stream_names().await,
-        Err(StreamError::Unavailable(_))
-    ));
+    assert!(matches!(store.stream_names().await, Err(StreamError::Unavailable(_))));
 }
 
 #[tokio::test]
@@ -262,21 +234,14 @@ async fn a_fetch_dropped_before_its_attempt_is_written_gives_the_message_back() 
     strings.tell(Fate::Kept);
     strings.tell(Fate::Kept);
     let again = consumer.fetch(1, LONG).await.unwrap();
-    assert_eq!(
-        (again[0].attempt, consumer.info().await.unwrap().redelivered),
-        (1, 0)
-    );
+    assert_eq!((again[0].attempt, consumer.info().await.unwrap().redelivered), (1, 0));
 }
 
 #[tokio::test]
 async fn an_entry_in_flight_is_waited_for() {
     let (store, strings, _) = store().await;
     strings.tell(Fate::Kept);
-    let config = BucketConfig {
-        name: "b".into(),
-        ttl: None,
-        storage: Storage::File,
-    };
+    let config = BucketConfig { name: "b".into(), ttl: None, storage: Storage::File };
     let bucket: Arc<dyn Bucket> = store.bucket(config).await.unwrap().into();
     strings.is_asked();
     let (for_put, for_get) = (Arc::clone(&bucket), Arc::clone(&bucket));

@@ -47,10 +47,7 @@ struct State {
 impl Store {
     /// A store without a disk: no thread, and nothing to wait for.
     pub(crate) fn in_memory(world: Arc<dyn World>) -> Self {
-        Self {
-            shared: Arc::new(Shared::new(Core::new(false), None, world)),
-            writer: None,
-        }
+        Self { shared: Arc::new(Shared::new(Core::new(false), None, world)), writer: None }
     }
 
     /// A store on `disk`, whose records `load` puts into the core.
@@ -63,22 +60,13 @@ impl Store {
         load: impl FnOnce(&mut Core, Now) -> Result<(), E>,
     ) -> Result<Self, E> {
         let mut core = Core::new(true);
-        load(
-            &mut core,
-            Now {
-                wall: world.now(),
-                tick: 0,
-            },
-        )?;
+        load(&mut core, Now { wall: world.now(), tick: 0 })?;
         let shared = Arc::new(Shared::new(core, Some(disk), world));
         let for_writer = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("connectome-store".to_owned());
         #[expect(clippy::disallowed_methods, reason = "it waits for the disk; a simulated store has none")]
         let writer = thread.spawn(move || for_writer.write_until_closed())?;
-        Ok(Self {
-            shared,
-            writer: Some(writer),
-        })
+        Ok(Self { shared, writer: Some(writer) })
     }
 
     /// Runs one operation of the core; its rows are queued, its sleepers woken.
@@ -118,9 +106,7 @@ impl Store {
             return Ok(());
         }
         let mut progress = self.shared.progress.subscribe();
-        let outcome = progress
-            .wait_for(|progress| progress.outcome(ticket).is_some())
-            .await;
+        let outcome = progress.wait_for(|progress| progress.outcome(ticket).is_some()).await;
         let outcome = outcome.ok().and_then(|progress| progress.outcome(ticket));
         outcome.unwrap_or_else(|| Err(StreamError::Unknown("the store was closed".to_owned())))
     }
@@ -183,18 +169,13 @@ impl Store {
     pub(crate) fn now(&self) -> Now {
         let elapsed = Instant::now().saturating_duration_since(self.shared.opened);
         let tick = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        Now {
-            wall: self.shared.world.now(),
-            tick,
-        }
+        Now { wall: self.shared.world.now(), tick }
     }
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store")
-            .field("on_disk", &self.shared.disk.is_some())
-            .finish_non_exhaustive()
+        f.debug_struct("Store").field("on_disk", &self.shared.disk.is_some()).finish_non_exhaustive()
     }
 }
 
@@ -211,21 +192,13 @@ impl Drop for Store {
 
 impl State {
     fn sleepers_of(&self, bells: &[Bell]) -> Vec<Arc<Sleeper>> {
-        bells
-            .iter()
-            .filter_map(|bell| self.sleepers.get(bell).cloned())
-            .collect()
+        bells.iter().filter_map(|bell| self.sleepers.get(bell).cloned()).collect()
     }
 }
 
 impl Shared {
     fn new(core: Core, disk: Option<Box<dyn Disk>>, world: Arc<dyn World>) -> Self {
-        let state = State {
-            core,
-            queue: Queue::default(),
-            sleepers: BTreeMap::new(),
-            closing: false,
-        };
+        let state = State { core, queue: Queue::default(), sleepers: BTreeMap::new(), closing: false };
         Self {
             state: Mutex::new(state),
             work: Condvar::new(),
@@ -262,9 +235,7 @@ impl Shared {
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), String> {
-        self.disk
-            .as_ref()
-            .map_or(Ok(()), |disk| disk.commit(&batch.writes, batch.durable))
+        self.disk.as_ref().map_or(Ok(()), |disk| disk.commit(&batch.writes, batch.durable))
     }
 
     /// The disk has a batch: what it brought may be seen, and who waited for it goes on.
@@ -294,10 +265,7 @@ impl Drop for Fuse<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let newest = self.0.state.lock().queue.newest();
-            self.0.fail(
-                newest,
-                "the thread that writes to the disk has stopped; reopen the store",
-            );
+            self.0.fail(newest, "the thread that writes to the disk has stopped; reopen the store");
         }
     }
 }

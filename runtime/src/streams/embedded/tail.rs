@@ -28,22 +28,14 @@ pub(super) struct Handle {
 impl Handle {
     pub(super) fn new(store: Arc<Store>, place: Place, bell: Bell) -> Self {
         let sleeper = store.sleeper(bell);
-        Self {
-            store,
-            sleeper,
-            place,
-            bell,
-            read: VecDeque::new(),
-        }
+        Self { store, sleeper, place, bell, read: VecDeque::new() }
     }
 
     fn read_on(&mut self) -> Result<(), StreamError> {
-        let chunk = self.store.apply(Urgency::Written, |core, _, _| {
-            core.stream_at(self.place).read_on(self.bell)
-        });
+        let chunk =
+            self.store.apply(Urgency::Written, |core, _, _| core.stream_at(self.place).read_on(self.bell));
         let (chunk, _) = chunk?;
-        self.read
-            .extend(chunk.into_iter().map(|seen| bring(&self.store, seen)));
+        self.read.extend(chunk.into_iter().map(|seen| bring(&self.store, seen)));
         Ok(())
     }
 }
@@ -77,8 +69,5 @@ impl Drop for Handle {
 /// The message with its body; if it was removed since it was looked up, this is a gap like any other.
 fn bring(store: &Store, seen: Seen) -> Result<Stored, StreamError> {
     let sequence = Sequence(seen.sequence);
-    stored(store, seen)?.ok_or(StreamError::Gap {
-        from: sequence,
-        to: sequence,
-    })
+    stored(store, seen)?.ok_or(StreamError::Gap { from: sequence, to: sequence })
 }

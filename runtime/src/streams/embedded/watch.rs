@@ -27,12 +27,7 @@ pub(super) struct Handle {
 impl Handle {
     pub(super) fn new(store: Arc<Store>, place: Place, bell: Bell) -> Self {
         let sleeper = store.sleeper(bell);
-        Self {
-            store,
-            sleeper,
-            place,
-            bell,
-        }
+        Self { store, sleeper, place, bell }
     }
 
     /// The next change, or when time alone will bring one.
@@ -57,12 +52,7 @@ impl Handle {
             None => None,
         };
         let revision = Revision(head.revision);
-        Ok(Some(Entry {
-            key: key.as_ref().to_owned(),
-            value,
-            revision,
-            at: head.at,
-        }))
+        Ok(Some(Entry { key: key.as_ref().to_owned(), value, revision, at: head.at }))
     }
 }
 

@@ -99,10 +99,7 @@ impl Inbox {
             return Err(Full { frames: lane.frames });
         }
         lane.add(&frame);
-        state.queue.push_back(Item {
-            from,
-            frame: Some(frame),
-        });
+        state.queue.push_back(Item { from, frame: Some(frame) });
         drop(state);
         self.some.notify_one();
         Ok(())
@@ -115,10 +112,7 @@ impl Inbox {
         if !lane.ended {
             lane.ended = true;
             lane.ends += 1;
-            state.queue.push_back(Item {
-                from: peer,
-                frame: None,
-            });
+            state.queue.push_back(Item { from: peer, frame: None });
             self.some.notify_one();
         }
     }
@@ -151,8 +145,7 @@ impl Inbox {
 
     /// Waits until a frame of this sender may fit, or none will be taken any more.
     pub(super) async fn room_for(&self, from: NodeId) {
-        self.wait(|state| state.closed || !state.lanes.get(&from).is_some_and(Lane::is_full))
-            .await;
+        self.wait(|state| state.closed || !state.lanes.get(&from).is_some_and(Lane::is_full)).await;
     }
 
     /// Waits until the inbox is closed.
@@ -180,10 +173,7 @@ impl Inbox {
     /// What waited is dropped; readers and waiting senders end.
     pub(super) fn close(&self) {
         let mut state = self.state.lock();
-        *state = State {
-            closed: true,
-            ..State::default()
-        };
+        *state = State { closed: true, ..State::default() };
         self.some.notify_one();
         self.room.notify_waiters();
     }
@@ -207,10 +197,7 @@ impl State {
 impl From<Item> for Inbound {
     fn from(item: Item) -> Inbound {
         match item.frame {
-            Some(frame) => Inbound::Frame {
-                from: item.from,
-                frame,
-            },
+            Some(frame) => Inbound::Frame { from: item.from, frame },
             None => Inbound::Disconnected { peer: item.from },
         }
     }

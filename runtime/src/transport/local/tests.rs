@@ -34,13 +34,7 @@ async fn the_old_transport_of_a_key_cannot_end_the_new_one() {
     assert_eq!(hub.nodes(), [ADA, BOB]);
     new.send(BOB, frame(1)).unwrap();
     assert_eq!(bob.receive().await, Some(Inbound::Disconnected { peer: ADA }));
-    assert_eq!(
-        bob.receive().await,
-        Some(Inbound::Frame {
-            from: ADA,
-            frame: frame(1)
-        })
-    );
+    assert_eq!(bob.receive().await, Some(Inbound::Frame { from: ADA, frame: frame(1) }));
 }
 
 #[tokio::test]
@@ -60,10 +54,7 @@ async fn the_bound_is_1_024_frames_from_each_sender() {
     let eve = hub.join(NodeId([3; 32])).unwrap();
     for sender in [&ada, &eve] {
         assert!((0..QUEUE_FRAMES_MAX).all(|_| sender.send(BOB, frame(1)).is_ok()));
-        let full = TransportError::Full {
-            to: BOB,
-            bound: QUEUE_FRAMES_MAX,
-        };
+        let full = TransportError::Full { to: BOB, bound: QUEUE_FRAMES_MAX };
         assert_eq!(sender.send(BOB, frame(0)), Err(full));
     }
     drop(bob);
@@ -73,10 +64,7 @@ async fn the_bound_is_1_024_frames_from_each_sender() {
 async fn the_bound_is_8_mib_of_large_frames() {
     let (_hub, ada, bob) = pair();
     assert!((0..8).all(|_| ada.send(BOB, frame(FRAME_MAX)).is_ok()));
-    assert_eq!(
-        ada.send(BOB, frame(0)),
-        Err(TransportError::Full { to: BOB, bound: 8 })
-    );
+    assert_eq!(ada.send(BOB, frame(0)), Err(TransportError::Full { to: BOB, bound: 8 }));
     bob.receive().await.unwrap();
     ada.ready(BOB).await;
     assert_eq!(ada.send(BOB, frame(1)), Ok(()));
@@ -92,13 +80,7 @@ async fn a_peer_that_comes_and_goes_while_nobody_reads_is_told_once() {
     assert_eq!(bob.receive().await, Some(Inbound::Disconnected { peer: ADA }));
     let ada = hub.join(ADA).unwrap();
     ada.send(BOB, frame(1)).unwrap();
-    assert_eq!(
-        bob.receive().await,
-        Some(Inbound::Frame {
-            from: ADA,
-            frame: frame(1)
-        })
-    );
+    assert_eq!(bob.receive().await, Some(Inbound::Frame { from: ADA, frame: frame(1) }));
 }
 
 #[tokio::test]
@@ -120,10 +102,7 @@ async fn a_reader_that_always_finds_frames_lets_other_tasks_run() {
 fn dropping_the_runtime_of_a_node_tells_the_nodes_on_other_runtimes() {
     let (_hub, ada, bob) = pair();
     let (ran, runs) = std::sync::mpsc::channel();
-    let node = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .build()
-        .unwrap();
+    let node = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     node.spawn(async move {
         ada.send(BOB, frame(3)).unwrap();
         ran.send(()).unwrap();
@@ -134,13 +113,7 @@ fn dropping_the_runtime_of_a_node_tells_the_nodes_on_other_runtimes() {
 
     let other = tokio::runtime::Builder::new_current_thread().build().unwrap();
     other.block_on(async {
-        assert_eq!(
-            bob.receive().await,
-            Some(Inbound::Frame {
-                from: ADA,
-                frame: frame(3)
-            })
-        );
+        assert_eq!(bob.receive().await, Some(Inbound::Frame { from: ADA, frame: frame(3) }));
         assert_eq!(bob.receive().await, Some(Inbound::Disconnected { peer: ADA }));
     });
 }

@@ -29,7 +29,8 @@ impl Lane {
     /// opened.
     pub(super) fn missed(&mut self, waiting: Vec<Sequence>) {
         let unknown = waiting.into_iter().filter(|s| *s > self.applied && !self.hand.contains_key(s));
-        self.expected.extend(unknown.take(EXPECTED_MAX.saturating_sub(self.expected.len())).collect::<Vec<_>>());
+        self.expected
+            .extend(unknown.take(EXPECTED_MAX.saturating_sub(self.expected.len())).collect::<Vec<_>>());
     }
 
     /// Gives back the newest message in hand for an older one, if it is newer.

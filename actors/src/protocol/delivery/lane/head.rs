@@ -60,17 +60,9 @@ impl Lane {
     /// Pushes the head, unless it is on trial: then not before that is saved, and not after too many crashes.
     pub(super) fn push(&mut self, head: Sequence) {
         if head <= self.careful_until
-            && self
-                .trial
-                .is_none_or(|(trial, _)| trial.crashes == 0 && trial.sequence != head)
+            && self.trial.is_none_or(|(trial, _)| trial.crashes == 0 && trial.sequence != head)
         {
-            self.trial = Some((
-                Trial {
-                    sequence: head,
-                    crashes: 0,
-                },
-                Mark::Unsaved,
-            ));
+            self.trial = Some((Trial { sequence: head, crashes: 0 }, Mark::Unsaved));
         }
         match self.trial_of(head) {
             Some((trial, _)) if trial.crashes >= CRASHES_MAX => self.dead_letter(trial),
@@ -91,11 +83,7 @@ impl Lane {
 
     pub(super) fn dead_letter(&mut self, Trial { sequence, crashes }: Trial) {
         self.step = Step::SettingAside(sequence);
-        self.actions.push(Action::DeadLetter {
-            sequence,
-            crashes,
-            cause: self.cause.clone(),
-        });
+        self.actions.push(Action::DeadLetter { sequence, crashes, cause: self.cause.clone() });
     }
 
     /// One save at a time; what is handled meanwhile goes with the next one. The state of an agent that crashed is lost.
@@ -103,13 +91,8 @@ impl Lane {
         if self.saving.is_some() || !self.up || !(self.applied > self.saved || self.mark_wanted) {
             return;
         }
-        let marked = self
-            .trial
-            .filter(|(_, mark)| self.mark_wanted || *mark == Mark::Saved);
-        self.saving = Some(Saving {
-            cursor: self.applied,
-            trial: marked.map(|(trial, _)| trial),
-        });
+        let marked = self.trial.filter(|(_, mark)| self.mark_wanted || *mark == Mark::Saved);
+        self.saving = Some(Saving { cursor: self.applied, trial: marked.map(|(trial, _)| trial) });
         self.actions.push(Action::Save { cursor: self.applied });
     }
 }

@@ -77,8 +77,7 @@ impl BucketState {
     }
 
     pub(crate) fn write_config(&self, effects: &mut Effects) {
-        self.out(effects)
-            .write(|place| Write::Put(Record::Bucket(place, self.config.clone())));
+        self.out(effects).write(|place| Write::Put(Record::Bucket(place, self.config.clone())));
     }
 
     pub(crate) fn get(&mut self, key: &str, now: Now, effects: &mut Effects) -> Result<Lookup, StreamError> {
@@ -86,10 +85,7 @@ impl BucketState {
         self.expire(now, effects);
         Ok(match self.slots.get(key) {
             Some(slot) if slot.head.revision > self.visible => Lookup::InFlight,
-            Some(Slot {
-                value: Value::Gone, ..
-            })
-            | None => Lookup::Absent,
+            Some(Slot { value: Value::Gone, .. }) | None => Lookup::Absent,
             Some(slot) => Lookup::Found(self.found(slot)),
         })
     }
@@ -134,14 +130,9 @@ impl BucketState {
     pub(crate) fn keys(&mut self, prefix: &str, now: Now, effects: &mut Effects) -> Vec<String> {
         self.expire(now, effects);
         let from_prefix = (Bound::Included(prefix), Bound::Unbounded);
-        let from_prefix = self
-            .slots
-            .range::<str, _>(from_prefix)
-            .take_while(|(key, _)| key.starts_with(prefix));
-        from_prefix
-            .filter(|(_, slot)| !slot.is_mark())
-            .map(|(key, _)| key.as_ref().to_owned())
-            .collect()
+        let from_prefix =
+            self.slots.range::<str, _>(from_prefix).take_while(|(key, _)| key.starts_with(prefix));
+        from_prefix.filter(|(_, slot)| !slot.is_mark()).map(|(key, _)| key.as_ref().to_owned()).collect()
     }
 
     /// Lets time pass: what has expired leaves a mark.
@@ -158,10 +149,7 @@ impl BucketState {
 
     /// What was written up to `revision` may be seen.
     pub(crate) fn show(&mut self, revision: u64, effects: &mut Effects) {
-        let shown = self
-            .order
-            .range(self.visible + 1..revision + 1)
-            .map(|(_, key)| key);
+        let shown = self.order.range(self.visible + 1..revision + 1).map(|(_, key)| key);
         for key in shown {
             let watchers = self.watchers.iter().filter(|(_, watcher)| watcher.wants(key));
             effects.bells.extend(watchers.map(|(&bell, _)| bell));
@@ -186,13 +174,7 @@ impl BucketState {
 
     pub(crate) fn restore_entry(&mut self, key: Arc<str>, head: EntryHead) {
         self.restore_last(head.revision);
-        self.insert(
-            key,
-            Slot {
-                head,
-                value: Value::Kept,
-            },
-        );
+        self.insert(key, Slot { head, value: Value::Kept });
     }
 
     fn check_expectation(&self, key: &str, expect: Expect) -> Result<(), StreamError> {
@@ -202,14 +184,7 @@ impl BucketState {
             Expect::Absent => current.is_none(),
             Expect::Revision(revision) => current == Some(revision),
         };
-        if holds {
-            Ok(())
-        } else {
-            Err(StreamError::WrongRevision {
-                key: key.to_owned(),
-                current,
-            })
-        }
+        if holds { Ok(()) } else { Err(StreamError::WrongRevision { key: key.to_owned(), current }) }
     }
 
     fn live(&self, key: &str) -> Option<&Slot> {
@@ -226,21 +201,11 @@ impl BucketState {
     ) -> u64 {
         let (key, size) = (self.clear(key, effects), value.len());
         self.last += 1;
-        let head = EntryHead {
-            revision: self.last,
-            at: now.wall,
-            expires,
-        };
+        let head = EntryHead { revision: self.last, at: now.wall, expires };
         let mut out = self.out(effects);
         out.write(|place| Write::Put(Record::Entry(place, Arc::clone(&key), head)));
         out.write(|place| Write::PutBody(place, head.revision, value.clone()));
-        self.insert(
-            key,
-            Slot {
-                head,
-                value: Value::Held(value),
-            },
-        );
+        self.insert(key, Slot { head, value: Value::Held(value) });
         self.appended(size, effects);
         self.last
     }
@@ -249,22 +214,12 @@ impl BucketState {
     fn mark(&mut self, key: &str, now: Now, effects: &mut Effects) {
         let key = self.clear(key, effects);
         self.last += 1;
-        let head = EntryHead {
-            revision: self.last,
-            at: now.wall,
-            expires: None,
-        };
+        let head = EntryHead { revision: self.last, at: now.wall, expires: None };
         let mut out = self.out(effects);
         out.write(|place| Write::Remove(Key::Entry(place, Arc::clone(&key))));
         out.write(|place| Write::Put(Record::Last(place, head.revision)));
         self.marks.insert(head.revision);
-        self.insert(
-            key,
-            Slot {
-                head,
-                value: Value::Gone,
-            },
-        );
+        self.insert(key, Slot { head, value: Value::Gone });
         self.forget_marks();
         self.appended(0, effects);
     }
@@ -280,8 +235,7 @@ impl BucketState {
             self.expiries.remove(&(expires, Arc::clone(&key)));
         }
         if !slot.is_mark() {
-            self.out(effects)
-                .write(|place| Write::RemoveBody(place, slot.head.revision));
+            self.out(effects).write(|place| Write::RemoveBody(place, slot.head.revision));
         }
         key
     }
@@ -303,9 +257,7 @@ impl BucketState {
                 continue;
             };
             self.slots.remove(&key);
-            self.watchers
-                .values_mut()
-                .for_each(|watcher| watcher.forgotten(revision, &key));
+            self.watchers.values_mut().for_each(|watcher| watcher.forgotten(revision, &key));
         }
     }
 
@@ -324,19 +276,11 @@ impl BucketState {
             Value::Held(value) => Some(value.clone()),
             Value::Kept | Value::Gone => None,
         };
-        Found {
-            place: self.place,
-            head: slot.head,
-            value,
-        }
+        Found { place: self.place, head: slot.head, value }
     }
 
     fn out<'a>(&self, effects: &'a mut Effects) -> Out<'a> {
-        Out {
-            place: self.place,
-            on_disk: self.on_disk,
-            effects,
-        }
+        Out { place: self.place, on_disk: self.on_disk, effects }
     }
 }
 

@@ -108,20 +108,9 @@ impl ConsumerState {
 
     /// Puts a message into a worker's hands; gives the attempt.
     pub(crate) fn hand_out(&mut self, sequence: u64, now: Now, out: &mut Out<'_>) -> u32 {
-        let attempt = self
-            .pending
-            .get(&sequence)
-            .map_or(0, |pending| pending.attempt)
-            .saturating_add(1);
+        let attempt = self.pending.get(&sequence).map_or(0, |pending| pending.attempt).saturating_add(1);
         self.hold_for(sequence, attempt, now);
-        self.write(
-            sequence,
-            PendingRecord {
-                attempt,
-                state: PendingState::InHand,
-            },
-            out,
-        );
+        self.write(sequence, PendingRecord { attempt, state: PendingState::InHand }, out);
         self.redelivered += u64::from(attempt > 1);
         if sequence >= self.next {
             self.next = sequence + 1;
@@ -140,21 +129,8 @@ impl ConsumerState {
         }
         let attempt = attempt.saturating_sub(1);
         self.redelivered -= u64::from(attempt > 0);
-        self.set(
-            sequence,
-            Pending {
-                attempt,
-                state: State::Due,
-            },
-        );
-        self.write(
-            sequence,
-            PendingRecord {
-                attempt,
-                state: PendingState::InHand,
-            },
-            out,
-        );
+        self.set(sequence, Pending { attempt, state: State::Due });
+        self.write(sequence, PendingRecord { attempt, state: PendingState::InHand }, out);
         out.ring(self.bell);
     }
 
@@ -181,13 +157,7 @@ impl ConsumerState {
         if delay.is_zero() || self.is_last(attempt) {
             self.make_due(sequence, out);
         } else {
-            self.set(
-                sequence,
-                Pending {
-                    attempt,
-                    state: State::Waiting(now.tick_after(delay)),
-                },
-            );
+            self.set(sequence, Pending { attempt, state: State::Waiting(now.tick_after(delay)) });
         }
         if self.pending.contains_key(&sequence) {
             let state = PendingState::Waiting(now.wall.after(delay));
@@ -210,18 +180,13 @@ impl ConsumerState {
     /// What ran out of deliveries and was not told yet, oldest first, at most `max`.
     pub(crate) fn tell_exhausted(&mut self, max: usize) -> Vec<u64> {
         let told: Vec<u64> = self.untold.iter().copied().take(max).collect();
-        self.untold
-            .retain(|sequence| told.binary_search(sequence).is_err());
+        self.untold.retain(|sequence| told.binary_search(sequence).is_err());
         told
     }
 
     /// Tells these again.
     pub(crate) fn untell_exhausted(&mut self, sequences: &[u64]) {
-        self.untold.extend(
-            sequences
-                .iter()
-                .filter(|&sequence| self.exhausted.contains(sequence)),
-        );
+        self.untold.extend(sequences.iter().filter(|&sequence| self.exhausted.contains(sequence)));
     }
 
     /// Takes a new configuration whose filter is the same.
@@ -282,22 +247,9 @@ impl ConsumerState {
         if self.is_last(attempt) {
             self.unset(sequence);
             self.mark_exhausted(sequence);
-            self.write(
-                sequence,
-                PendingRecord {
-                    attempt,
-                    state: PendingState::Exhausted,
-                },
-                out,
-            );
+            self.write(sequence, PendingRecord { attempt, state: PendingState::Exhausted }, out);
         } else {
-            self.set(
-                sequence,
-                Pending {
-                    attempt,
-                    state: State::Due,
-                },
-            );
+            self.set(sequence, Pending { attempt, state: State::Due });
         }
     }
 
@@ -313,11 +265,7 @@ impl ConsumerState {
     /// How long a worker may keep this attempt without a word.
     fn patience(&self, attempt: u32) -> Duration {
         let step = (attempt.saturating_sub(1) as usize).min(self.config.backoff.len().saturating_sub(1));
-        self.config
-            .backoff
-            .get(step)
-            .copied()
-            .unwrap_or(self.config.ack_wait)
+        self.config.backoff.get(step).copied().unwrap_or(self.config.ack_wait)
     }
 
     fn set(&mut self, sequence: u64, pending: Pending) {

@@ -39,11 +39,7 @@ impl Out<'_> {
     }
 
     pub(crate) fn appended(&mut self, number: u64, size: usize) {
-        self.effects.appended.push(Appended {
-            place: self.place,
-            number,
-            size,
-        });
+        self.effects.appended.push(Appended { place: self.place, number, size });
     }
 
     pub(crate) fn ring(&mut self, bell: Bell) {

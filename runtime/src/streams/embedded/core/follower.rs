@@ -41,9 +41,7 @@ impl Follower {
     pub(crate) fn read(&mut self, messages: &Messages, visible: u64, max: usize) -> Result<Vec<u64>, Gap> {
         let mut found = Vec::new();
         while found.len() < max {
-            let next = messages
-                .next(&self.filter, self.next..=visible)
-                .map(|(sequence, _)| sequence);
+            let next = messages.next(&self.filter, self.next..=visible).map(|(sequence, _)| sequence);
             if let Some(gap) = self.gap_before(next) {
                 return self.tell(gap, found);
             }
@@ -93,10 +91,7 @@ impl Follower {
 
     fn merge_if_adjacent(&mut self, first: u64, second: u64, messages: &Messages) {
         let Some(&to) = self.gaps.get(&first) else { return };
-        if messages
-            .next(&self.filter, to + 1..=second.saturating_sub(1))
-            .is_none()
-        {
+        if messages.next(&self.filter, to + 1..=second.saturating_sub(1)).is_none() {
             self.merge(first, second);
         }
     }

@@ -48,10 +48,7 @@ impl Messages {
 
     pub(crate) fn insert(&mut self, sequence: u64, message: Message) {
         self.bytes += message.charge();
-        self.by_subject
-            .entry(Arc::clone(&message.head.subject))
-            .or_default()
-            .insert(sequence);
+        self.by_subject.entry(Arc::clone(&message.head.subject)).or_default().insert(sequence);
         self.by_sequence.insert(sequence, message);
     }
 
@@ -79,9 +76,7 @@ impl Messages {
     }
 
     pub(crate) fn oldest(&self) -> Option<(u64, &Message)> {
-        self.by_sequence
-            .first_key_value()
-            .map(|(&sequence, message)| (sequence, message))
+        self.by_sequence.first_key_value().map(|(&sequence, message)| (sequence, message))
     }
 
     pub(crate) fn newest(&self) -> Option<u64> {
@@ -98,18 +93,13 @@ impl Messages {
 
     /// How many have exactly this subject.
     pub(crate) fn count(&self, subject: &str) -> u64 {
-        self.by_subject
-            .get(subject)
-            .map_or(0, |sequences| sequences.len() as u64)
+        self.by_subject.get(subject).map_or(0, |sequences| sequences.len() as u64)
     }
 
     /// All messages in `range`, in order.
     pub(crate) fn range(&self, range: RangeInclusive<u64>) -> impl Iterator<Item = (u64, &Message)> {
         let range = (!range.is_empty()).then_some(range);
-        range
-            .into_iter()
-            .flat_map(|range| self.by_sequence.range(range))
-            .map(|(&s, message)| (s, message))
+        range.into_iter().flat_map(|range| self.by_sequence.range(range)).map(|(&s, message)| (s, message))
     }
 
     /// The first message in `range` that `filter` matches. By index for one subject and for all of them; other
@@ -122,8 +112,7 @@ impl Messages {
             let &sequence = self.by_subject.get(subject)?.range(range).next()?;
             return self.get(sequence).map(|message| (sequence, message));
         }
-        self.range(range)
-            .find(|(_, message)| filter.matches(&message.head.subject))
+        self.range(range).find(|(_, message)| filter.matches(&message.head.subject))
     }
 
     /// How many messages from `from` on `filter` matches.
@@ -135,8 +124,6 @@ impl Messages {
                 .map_or(0, |sequences| sequences.range(from..).count() as u64);
         }
         let from_here = self.by_sequence.range(from..);
-        from_here
-            .filter(|(_, message)| filter.matches(&message.head.subject))
-            .count() as u64
+        from_here.filter(|(_, message)| filter.matches(&message.head.subject)).count() as u64
     }
 }

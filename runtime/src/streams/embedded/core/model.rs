@@ -77,11 +77,7 @@ impl Trial {
             let (place, stream) = core.stream("S").unwrap();
             let (number, _) = stream.open_consumer(rules.consumer(), bell, effects).unwrap();
             assert_eq!((place, number), (PLACE, CONSUMER));
-            let bucket = BucketConfig {
-                name: "b".into(),
-                ttl: None,
-                storage: Storage::File,
-            };
+            let bucket = BucketConfig { name: "b".into(), ttl: None, storage: Storage::File };
             assert_eq!(core.open_bucket(bucket, effects).unwrap(), BUCKET);
         });
         trial.commit();
@@ -126,10 +122,7 @@ impl Trial {
                 let told = self.apply(|core, now, fx, _| {
                     core.stream_at(PLACE).tell_exhausted(CONSUMER, now, fx).unwrap()
                 });
-                assert_eq!(
-                    told.iter().map(|seen| seen.sequence).collect::<Vec<_>>(),
-                    expected
-                );
+                assert_eq!(told.iter().map(|seen| seen.sequence).collect::<Vec<_>>(), expected);
             }
             Op::Put { key, expect, ttl_ms } => self.put(KEYS[key], expect, ttl_ms),
             Op::Remove { key, expect } => {
@@ -151,16 +144,10 @@ impl Trial {
     fn publish(&mut self, subject: usize, id: Option<u8>, size: usize) {
         let id = id.map(|id| MessageId::from_parts(UnixMillis(1), u128::from(id)));
         let body = Bytes::from(vec![7; size]);
-        let message = Publish {
-            subject: SUBJECTS[subject].into(),
-            id,
-            body,
-        };
+        let message = Publish { subject: SUBJECTS[subject].into(), id, body };
         let expected = self.model.publish(&message);
         let published = self.apply(|core, now, fx, _| core.stream_at(PLACE).publish(message, now, fx));
-        let published = published
-            .ok()
-            .map(|published| (published.sequence.0, published.duplicate));
+        let published = published.ok().map(|published| (published.sequence.0, published.duplicate));
         assert_eq!(published, expected);
     }
 
@@ -168,11 +155,7 @@ impl Trial {
         let expected = self.model.take(max);
         let taken =
             self.apply(|core, now, fx, _| core.stream_at(PLACE).take(CONSUMER, max, now, fx).unwrap());
-        let taken: Vec<(u64, u32)> = taken
-            .handed
-            .iter()
-            .map(|h| (h.seen.sequence, h.attempt))
-            .collect();
+        let taken: Vec<(u64, u32)> = taken.handed.iter().map(|h| (h.seen.sequence, h.attempt)).collect();
         assert_eq!(taken, expected);
     }
 
@@ -180,10 +163,8 @@ impl Trial {
         let expect = self.expect(key, expect);
         let expected = self.model.put(key, expect, ttl_ms);
         let ttl = ttl_ms.map(Duration::from_millis);
-        let put = self.apply(|core, now, fx, _| {
-            core.bucket_at(BUCKET)
-                .put(key, Bytes::new(), expect, ttl, now, fx)
-        });
+        let put = self
+            .apply(|core, now, fx, _| core.bucket_at(BUCKET).put(key, Bytes::new(), expect, ttl, now, fx));
         assert_eq!(put.ok(), expected);
     }
 
@@ -205,8 +186,7 @@ impl Trial {
         self.core.hold(&effects);
         if !effects.writes.is_empty() {
             assert!(self.rules.on_disk, "a place in memory writes nothing");
-            self.on_the_way
-                .push((effects.writes, effects.appended, self.model.clone()));
+            self.on_the_way.push((effects.writes, effects.appended, self.model.clone()));
         }
         answer
     }
@@ -215,8 +195,7 @@ impl Trial {
         for (writes, appended, _) in std::mem::take(&mut self.on_the_way) {
             self.rows.write(writes);
             for appended in appended {
-                self.core
-                    .show(appended.place, appended.number, &mut Effects::default());
+                self.core.show(appended.place, appended.number, &mut Effects::default());
             }
         }
         self.model.commit();
@@ -238,24 +217,13 @@ impl Trial {
         self.core = Core::new(true);
         for (key, value) in &self.rows.records {
             let record = codec::decode(key, value).unwrap();
-            self.core
-                .restore(
-                    record,
-                    Now {
-                        wall: UnixMillis(self.wall),
-                        tick: 0,
-                    },
-                )
-                .unwrap();
+            self.core.restore(record, Now { wall: UnixMillis(self.wall), tick: 0 }).unwrap();
         }
         self.core.restored();
     }
 
     fn now(&self) -> Now {
-        Now {
-            wall: UnixMillis(self.wall),
-            tick: self.wall - self.opened,
-        }
+        Now { wall: UnixMillis(self.wall), tick: self.wall - self.opened }
     }
 
     /// Everything that can be seen is the same, and nothing else is kept.
@@ -265,11 +233,7 @@ impl Trial {
         if self.rules.on_disk && self.on_the_way.is_empty() {
             let bodies = self.model.visible().len() + self.model.keys();
             assert_eq!(self.rows.bodies.len(), bodies, "no body is left behind");
-            assert_eq!(
-                self.rows.remembered(),
-                self.model.ids_without_message(),
-                "no id is left behind"
-            );
+            assert_eq!(self.rows.remembered(), self.model.ids_without_message(), "no id is left behind");
         }
     }
 
@@ -308,10 +272,9 @@ impl Rows {
     fn write(&mut self, writes: Vec<Write>) {
         for write in writes {
             match write {
-                Write::Put(record) => drop(
-                    self.records
-                        .insert(codec::key_of(&record), codec::value_of(&record)),
-                ),
+                Write::Put(record) => {
+                    drop(self.records.insert(codec::key_of(&record), codec::value_of(&record)))
+                }
                 Write::Remove(key) => drop(self.records.remove(&codec::key(&key))),
                 Write::PutBody(place, number, body) => {
                     let before = self.bodies.insert(codec::body_key(place, number), body);
@@ -326,12 +289,7 @@ impl Rows {
     }
 
     fn remembered(&self) -> usize {
-        let records = self
-            .records
-            .iter()
-            .map(|(key, value)| codec::decode(key, value).unwrap());
-        records
-            .filter(|record| matches!(record, Record::Remembered(..)))
-            .count()
+        let records = self.records.iter().map(|(key, value)| codec::decode(key, value).unwrap());
+        records.filter(|record| matches!(record, Record::Remembered(..))).count()
     }
 }

@@ -22,18 +22,7 @@ pub(crate) struct Seen {
 impl Seen {
     /// The message as the port gives it.
     pub(crate) fn with_body(self, body: Bytes) -> Stored {
-        let MessageHead {
-            subject,
-            id,
-            at,
-            size: _,
-        } = self.head;
-        Stored {
-            sequence: Sequence(self.sequence),
-            subject: subject.as_ref().to_owned(),
-            id,
-            at,
-            body,
-        }
+        let MessageHead { subject, id, at, size: _ } = self.head;
+        Stored { sequence: Sequence(self.sequence), subject: subject.as_ref().to_owned(), id, at, body }
     }
 }

@@ -36,8 +36,7 @@ impl Core {
             }
             Record::Cursor(place, number, next) => self.known_stream(place)?.restore_cursor(number, next),
             Record::Pending(place, number, sequence, pending) => {
-                self.known_stream(place)?
-                    .restore_pending(number, sequence, pending, now);
+                self.known_stream(place)?.restore_pending(number, sequence, pending, now);
             }
             Record::Entry(place, key, head) => self.known_bucket(place)?.restore_entry(key, head),
         }

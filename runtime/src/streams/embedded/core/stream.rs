@@ -87,8 +87,7 @@ impl Stream {
 
     /// Writes the configuration down.
     pub(crate) fn write_config(&self, effects: &mut Effects) {
-        self.out(effects)
-            .write(|place| Write::Put(Record::Stream(place, self.config.clone())));
+        self.out(effects).write(|place| Write::Put(Record::Stream(place, self.config.clone())));
     }
 
     /// Takes a new configuration; what its bounds no longer allow leaves.
@@ -118,17 +117,11 @@ impl Stream {
         self.expire(now, effects);
         self.check(&message)?;
         if let Some(sequence) = message.id.and_then(|id| self.duplicates.find(id)) {
-            return Ok(Published {
-                sequence: Sequence(sequence),
-                duplicate: true,
-            });
+            return Ok(Published { sequence: Sequence(sequence), duplicate: true });
         }
         self.make_room(&message, effects)?;
         let sequence = self.append(message, now, effects);
-        Ok(Published {
-            sequence: Sequence(sequence),
-            duplicate: false,
-        })
+        Ok(Published { sequence: Sequence(sequence), duplicate: false })
     }
 
     /// Removes a message; none there is no error.
@@ -142,11 +135,7 @@ impl Stream {
         if self.messages.newest().unwrap_or(0) < sequence {
             out.write(|place| Write::Put(Record::Last(place, self.last)));
         }
-        if let Some(id) = message
-            .head
-            .id
-            .filter(|&id| self.duplicates.find(id) == Some(sequence))
-        {
+        if let Some(id) = message.head.id.filter(|&id| self.duplicates.find(id) == Some(sequence)) {
             out.write(|place| Write::Put(Record::Remembered(place, id, sequence, message.head.at)));
         }
         for number in self.interested(&message.head.subject) {
@@ -162,18 +151,14 @@ impl Stream {
     /// Lets time pass: old messages leave, old ids are forgotten.
     pub(crate) fn expire(&mut self, now: Now, effects: &mut Effects) {
         if let Some(max_age) = self.config.max_age {
-            while self
-                .messages
-                .oldest()
-                .is_some_and(|(_, oldest)| oldest.head.at.after(max_age) <= now.wall)
+            while self.messages.oldest().is_some_and(|(_, oldest)| oldest.head.at.after(max_age) <= now.wall)
             {
                 self.remove_oldest(effects);
             }
         }
         while let Some((id, sequence)) = self.duplicates.forget_one(self.config.duplicate_window, now.wall) {
             if self.messages.get(sequence).is_none() {
-                self.out(effects)
-                    .write(|place| Write::Remove(Key::Remembered(place, id)));
+                self.out(effects).write(|place| Write::Remove(Key::Remembered(place, id)));
             }
         }
     }
@@ -184,10 +169,7 @@ impl Stream {
         self.visible = self.visible.max(sequence);
         for (_, message) in self.messages.range(shown) {
             let subject = &message.head.subject;
-            let consumers = self
-                .interested(subject)
-                .into_iter()
-                .filter_map(|n| self.consumers.get(&n));
+            let consumers = self.interested(subject).into_iter().filter_map(|n| self.consumers.get(&n));
             effects.bells.extend(consumers.map(|consumer| consumer.bell));
             let followers = self.followers.iter().filter(|(_, f)| f.filter().matches(subject));
             effects.bells.extend(followers.map(|(&bell, _)| bell));
@@ -224,17 +206,12 @@ impl Stream {
             bytes: self.messages.bytes(),
             first: Sequence(self.first()),
             last: Sequence(self.last),
-            consumers: numbers
-                .into_iter()
-                .filter_map(|n| self.consumer_info(n, now, effects))
-                .collect(),
+            consumers: numbers.into_iter().filter_map(|n| self.consumer_info(n, now, effects)).collect(),
         }
     }
 
     fn first(&self) -> u64 {
-        self.messages
-            .oldest()
-            .map_or(self.last + 1, |(sequence, _)| sequence)
+        self.messages.oldest().map_or(self.last + 1, |(sequence, _)| sequence)
     }
 
     fn check(&self, message: &Publish) -> Result<(), StreamError> {
@@ -265,10 +242,7 @@ impl Stream {
                 Discard::New => false,
             };
             if !made_room {
-                return Err(StreamError::Full {
-                    stream: self.config.name.clone(),
-                    bound,
-                });
+                return Err(StreamError::Full { stream: self.config.name.clone(), bound });
             }
         }
         Ok(())
@@ -276,14 +250,8 @@ impl Stream {
 
     /// The bound that this much more would exceed, in words.
     fn exceeded(&self, messages: u64, bytes: u64) -> Option<String> {
-        let too_many = self
-            .config
-            .max_messages
-            .filter(|&max| self.messages.len() + messages > max);
-        let too_large = self
-            .config
-            .max_bytes
-            .filter(|&max| self.messages.bytes() + bytes > max);
+        let too_many = self.config.max_messages.filter(|&max| self.messages.len() + messages > max);
+        let too_large = self.config.max_bytes.filter(|&max| self.messages.bytes() + bytes > max);
         match (too_many, too_large) {
             (Some(max), _) => Some(format!("{max} messages")),
             (None, Some(max)) => Some(format!("{max} bytes")),
@@ -297,25 +265,14 @@ impl Stream {
         let sequence = self.last;
         self.newest_at = self.newest_at.max(now.wall);
         let size = u32::try_from(body.len()).expect("checked against FRAME_MAX");
-        let head = MessageHead {
-            subject: self.messages.share(&subject),
-            id,
-            at: self.newest_at,
-            size,
-        };
+        let head = MessageHead { subject: self.messages.share(&subject), id, at: self.newest_at, size };
         let mut out = self.out(effects);
         out.write(|place| Write::Put(Record::Message(place, sequence, head.clone())));
         out.write(|place| Write::PutBody(place, sequence, body.clone()));
         if let Some(id) = id {
             self.duplicates.remember(id, sequence, self.newest_at);
         }
-        self.messages.insert(
-            sequence,
-            Message {
-                head,
-                body: Some(body),
-            },
-        );
+        self.messages.insert(sequence, Message { head, body: Some(body) });
         self.appended(sequence, size as usize, effects);
         sequence
     }
@@ -341,19 +298,11 @@ impl Stream {
     fn interested(&self, subject: &str) -> Vec<ConsumerNumber> {
         let literal = self.literal.get(subject).into_iter().flatten();
         let matches = |n: &&ConsumerNumber| self.consumers.get(n).is_some_and(|c| c.filter.matches(subject));
-        literal
-            .chain(self.patterns.iter().filter(matches))
-            .copied()
-            .collect()
+        literal.chain(self.patterns.iter().filter(matches)).copied().collect()
     }
 
     fn see(&self, sequence: u64, message: &Message) -> Seen {
-        Seen {
-            place: self.place,
-            sequence,
-            head: message.head.clone(),
-            body: message.body.clone(),
-        }
+        Seen { place: self.place, sequence, head: message.head.clone(), body: message.body.clone() }
     }
 
     fn is_work_queue(&self) -> bool {
@@ -364,11 +313,7 @@ impl Stream {
     }
 
     fn out<'a>(&self, effects: &'a mut Effects) -> Out<'a> {
-        Out {
-            place: self.place,
-            on_disk: self.on_disk,
-            effects,
-        }
+        Out { place: self.place, on_disk: self.on_disk, effects }
     }
 }
 

@@ -52,10 +52,9 @@ pub(crate) fn key(key: &Key) -> Vec<u8> {
         Key::Remembered(place, id) => start(REMEMBERED, place).raw(&id.to_bytes()).done(),
         Key::Consumer(place, number) => start(CONSUMER, place).raw(&number.0.to_be_bytes()).done(),
         Key::Cursor(place, number) => start(CURSOR, place).raw(&number.0.to_be_bytes()).done(),
-        Key::Pending(place, number, sequence) => start(PENDING, place)
-            .raw(&number.0.to_be_bytes())
-            .ordered(*sequence)
-            .done(),
+        Key::Pending(place, number, sequence) => {
+            start(PENDING, place).raw(&number.0.to_be_bytes()).ordered(*sequence).done()
+        }
         Key::Entry(place, key) => start(ENTRY, place).raw(key.as_bytes()).done(),
     }
 }
@@ -112,12 +111,7 @@ fn decode_fields(k: &mut Reader<'_>, v: &mut Reader<'_>) -> Option<Record> {
         REMEMBERED => Record::Remembered(place, read_id(k)?, v.number()?, UnixMillis(v.number()?)),
         CONSUMER => Record::Consumer(place, ConsumerNumber(k.ordered_u32()?), read_consumer(v)?),
         CURSOR => Record::Cursor(place, ConsumerNumber(k.ordered_u32()?), v.number()?),
-        PENDING => Record::Pending(
-            place,
-            ConsumerNumber(k.ordered_u32()?),
-            k.ordered()?,
-            read_pending(v)?,
-        ),
+        PENDING => Record::Pending(place, ConsumerNumber(k.ordered_u32()?), k.ordered()?, read_pending(v)?),
         ENTRY => Record::Entry(place, Arc::from(k.rest()?), read_entry(v)?),
         _ => return None,
     })
@@ -143,16 +137,9 @@ fn write_stream(writer: Writer, config: &StreamConfig) -> Writer {
         Discard::Old => 0,
         Discard::New => 1,
     };
-    let writer = writer
-        .text(name)
-        .list(subjects, |writer, subject| writer.text(subject));
-    let writer = writer
-        .byte(retention)
-        .byte(storage_byte(*storage))
-        .option(*max_age, Writer::duration);
-    let writer = writer
-        .option(*max_bytes, Writer::number)
-        .option(*max_messages, Writer::number);
+    let writer = writer.text(name).list(subjects, |writer, subject| writer.text(subject));
+    let writer = writer.byte(retention).byte(storage_byte(*storage)).option(*max_age, Writer::duration);
+    let writer = writer.option(*max_bytes, Writer::number).option(*max_messages, Writer::number);
     writer.byte(discard).duration(*duplicate_window)
 }
 
@@ -179,32 +166,15 @@ fn read_stream(v: &mut Reader<'_>) -> Option<StreamConfig> {
 }
 
 fn write_bucket(writer: Writer, BucketConfig { name, ttl, storage }: &BucketConfig) -> Writer {
-    writer
-        .text(name)
-        .option(*ttl, Writer::duration)
-        .byte(storage_byte(*storage))
+    writer.text(name).option(*ttl, Writer::duration).byte(storage_byte(*storage))
 }
 
 fn read_bucket(v: &mut Reader<'_>) -> Option<BucketConfig> {
-    Some(BucketConfig {
-        name: v.text()?,
-        ttl: v.option(Reader::duration)?,
-        storage: read_storage(v)?,
-    })
+    Some(BucketConfig { name: v.text()?, ttl: v.option(Reader::duration)?, storage: read_storage(v)? })
 }
 
-fn write_message(
-    writer: Writer,
-    MessageHead {
-        subject,
-        id,
-        at,
-        size,
-    }: &MessageHead,
-) -> Writer {
-    let writer = writer
-        .text(subject)
-        .option(*id, |writer, id| writer.raw(&id.to_bytes()));
+fn write_message(writer: Writer, MessageHead { subject, id, at, size }: &MessageHead) -> Writer {
+    let writer = writer.text(subject).option(*id, |writer, id| writer.raw(&id.to_bytes()));
     writer.number(at.0).number(u64::from(*size))
 }
 
@@ -218,27 +188,15 @@ fn read_message(v: &mut Reader<'_>) -> Option<MessageHead> {
 }
 
 fn write_consumer(writer: Writer, config: &ConsumerConfig) -> Writer {
-    let ConsumerConfig {
-        name,
-        filter,
-        start,
-        ack_wait,
-        max_deliver,
-        max_ack_pending,
-        backoff,
-    } = config;
+    let ConsumerConfig { name, filter, start, ack_wait, max_deliver, max_ack_pending, backoff } = config;
     let writer = writer.text(name).text(filter);
     let writer = match start {
         Start::First => writer.byte(0),
         Start::New => writer.byte(1),
         Start::At(sequence) => writer.byte(2).number(sequence.0),
     };
-    let writer = writer
-        .duration(*ack_wait)
-        .option(max_deliver.map(u64::from), Writer::number);
-    writer
-        .number(*max_ack_pending as u64)
-        .list(backoff, |writer, step| writer.duration(*step))
+    let writer = writer.duration(*ack_wait).option(max_deliver.map(u64::from), Writer::number);
+    writer.number(*max_ack_pending as u64).list(backoff, |writer, step| writer.duration(*step))
 }
 
 fn read_consumer(v: &mut Reader<'_>) -> Option<ConsumerConfig> {
@@ -278,18 +236,8 @@ fn read_pending(v: &mut Reader<'_>) -> Option<PendingRecord> {
     Some(PendingRecord { attempt, state })
 }
 
-fn write_entry(
-    writer: Writer,
-    EntryHead {
-        revision,
-        at,
-        expires,
-    }: EntryHead,
-) -> Writer {
-    writer
-        .number(revision)
-        .number(at.0)
-        .option(expires.map(|expires| expires.0), Writer::number)
+fn write_entry(writer: Writer, EntryHead { revision, at, expires }: EntryHead) -> Writer {
+    writer.number(revision).number(at.0).option(expires.map(|expires| expires.0), Writer::number)
 }
 
 fn read_entry(v: &mut Reader<'_>) -> Option<EntryHead> {

@@ -27,32 +27,18 @@ impl Marker {
     /// [`OpenError`]; a directory of somebody else's is left as it is.
     pub(super) fn claim(path: &Path) -> Result<Self, OpenError> {
         check_ours(path)?;
-        let io = |source| OpenError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let io = |source| OpenError::Io { path: path.to_owned(), source };
         fs::create_dir_all(path).map_err(io)?;
-        let options = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .clone();
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
         let mut file = options.open(path.join(NAME)).map_err(io)?;
         lock(&file, path)?;
         let mut found = String::new();
-        Read::take(&mut file, FORMAT_MAX)
-            .read_to_string(&mut found)
-            .map_err(io)?;
+        Read::take(&mut file, FORMAT_MAX).read_to_string(&mut found).map_err(io)?;
         if found.is_empty() {
             write(&mut file, path).map_err(io)?;
         } else if found != FORMAT {
             let (path, found) = (path.to_owned(), found.trim_end().to_owned());
-            return Err(OpenError::Format {
-                path,
-                found,
-                ours: FORMAT.trim_ascii_end(),
-            });
+            return Err(OpenError::Format { path, found, ours: FORMAT.trim_ascii_end() });
         }
         Ok(Self { _locked: file })
     }
@@ -65,19 +51,11 @@ pub(super) fn is_in(path: &Path) -> bool {
 
 /// Refuses a file, and a directory with things in it but no marker.
 fn check_ours(path: &Path) -> Result<(), OpenError> {
-    let foreign = |found: &str| {
-        Err(OpenError::Foreign {
-            path: path.to_owned(),
-            found: found.to_owned(),
-        })
-    };
+    let foreign = |found: &str| Err(OpenError::Foreign { path: path.to_owned(), found: found.to_owned() });
     match fs::read_dir(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotADirectory => foreign("it is a file"),
-        Err(source) => Err(OpenError::Io {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(OpenError::Io { path: path.to_owned(), source }),
         Ok(_) if is_in(path) => Ok(()),
         Ok(mut entries) => match entries.next() {
             None => Ok(()),
@@ -89,13 +67,8 @@ fn check_ours(path: &Path) -> Result<(), OpenError> {
 fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
     match file.try_lock() {
         Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
-            path: path.to_owned(),
-        }),
-        Err(TryLockError::Error(source)) => Err(OpenError::Io {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(OpenError::Io { path: path.to_owned(), source }),
     }
 }
 

@@ -41,12 +41,7 @@ impl Tables {
         let opened = catch_unwind(AssertUnwindSafe(|| open_database(&path.join("tables"))));
         let opened = opened.unwrap_or_else(|_| Err(fjall::Error::Unrecoverable));
         let (database, records, bodies) = opened.map_err(|error| explain(error, path))?;
-        Ok(Self {
-            records,
-            bodies,
-            database,
-            _marker: marker,
-        })
+        Ok(Self { records, bodies, database, _marker: marker })
     }
 
     /// All records, in the order of their keys.
@@ -60,11 +55,7 @@ impl Tables {
 
 impl Disk for Tables {
     fn commit(&self, writes: &[Write], durable: bool) -> Result<(), String> {
-        let mode = if durable {
-            PersistMode::SyncData
-        } else {
-            PersistMode::Buffer
-        };
+        let mode = if durable { PersistMode::SyncData } else { PersistMode::Buffer };
         let mut batch = self.database.batch().durability(Some(mode));
         for write in writes {
             match write {
@@ -81,10 +72,7 @@ impl Disk for Tables {
             }
         }
         batch.commit().map_err(|error| {
-            format!(
-                "writing failed ({}); free space or repair the disk, then reopen",
-                describe(&error)
-            )
+            format!("writing failed ({}); free space or repair the disk, then reopen", describe(&error))
         })
     }
 
@@ -103,9 +91,8 @@ fn open_database(path: &Path) -> fjall::Result<(Database, Keyspace, Keyspace)> {
         .open()?;
     let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
     let records = database.keyspace("records", options)?;
-    let bodies = database.keyspace("bodies", || {
-        options().with_kv_separation(Some(KvSeparationOptions::default()))
-    })?;
+    let bodies =
+        database.keyspace("bodies", || options().with_kv_separation(Some(KvSeparationOptions::default())))?;
     Ok((database, records, bodies))
 }
 
@@ -114,10 +101,7 @@ fn explain(error: fjall::Error, path: &Path) -> OpenError {
     match error {
         fjall::Error::Locked => OpenError::InUse { path },
         fjall::Error::Io(source) => OpenError::Io { path, source },
-        other => OpenError::Damaged {
-            path,
-            problem: describe(&other),
-        },
+        other => OpenError::Damaged { path, problem: describe(&other) },
     }
 }
 

@@ -49,15 +49,7 @@ impl Watcher {
 impl BucketState {
     /// Adds a watch under its bell.
     pub(crate) fn watch(&mut self, prefix: String, bell: Bell) {
-        self.watchers.insert(
-            bell,
-            Watcher {
-                prefix,
-                next: 1,
-                began: self.last,
-                missed: None,
-            },
-        );
+        self.watchers.insert(bell, Watcher { prefix, next: 1, began: self.last, missed: None });
     }
 
     /// Removes a watch.
@@ -74,10 +66,7 @@ impl BucketState {
             return Ok(None);
         };
         if let Some((from, to)) = watcher.missed.take() {
-            return Err(StreamError::Gap {
-                from: Sequence(from),
-                to: Sequence(to),
-            });
+            return Err(StreamError::Gap { from: Sequence(from), to: Sequence(to) });
         }
         let revisions = watcher.next..self.visible.saturating_add(1).max(watcher.next);
         let (began, prefix) = (watcher.began, watcher.prefix.as_str());
@@ -95,10 +84,6 @@ impl BucketState {
             Value::Gone => None,
             Value::Held(_) | Value::Kept => Some(self.found(slot)),
         };
-        Some(Change {
-            key,
-            head: slot.head,
-            found,
-        })
+        Some(Change { key, head: slot.head, found })
     }
 }

@@ -30,11 +30,7 @@ impl Rules {
         StreamConfig {
             name: "S".into(),
             subjects: vec!["s.>".into()],
-            retention: if self.is_queue {
-                Retention::WorkQueue
-            } else {
-                Retention::Limits
-            },
+            retention: if self.is_queue { Retention::WorkQueue } else { Retention::Limits },
             storage: Storage::File,
             max_age: self.max_age_ms.map(Duration::from_millis),
             max_bytes: self.max_bytes,
@@ -108,12 +104,8 @@ impl Model {
         self.now = now;
         self.ids.retain(|(_, _, at)| at + WINDOW_MS > now);
         if let Some(age) = self.rules.max_age_ms {
-            let old: Vec<u64> = self
-                .messages
-                .iter()
-                .filter(|m| m.at + age <= now)
-                .map(|m| m.sequence)
-                .collect();
+            let old: Vec<u64> =
+                self.messages.iter().filter(|m| m.at + age <= now).map(|m| m.sequence).collect();
             old.into_iter().for_each(|sequence| self.remove(sequence));
         }
         let (max_deliver, is_over) = (self.rules.max_deliver, |until: u64| until <= now);
@@ -125,10 +117,8 @@ impl Model {
                 }
             }
         }
-        let expired = self
-            .entries
-            .iter()
-            .filter_map(|(key, (_, expires))| expires.map(|at| (at, key.clone())));
+        let expired =
+            self.entries.iter().filter_map(|(key, (_, expires))| expires.map(|at| (at, key.clone())));
         let mut expired: Vec<(u64, String)> = expired.filter(|(at, _)| *at <= now).collect();
         expired.sort();
         for (_, key) in expired {
@@ -156,12 +146,7 @@ impl Model {
             self.visible = self.last;
         }
         let (sequence, subject, at) = (self.last, message.subject.clone(), self.now);
-        self.messages.push(Message {
-            sequence,
-            subject,
-            charge,
-            at,
-        });
+        self.messages.push(Message { sequence, subject, charge, at });
         self.ids.extend(message.id.map(|id| (id, sequence, at)));
         Some((sequence, false))
     }
@@ -182,8 +167,7 @@ impl Model {
         while taken.len() < max {
             let Some(sequence) = self.next() else { break };
             let attempt = self.delivered.get(&sequence).map_or(0, |(attempt, _)| *attempt) + 1;
-            self.delivered
-                .insert(sequence, (attempt, State::InHand(self.now + ACK_WAIT_MS)));
+            self.delivered.insert(sequence, (attempt, State::InHand(self.now + ACK_WAIT_MS)));
             taken.push((sequence, attempt));
         }
         taken
@@ -195,11 +179,7 @@ impl Model {
         }
         let has_room = (self.standing().1 as usize) < self.rules.max_pending;
         let fresh = |m: &&Message| m.sequence <= self.visible && self.is_waiting(m);
-        self.messages
-            .iter()
-            .find(fresh)
-            .filter(|_| has_room)
-            .map(|m| m.sequence)
+        self.messages.iter().find(fresh).filter(|_| has_room).map(|m| m.sequence)
     }
 
     fn is_waiting(&self, message: &Message) -> bool {
@@ -208,10 +188,7 @@ impl Model {
 
     /// A message that the consumer is not done with, by number.
     pub(super) fn nth_pending(&self, nth: usize) -> Option<u64> {
-        let pending = self
-            .delivered
-            .iter()
-            .filter(|(_, (_, state))| *state != State::Done);
+        let pending = self.delivered.iter().filter(|(_, (_, state))| *state != State::Done);
         pending.map(|(sequence, _)| *sequence).nth(nth)
     }
 
@@ -259,8 +236,7 @@ impl Model {
         self.holds(key, expect).then(|| {
             self.last_revision += 1;
             let revision = Revision(self.last_revision);
-            self.entries
-                .insert(key.to_owned(), (revision, ttl_ms.map(|ttl| self.now + ttl)));
+            self.entries.insert(key.to_owned(), (revision, ttl_ms.map(|ttl| self.now + ttl)));
             revision
         })
     }
@@ -287,10 +263,7 @@ impl Model {
 
     pub(super) fn ids_without_message(&self) -> usize {
         let has_message = |sequence: u64| self.messages.iter().any(|m| m.sequence == sequence);
-        self.ids
-            .iter()
-            .filter(|(_, sequence, _)| !has_message(*sequence))
-            .count()
+        self.ids.iter().filter(|(_, sequence, _)| !has_message(*sequence)).count()
     }
 
     pub(super) fn keys(&self) -> usize {
@@ -315,19 +288,11 @@ impl Model {
     }
 
     pub(super) fn visible(&self) -> Vec<u64> {
-        self.messages
-            .iter()
-            .map(|m| m.sequence)
-            .filter(|sequence| *sequence <= self.visible)
-            .collect()
+        self.messages.iter().map(|m| m.sequence).filter(|sequence| *sequence <= self.visible).collect()
     }
 
     pub(super) fn totals(&self) -> (u64, u64, u64) {
-        (
-            self.messages.len() as u64,
-            self.messages.iter().map(|m| m.charge).sum(),
-            self.last,
-        )
+        (self.messages.len() as u64, self.messages.iter().map(|m| m.charge).sum(), self.last)
     }
 
     pub(super) fn count(&self, subject: &str) -> u64 {
@@ -338,23 +303,13 @@ impl Model {
     pub(super) fn standing(&self) -> (u64, u64, u64) {
         let waiting = self.messages.iter().filter(|m| self.is_waiting(m)).count();
         let states = || self.delivered.values().map(|(_, state)| *state);
-        let exhausted = states()
-            .filter(|state| matches!(state, State::Exhausted { .. }))
-            .count();
+        let exhausted = states().filter(|state| matches!(state, State::Exhausted { .. })).count();
         let done = states().filter(|state| *state == State::Done).count();
-        (
-            waiting as u64,
-            (self.delivered.len() - exhausted - done) as u64,
-            exhausted as u64,
-        )
+        (waiting as u64, (self.delivered.len() - exhausted - done) as u64, exhausted as u64)
     }
 }
 
 /// What becomes of a message that comes back from its worker.
 fn again(attempt: u32, max_deliver: Option<u32>) -> State {
-    if max_deliver.is_some_and(|max| attempt >= max) {
-        State::Exhausted { told: false }
-    } else {
-        State::Due
-    }
+    if max_deliver.is_some_and(|max| attempt >= max) { State::Exhausted { told: false } } else { State::Due }
 }

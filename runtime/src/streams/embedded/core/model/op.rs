@@ -8,44 +8,18 @@ use crate::streams::subject::Filter;
 /// What may happen.
 #[derive(Debug, Clone)]
 pub(super) enum Op {
-    Publish {
-        subject: usize,
-        id: Option<u8>,
-        size: usize,
-    },
-    Delete {
-        sequence: u64,
-    },
-    Take {
-        max: usize,
-    },
-    Ack {
-        nth: usize,
-    },
-    Nak {
-        nth: usize,
-        delay_ms: u64,
-    },
-    Extend {
-        nth: usize,
-    },
+    Publish { subject: usize, id: Option<u8>, size: usize },
+    Delete { sequence: u64 },
+    Take { max: usize },
+    Ack { nth: usize },
+    Nak { nth: usize, delay_ms: u64 },
+    Extend { nth: usize },
     Exhausted,
-    Put {
-        key: usize,
-        expect: Guess,
-        ttl_ms: Option<u64>,
-    },
-    Remove {
-        key: usize,
-        expect: Guess,
-    },
-    Pass {
-        ms: u64,
-    },
+    Put { key: usize, expect: Guess, ttl_ms: Option<u64> },
+    Remove { key: usize, expect: Guess },
+    Pass { ms: u64 },
     Commit,
-    Crash {
-        kept: usize,
-    },
+    Crash { kept: usize },
 }
 
 /// A condition, before it is known what is there.
@@ -58,12 +32,7 @@ pub(super) enum Guess {
 }
 
 pub(super) fn op() -> impl Strategy<Value = Op> {
-    let guess = prop_oneof![
-        Just(Guess::Any),
-        Just(Guess::Absent),
-        Just(Guess::Present),
-        Just(Guess::Wrong)
-    ];
+    let guess = prop_oneof![Just(Guess::Any), Just(Guess::Absent), Just(Guess::Present), Just(Guess::Wrong)];
     prop_oneof![
         8 => (0..3_usize, proptest::option::of(0..6_u8), 0..40_usize)
             .prop_map(|(subject, id, size)| Op::Publish { subject, id, size }),
@@ -83,19 +52,10 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
 }
 
 pub(super) fn rules() -> impl Strategy<Value = Rules> {
-    let bounds = (
-        proptest::option::of(1..8_u64),
-        proptest::option::of(40..200_u64),
-        proptest::option::of(20..90_u64),
-    );
+    let bounds =
+        (proptest::option::of(1..8_u64), proptest::option::of(40..200_u64), proptest::option::of(20..90_u64));
     let delivery = (proptest::option::of(1..4_u32), 1..5_usize, any::<bool>());
-    (
-        bounds,
-        delivery,
-        any::<bool>(),
-        any::<bool>(),
-        prop_oneof![Just("s.a"), Just("*.a"), Just(">")],
-    )
+    (bounds, delivery, any::<bool>(), any::<bool>(), prop_oneof![Just("s.a"), Just("*.a"), Just(">")])
         .prop_map(
             |(
                 (max_messages, max_bytes, max_age_ms),

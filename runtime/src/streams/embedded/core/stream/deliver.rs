@@ -59,10 +59,7 @@ impl Stream {
 
     /// Removes a consumer.
     pub(crate) fn delete_consumer(&mut self, name: &str, effects: &mut Effects) -> Result<Bell, StreamError> {
-        let number = self
-            .consumer_numbers
-            .remove(name)
-            .ok_or_else(|| not_found(name))?;
+        let number = self.consumer_numbers.remove(name).ok_or_else(|| not_found(name))?;
         let consumer = self.consumers.remove(&number).ok_or_else(|| not_found(name))?;
         consumer.erase(&mut self.out(effects));
         self.unlist(&consumer);
@@ -92,21 +89,9 @@ impl Stream {
             };
             bytes += message.head.size as usize;
             let (head, body) = (message.head.clone(), message.body.clone());
-            handed.push(Handed {
-                seen: Seen {
-                    place: self.place,
-                    sequence,
-                    head,
-                    body,
-                },
-                attempt,
-            });
+            handed.push(Handed { seen: Seen { place: self.place, sequence, head, body }, attempt });
         }
-        Some(Taken {
-            handed,
-            deadline: consumer.deadline(),
-            exhausted,
-        })
+        Some(Taken { handed, deadline: consumer.deadline(), exhausted })
     }
 
     /// Takes back deliveries that never reached their worker.
@@ -178,14 +163,8 @@ impl Stream {
         let consumer = self.consumers.get_mut(&number)?;
         consumer.advance(now, &mut out);
         let told = consumer.tell_exhausted(EXHAUSTED_MAX);
-        let messages = told
-            .into_iter()
-            .filter_map(|s| self.messages.get(s).map(|message| (s, message)));
-        Some(
-            messages
-                .map(|(sequence, message)| self.see(sequence, message))
-                .collect(),
-        )
+        let messages = told.into_iter().filter_map(|s| self.messages.get(s).map(|message| (s, message)));
+        Some(messages.map(|(sequence, message)| self.see(sequence, message)).collect())
     }
 
     /// Tells these again, since nobody heard.
@@ -216,10 +195,7 @@ impl Stream {
         effects: &mut Effects,
     ) -> Result<(ConsumerNumber, Bell), StreamError> {
         let mut out = self.out(effects);
-        let consumer = self
-            .consumers
-            .get_mut(&number)
-            .ok_or_else(|| not_found(&config.name))?;
+        let consumer = self.consumers.get_mut(&number).ok_or_else(|| not_found(&config.name))?;
         if consumer.config.filter != config.filter {
             return Err(StreamError::Conflict {
                 name: config.name,
@@ -228,10 +204,7 @@ impl Stream {
                 wanted: config.filter,
             });
         }
-        let config = ConsumerConfig {
-            start: consumer.config.start,
-            ..config
-        };
+        let config = ConsumerConfig { start: consumer.config.start, ..config };
         if consumer.config != config {
             consumer.reconfigure(config, &mut out);
         }
@@ -279,15 +252,9 @@ impl Stream {
             return Ok(());
         }
         if config.start != Start::First {
-            return invalid(format!(
-                "consumer {name}: on the work queue {stream} it must start at First"
-            ));
+            return invalid(format!("consumer {name}: on the work queue {stream} it must start at First"));
         }
-        match self
-            .consumers
-            .values()
-            .find(|other| other.filter.overlaps(filter))
-        {
+        match self.consumers.values().find(|other| other.filter.overlaps(filter)) {
             Some(other) => invalid(format!(
                 "consumer {name}: its filter {:?} overlaps {:?} of consumer {}; on the work queue {stream} each message has one consumer",
                 filter.as_str(),
@@ -332,23 +299,14 @@ fn next_for(consumer: &mut ConsumerState, messages: &super::Messages, visible: u
     if !consumer.has_room() {
         return None;
     }
-    let next = messages
-        .next(&consumer.filter, consumer.next()..=visible)
-        .map(|(sequence, _)| sequence);
+    let next = messages.next(&consumer.filter, consumer.next()..=visible).map(|(sequence, _)| sequence);
     consumer.looked_up_to(next.unwrap_or(visible + 1));
     next
 }
 
 fn check(config: &ConsumerConfig) -> Result<Filter, StreamError> {
     names::CONSUMER.check(&config.name)?;
-    let ConsumerConfig {
-        name,
-        ack_wait,
-        max_deliver,
-        max_ack_pending,
-        backoff,
-        ..
-    } = config;
+    let ConsumerConfig { name, ack_wait, max_deliver, max_ack_pending, backoff, .. } = config;
     let invalid = |problem: &str| Err(StreamError::Invalid(format!("consumer {name}: {problem}")));
     if ack_wait.is_zero() {
         return invalid("ack_wait is zero, so every delivery would be late; give the workers some time");
@@ -376,8 +334,5 @@ fn check(config: &ConsumerConfig) -> Result<Filter, StreamError> {
 }
 
 fn not_found(name: &str) -> StreamError {
-    StreamError::NotFound {
-        what: "consumer",
-        name: name.to_owned(),
-    }
+    StreamError::NotFound { what: "consumer", name: name.to_owned() }
 }

@@ -35,26 +35,16 @@ impl Stream {
             return Ok(Vec::new());
         };
         let found = follower.read(&self.messages, self.visible, CHUNK).map_err(told)?;
-        let messages = found
-            .into_iter()
-            .filter_map(|s| self.messages.get(s).map(|message| (s, message)));
-        Ok(messages
-            .map(|(sequence, message)| self.see(sequence, message))
-            .collect())
+        let messages = found.into_iter().filter_map(|s| self.messages.get(s).map(|message| (s, message)));
+        Ok(messages.map(|(sequence, message)| self.see(sequence, message)).collect())
     }
 }
 
 /// What a reader that wants to begin at `wanted` has missed.
 fn gap_before(wanted: u64, first: u64) -> Option<Gap> {
-    (wanted < first).then(|| Gap {
-        from: wanted,
-        to: first - 1,
-    })
+    (wanted < first).then(|| Gap { from: wanted, to: first - 1 })
 }
 
 fn told(gap: Gap) -> StreamError {
-    StreamError::Gap {
-        from: Sequence(gap.from),
-        to: Sequence(gap.to),
-    }
+    StreamError::Gap { from: Sequence(gap.from), to: Sequence(gap.to) }
 }

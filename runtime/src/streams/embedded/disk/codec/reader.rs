@@ -40,9 +40,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn duration(&mut self) -> Option<Duration> {
         let seconds = self.number()?;
-        let nanos = u32::try_from(self.number()?)
-            .ok()
-            .filter(|&nanos| nanos < 1_000_000_000)?;
+        let nanos = u32::try_from(self.number()?).ok().filter(|&nanos| nanos < 1_000_000_000)?;
         Some(Duration::new(seconds, nanos))
     }
 

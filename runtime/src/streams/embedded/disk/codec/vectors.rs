@@ -34,28 +34,12 @@ fn every_kind() -> Vec<Record> {
         max_ack_pending: 4,
         backoff: vec![Duration::from_secs(5)],
     };
-    let head = |id| MessageHead {
-        subject: Arc::from("s.a"),
-        id,
-        at: UnixMillis(6),
-        size: 7,
-    };
+    let head = |id| MessageHead { subject: Arc::from("s.a"), id, at: UnixMillis(6), size: 7 };
     let pending = |state| Record::Pending(place, number, 8, PendingRecord { attempt: 9, state });
-    let entry = EntryHead {
-        revision: 1,
-        at: UnixMillis(2),
-        expires: Some(UnixMillis(3)),
-    };
+    let entry = EntryHead { revision: 1, at: UnixMillis(2), expires: Some(UnixMillis(3)) };
     vec![
         Record::Stream(place, stream),
-        Record::Bucket(
-            place,
-            BucketConfig {
-                name: "b".into(),
-                ttl: None,
-                storage: Storage::File,
-            },
-        ),
+        Record::Bucket(place, BucketConfig { name: "b".into(), ttl: None, storage: Storage::File }),
         Record::Last(place, 10),
         Record::Message(place, 11, head(None)),
         Record::Message(place, 12, head(Some(id))),

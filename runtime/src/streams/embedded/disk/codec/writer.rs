@@ -37,8 +37,7 @@ impl Writer {
 
     /// A duration, in seconds and nanoseconds: none is rounded.
     pub(super) fn duration(self, duration: Duration) -> Self {
-        self.number(duration.as_secs())
-            .number(u64::from(duration.subsec_nanos()))
+        self.number(duration.as_secs()).number(u64::from(duration.subsec_nanos()))
     }
 
     pub(super) fn text(self, text: &str) -> Self {
