@@ -24,7 +24,7 @@ use crate::dead_letters::{Buried, Reason};
 use crate::error::CallError;
 use crate::parcel::{Answer, Encoded, Meta};
 use crate::port::{Consumer, ConsumerConfig, Delivery, DeliveryTag, Publish, Start, Stored, StreamError};
-use crate::protocol::delivery::{Action, EXPECTED_MAX, Input, Lane as Protocol};
+use crate::protocol::delivery::{Action, EXPECTED_MAX, IN_HAND_MAX, Input, Lane as Protocol};
 use crate::protocol::restart::Exit;
 use crate::router::Router;
 use crate::service::Service;
@@ -36,6 +36,9 @@ const ACK_WAIT: Duration = Duration::from_secs(60);
 
 /// How long one fetch waits; arrivals end it at once.
 const FETCH_WAIT: Duration = Duration::from_secs(30);
+
+/// Stored messages that a lane looks at in one go: as many as it may have in hand, and those that it is about to get.
+const LOOK_PAGE: usize = 2 * IN_HAND_MAX;
 
 /// How long a lane waits before it asks a failing store again.
 const RETRY: Duration = Duration::from_millis(200);
@@ -103,10 +106,15 @@ struct Pushed {
 /// What came of something that was under way.
 enum Event {
     Fetched(Result<Vec<Delivery>, StreamError>),
+    /// What a fetch brought, and what else stands before the newest of it.
+    Delivered(Vec<Delivery>, Vec<Sequence>),
     Waiting(Vec<Sequence>),
     Read(Sequence, Option<Stored>),
     Passed(Sequence, Option<Bytes>),
-    Saved { cursor: Sequence, revision: Result<Revision, StreamError> },
+    Saved {
+        cursor: Sequence,
+        revision: Result<Revision, StreamError>,
+    },
     Buried(Sequence),
     Nothing,
 }
@@ -258,6 +266,7 @@ impl Work {
     fn happened(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::Fetched(fetched) => self.fetched(fetched),
+            Event::Delivered(deliveries, missed) => self.delivered(deliveries, missed),
             Event::Waiting(waiting) => {
                 self.fetching = false;
                 self.tell(Input::Missed { waiting });
@@ -277,24 +286,9 @@ impl Work {
     }
 
     fn fetched(&mut self, fetched: Result<Vec<Delivery>, StreamError>) {
-        self.fetching = false;
         match fetched {
-            #[cfg_attr(
-                not(feature = "planted-bugs"),
-                expect(unused_mut, reason = "only a planted bug changes it")
-            )]
-            Ok(mut deliveries) => {
-                #[cfg(feature = "planted-bugs")]
-                if self.router.has_bug(crate::planted::Planted::Reorders) {
-                    deliveries.reverse();
-                }
-                for Delivery { message, tag, .. } in deliveries {
-                    let (sequence, id) = (message.sequence, id_of(&message));
-                    self.tags.insert(sequence, tag);
-                    self.messages.insert(sequence, message);
-                    self.tell(Input::Delivered { sequence, id });
-                }
-            }
+            Ok(deliveries) if deliveries.is_empty() => self.fetching = false,
+            Ok(deliveries) => self.look_before(deliveries),
             Err(error) => {
                 tracing::warn!(agent = %self.cell.name, %error, "the mail could not be fetched; trying again");
                 self.look_again();
@@ -302,10 +296,52 @@ impl Work {
         }
     }
 
+    /// Somebody else may have been given an older message and have died over it: a node that was killed while it waited
+    /// for one. So the stream itself is asked what stands before the newest that was delivered.
+    fn look_before(&mut self, deliveries: Vec<Delivery>) {
+        let (router, subject) = (self.router.clone(), subject_of(&self.router, &self.cell.name));
+        let mut from = self.protocol.applied().next();
+        let newest = deliveries.iter().map(|delivery| delivery.message.sequence).max().unwrap_or(from);
+        self.begin(async move {
+            let mut waiting = Vec::new();
+            while from <= newest {
+                match router.streams().read(AGENT_MESSAGES, &subject, from, LOOK_PAGE).await {
+                    Ok(page) => {
+                        waiting.extend(page.iter().map(|stored| stored.sequence).filter(|s| *s <= newest));
+                        from = page.last().map_or(newest, |stored| stored.sequence).next();
+                    }
+                    Err(_) => sleep(RETRY).await,
+                }
+            }
+            waiting
+                .retain(|sequence| deliveries.iter().all(|delivery| delivery.message.sequence != *sequence));
+            Event::Delivered(deliveries, waiting)
+        });
+    }
+
+    #[cfg_attr(not(feature = "planted-bugs"), expect(unused_mut, reason = "only a planted bug changes it"))]
+    fn delivered(&mut self, mut deliveries: Vec<Delivery>, missed: Vec<Sequence>) {
+        self.fetching = false;
+        #[cfg(feature = "planted-bugs")]
+        if self.router.has_bug(crate::planted::Planted::Reorders) {
+            deliveries.reverse();
+        }
+        let unknown: Vec<_> =
+            missed.into_iter().filter(|sequence| !self.messages.contains_key(sequence)).collect();
+        if !unknown.is_empty() {
+            self.tell(Input::Missed { waiting: unknown });
+        }
+        for Delivery { message, tag, .. } in deliveries {
+            let (sequence, id) = (message.sequence, id_of(&message));
+            self.tags.insert(sequence, tag);
+            self.messages.insert(sequence, message);
+            self.tell(Input::Delivered { sequence, id });
+        }
+    }
+
     /// A fetch without an answer may have delivered messages that nobody has: before the next one, the stream itself is
     /// asked what waits.
     fn look_again(&mut self) {
-        self.fetching = true;
         let (router, subject) = (self.router.clone(), subject_of(&self.router, &self.cell.name));
         let from = self.protocol.applied().next();
         self.begin(async move {
