@@ -2,16 +2,25 @@
 //!
 //! Both are one value, written at once: so a message is either in the state and behind the cursor, or neither.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use connectome_codecs::{AgentName, Revision, Sequence, wire};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
 
 use super::Word;
 use crate::cell::AgentCell;
 use crate::port::{Bucket, BucketConfig, Expect, Storage, StreamError};
 use crate::protocol::delivery;
 use crate::router::Router;
+
+/// How long an incarnation waits for a store that is away before its start fails: most of what `pre_start` may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long it waits before it asks again.
+const RETRY: Duration = Duration::from_millis(200);
 
 /// The bucket of kept states.
 pub const STATES: &str = "states";
@@ -81,9 +90,17 @@ impl Router {
         Ok((kept.state, kept.lane.cursor))
     }
 
+    /// A store that is away for a moment must not use up the restarts of every agent that keeps its state there.
     async fn saved_state(&self, agent: &AgentName) -> Result<Kept, String> {
-        let kept =
-            load(self, agent).await.map_err(|error| format!("its kept state could not be read: {error}"))?;
-        Ok(kept.0)
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            match load(self, agent).await {
+                Ok((kept, _)) => return Ok(kept),
+                Err(StreamError::Unavailable(_) | StreamError::Unknown(_)) if Instant::now() < patience => {
+                    sleep(RETRY).await;
+                }
+                Err(error) => return Err(format!("its kept state could not be read: {error}")),
+            }
+        }
     }
 }
