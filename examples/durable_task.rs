@@ -70,10 +70,10 @@ fn worker(name: &str, stuck_at: Option<u64>) -> AgentSpec<Worker> {
     AgentSpec::new(name, move || Worker { stuck_at }).capability("square")
 }
 
-/// A worker that is not heard of for half a second has lost its task.
+/// A worker that is not heard of for a second has lost its task.
 fn options() -> NodeOptions {
     let mut options = NodeOptions::default();
-    options.router.task_lease = Duration::from_millis(500);
+    options.router.task_lease = Duration::from_secs(1);
     options
 }
 

@@ -7,17 +7,17 @@
 use connectome::port::Start;
 use connectome::prelude::*;
 use connectome::{Buried, DEAD_LETTERS};
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::{self, Sender};
 
 #[derive(Message, Serialize, Deserialize)]
 #[message(name = "reading", reply = f64)]
 struct Reading(String);
 
-/// Lines that wait to be printed: more than the agents ever have to say at once.
+/// Lines that wait to be read: more than the agents have to say altogether.
 const LINES_MAX: usize = 64;
 
 struct Stage {
-    diary: Sender<String>,
+    diary: Sender<(AgentName, String)>,
 }
 
 impl Agent for Stage {
@@ -26,12 +26,12 @@ impl Agent for Stage {
     }
 
     async fn pre_start(&mut self, ctx: &mut Context<'_>) -> Result<(), HandlerError> {
-        let line = format!("{} begins life {}", ctx.name(), ctx.incarnation());
-        Ok(self.diary.send(line).await?)
+        let line = format!("life {}", ctx.incarnation());
+        Ok(self.diary.send((ctx.name().clone(), line)).await?)
     }
 
     async fn post_stop(&mut self, exit: &Exit, ctx: &mut Context<'_>) {
-        drop(self.diary.send(format!("{} ends: {exit}", ctx.name())).await);
+        drop(self.diary.send((ctx.name().clone(), exit.to_string())).await);
     }
 }
 
@@ -56,35 +56,33 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .agent(stage("parser"))
         .agent(stage("display"));
     node.supervise(station).await?;
-    print_until(&mut lines, "display begins life 1").await;
 
     let parser = node.agent("parser")?;
     println!("the parser reads {}", parser.call(Reading("21.5".into())).await?);
     let told = parser.call(Reading("cold".into())).await;
-    print_until(&mut lines, "display begins life 2").await;
     println!("the caller was told: {}", told.expect_err("cold is no number"));
 
     parser.send(Reading("warm".into())).await?;
-    print_until(&mut lines, "display begins life 5").await;
-
     let mut letters = node.ports().streams.tail(DEAD_LETTERS, ">", Start::First).await?;
     let letter = Buried::decode(&letters.next().await?.body)?;
     let (attempts, cause) = (letter.attempts, letter.cause);
     println!("a message was set aside after {attempts} attempts: {cause}");
     println!("the parser reads {}", parser.call(Reading("19.0".into())).await?);
 
+    let last: (AgentName, String) = ("display".parse()?, "life 5".to_owned());
+    let mut story: Vec<(AgentName, String)> = Vec::new();
+    while !story.contains(&last) {
+        story.extend(lines.recv().await);
+    }
+    for name in ["reader", "parser", "display"] {
+        let own = story.iter().filter(|(who, _)| who.as_str() == name);
+        let own: Vec<&str> = own.map(|(_, line)| line.as_str()).collect();
+        println!("{name}: {}", own.join(", "));
+    }
+
     node.router().quiet().await;
     let it = node.accounts();
     print!("accepted {} = handled {} + ", it.accepted, it.handled);
     println!("given up {} + pending {}", it.dead_lettered, it.pending);
     Ok(node.stop().await)
-}
-
-async fn print_until(lines: &mut Receiver<String>, last: &str) {
-    while let Some(line) = lines.recv().await {
-        println!("  {line}");
-        if line == last {
-            return;
-        }
-    }
 }
