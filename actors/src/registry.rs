@@ -4,7 +4,7 @@
 //! keeper (agents of others). It decides nothing: `protocol/membership` says what to believe, `protocol/routing` whom
 //! to choose.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use connectome_codecs::message::AgentRecord;
@@ -107,6 +107,13 @@ impl Registry {
         able.get(capability)
             .map(|agents| agents.iter().map(|(n, at)| (n.clone(), *at)).collect())
             .unwrap_or_default()
+    }
+
+    /// What agents of this node can do.
+    pub(crate) fn capabilities_here(&self) -> BTreeSet<Capability> {
+        let able = self.able.read();
+        let is_here = |agents: &BTreeMap<AgentName, Option<NodeId>>| agents.values().any(Option::is_none);
+        able.iter().filter(|(_, agents)| is_here(agents)).map(|(capability, _)| capability.clone()).collect()
     }
 
     pub(crate) fn add_remote(&self, node: NodeId, record: AgentRecord) {

@@ -84,7 +84,7 @@ impl TaskRouter {
         if self.router.is_draining() {
             return BTreeSet::new();
         }
-        self.router.registry().cells().iter().flat_map(|cell| cell.capabilities.iter().cloned()).collect()
+        self.router.registry().capabilities_here()
     }
 }
 
