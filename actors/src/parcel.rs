@@ -172,6 +172,9 @@ pub(crate) trait Answer: Send + Sync {
     /// counts as a crash.
     fn give(self: Box<Self>, result: Result<Bytes, CallError>, state: Option<Bytes>);
 
+    /// The agent has begun to handle the message.
+    fn begun(&self) {}
+
     /// Whether nobody waits any more.
     fn is_gone(&self) -> bool {
         false

@@ -87,6 +87,9 @@ pub(crate) fn run_encoded<'a, A: Handle<M>, M: Message>(
                 return refuse(answer, error);
             }
         };
+        if let Some(answer) = &answer {
+            answer.begun();
+        }
         let gone = || answer.as_ref().is_some_and(|answer| answer.is_gone());
         let mut ctx = Context::new(core, &meta, &gone).with_remote(
             answer.as_ref().and_then(|answer| answer.items()),

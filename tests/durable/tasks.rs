@@ -22,6 +22,10 @@ struct Flaky {
 #[message(name = "forever", reply = ())]
 struct Forever;
 
+#[derive(Message, Serialize, Deserialize)]
+#[message(name = "stuck", reply = ())]
+struct Stuck;
+
 #[derive(Clone, Default)]
 struct Worker {
     done: Arc<AtomicU64>,
@@ -32,6 +36,7 @@ impl Agent for Worker {
         table.on::<Double>();
         table.on::<Flaky>();
         table.on::<Forever>();
+        table.on::<Stuck>();
     }
 }
 
@@ -57,6 +62,12 @@ impl Handle<Flaky> for Worker {
 impl Handle<Forever> for Worker {
     async fn handle(&mut self, _: Forever, ctx: &mut Context<'_>) -> Result<(), HandlerError> {
         ctx.pipe(std::future::pending())
+    }
+}
+
+impl Handle<Stuck> for Worker {
+    async fn handle(&mut self, _: Stuck, _: &mut Context<'_>) -> Result<(), HandlerError> {
+        std::future::pending().await
     }
 }
 
@@ -128,4 +139,20 @@ async fn a_killed_nodes_tasks_are_done_elsewhere() {
     assert!(forever.cancel().await.unwrap());
     assert_eq!(forever.result().await.unwrap_err(), TaskError::Cancelled);
     cluster.stop().await;
+}
+
+/// A handler that hangs loses its task at the time limit, and its agent goes on with the next one.
+#[tokio::test]
+async fn a_worker_that_hangs_is_freed() {
+    let mut config = Config::in_memory();
+    config.router.task_lease = Duration::from_millis(300);
+    config.router.task_attempt_max = Duration::from_millis(500);
+    let node = Node::start(config).await.unwrap();
+    node.spawn_with(worker("worker", &Worker::default())).await.unwrap();
+    let stuck = node.submit(Submit::new("work", Stuck).attempts(1)).await.unwrap();
+    let error = stuck.result().await.unwrap_err();
+    assert!(matches!(error, TaskError::Failed { attempts: 1, .. }), "{error}");
+    let next = node.submit(Submit::new("work", Double(4))).await.unwrap();
+    assert_eq!(next.result().await.unwrap(), 8);
+    node.stop().await;
 }

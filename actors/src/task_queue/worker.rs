@@ -1,6 +1,7 @@
 //! One attempt at a task: from the claim to the completion, or to whatever comes between.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use connectome_codecs::{AgentName, Attempt, Envelope, Fact, TaskRecord, TaskStat
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::context::TaskContext;
@@ -73,25 +74,44 @@ impl Attempting<'_> {
     async fn work(&self, held: Held) -> Result<Verdict, StreamError> {
         count(&self.counts().started);
         self.say_assigned(&held).await;
-        let (answer, answered) = oneshot::channel();
-        let stopped = CancellationToken::new();
+        let (answer, mut answered) = oneshot::channel();
+        let (stopped, begun) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
         let context = TaskContext {
             id: self.task.id,
             term: held.term,
             attempt: held.attempt,
             stopped: stopped.clone(),
         };
-        self.hand_over(TaskAnswer { context, answer: Some(answer) }).await;
-        let ended = self.attend(&held, answered).await;
+        self.hand_over(TaskAnswer { context, answer: Some(answer), begun: begun.clone() }).await;
+        let ended = self.attend(&held, &mut answered).await;
         stopped.cancel();
+        let left_alone = matches!(ended, Ended::Stopped(_));
+        let verdict = self.conclude(&held, ended).await;
+        if left_alone {
+            self.free_worker(answered, &begun).await;
+        }
+        verdict
+    }
+
+    async fn conclude(&self, held: &Held, ended: Ended) -> Result<Verdict, StreamError> {
         match ended {
-            Ended::Answered(Ok(result)) => self.complete(&held, result).await,
-            Ended::Answered(Err(error)) => self.fail(&held, &error).await,
+            Ended::Answered(Ok(result)) => self.complete(held, result).await,
+            Ended::Answered(Err(error)) => self.fail(held, &error).await,
             Ended::Stopped(Stopped::TimeLimit { limit }) => {
-                self.fail(&held, &CallError::TimedOut(limit)).await
+                self.fail(held, &CallError::TimedOut(limit)).await
             }
             Ended::Stopped(Stopped::Over { .. }) => self.over().await,
             Ended::Stopped(Stopped::Fenced { .. } | Stopped::Silence) => Ok(Verdict::Leave),
+        }
+    }
+
+    /// Gives the worker of a stopped attempt a moment to notice. One that is still at it then hangs: it is killed, and
+    /// its next incarnation takes the next task. A pipe was dropped with the attempt, so it is never at it.
+    async fn free_worker(&self, answered: oneshot::Receiver<Result<Bytes, CallError>>, begun: &AtomicBool) {
+        let grace = self.router.inner().config.task_lease / 2;
+        if timeout(grace, answered).await.is_err() && begun.load(Ordering::Acquire) {
+            tracing::warn!(task = %self.task.id, worker = %self.worker.name, "a worker that hangs is killed");
+            self.worker.kill();
         }
     }
 
@@ -110,16 +130,15 @@ impl Attempting<'_> {
     }
 
     /// Extends the lease while the agent is alive, until it answers or the protocol says stop.
-    async fn attend(&self, held: &Held, answered: oneshot::Receiver<Result<Bytes, CallError>>) -> Ended {
+    async fn attend(&self, held: &Held, answered: &mut oneshot::Receiver<Result<Bytes, CallError>>) -> Ended {
         let mut work = Work::new(held.term, Now::ZERO, &record::policy(self.router));
         let mut pulse = self.worker.pulse();
         let listening = self.router.inner().tasks.listen(self.task.id);
-        tokio::pin!(answered);
         loop {
             let Some(tick) = work.next_tick() else { return Ended::Stopped(Stopped::Silence) };
             let input = tokio::select! {
                 biased;
-                answer = &mut answered => {
+                answer = &mut *answered => {
                     let crashed = || CallError::Crashed("the agent ended while it was at work".to_owned());
                     return Ended::Answered(answer.unwrap_or_else(|_| Err(crashed())));
                 }
@@ -306,6 +325,7 @@ fn task_error(error: &CallError) -> message::Error {
 struct TaskAnswer {
     context: TaskContext,
     answer: Option<oneshot::Sender<Result<Bytes, CallError>>>,
+    begun: Arc<AtomicBool>,
 }
 
 impl Answer for TaskAnswer {
@@ -314,6 +334,10 @@ impl Answer for TaskAnswer {
             // An attempt that was stopped no longer waits; the record refuses it in any case.
             drop(answer.send(result));
         }
+    }
+
+    fn begun(&self) {
+        self.begun.store(true, Ordering::Release);
     }
 
     fn is_gone(&self) -> bool {
