@@ -3,38 +3,6 @@
 //!
 //! Read `messages.rs` (what is said), `worker.rs` and `editor.rs` (who says it), `crew.rs` (where they live), `job.rs`
 //! (what is done), and then, if you care for texts rather than clusters, `analysis.rs`.
-#![expect(unreachable_pub, reason = "a binary exports nothing; its modules speak to each other")]
-
-mod analysis;
-mod blocks;
-mod chaos;
-mod comments;
-mod corpus;
-mod crew;
-mod editor;
-mod fingerprint;
-mod idf;
-mod job;
-mod keywords;
-mod language;
-mod markdown;
-mod messages;
-mod neighbours;
-mod numbers;
-mod progress;
-mod rank;
-mod report;
-mod sentences;
-mod stop_words;
-mod summary;
-mod terms;
-#[cfg(test)]
-mod testing;
-mod themes;
-mod titles;
-mod words;
-mod worker;
-mod worth;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -43,11 +11,10 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use connectome::TaskCounts;
 
-use corpus::Corpus;
-use crew::{Crew, Failure};
-use job::{Job, Outcome};
-use progress::{Progress, table};
-use report::Report;
+use digest::{
+    Corpus, Crew, Failure, Job, Outcome, Progress, Report, digest_all, hide_panics_on_purpose, read, same,
+    table,
+};
 
 /// Digests every text, Markdown and source file below PATH: keywords, a summary and the nearest neighbours of each.
 ///
@@ -78,7 +45,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    chaos::hide_panics_on_purpose();
+    hide_panics_on_purpose();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
@@ -98,7 +65,7 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
 /// Says whether everything is as it should be.
 async fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let began = Instant::now();
-    let corpus = corpus::read(&arguments.path)?;
+    let corpus = read(&arguments.path)?;
     let progress = Progress::new(arguments.quiet);
     let store = Store::prepare(&arguments.out, &corpus)?;
     if store.resumed {
@@ -155,8 +122,8 @@ impl Store {
 }
 
 fn same_without_cluster(outcome: &Outcome, corpus: &Corpus, progress: &Progress) -> bool {
-    let alone = analysis::digest_all(&corpus.documents);
-    match analysis::same(&outcome.digests, &alone) {
+    let alone = digest_all(&corpus.documents);
+    match same(&outcome.digests, &alone) {
         Ok(()) => true,
         Err(difference) => {
             progress.note(&format!("not the same as without the cluster: {difference}"));
