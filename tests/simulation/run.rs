@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use connectome::protocol::Dice;
 use connectome::sim::{Sim, SimConfig, Trouble};
-use connectome::{AgentSpec, NodeOptions, Planted, RouterConfig};
+use connectome::{Agent, AgentSpec, Node, NodeOptions, Planted, RouterConfig};
 
 use super::agents::{Counter, Ledger, Worker};
 use super::checks;
 use super::client::Client;
-use super::witness::Witness;
+use super::witness::{PERIOD, Witness};
 
 /// What an agent panics with when it is told to.
 pub(super) const CRASH: &str = "crashed as it was told";
@@ -23,8 +23,8 @@ const TROUBLE: Duration = Duration::from_secs(20);
 /// After so much virtual time without trouble all nodes know each other and their agents again.
 const VIEWS_WITHIN: Duration = Duration::from_secs(10);
 
-/// After so much all work has drained.
-const DRAINED_WITHIN: Duration = Duration::from_secs(60);
+/// After so much all work has drained: what a node had been given when it died is given again after 60 seconds.
+const DRAINED_WITHIN: Duration = Duration::from_secs(90);
 
 /// What became of a seed.
 pub(super) struct Outcome {
@@ -101,16 +101,31 @@ fn declare(sim: &mut Sim, place: &str, places: &[String], witness: &Witness) {
         async move {
             let (seen, at) = (witness.clone(), name.clone());
             let ledger = move || Ledger { notes: Vec::new(), witness: seen.clone(), place: at.clone() };
-            node.spawn(&format!("ledger-{place}"), ledger).await?;
+            node.spawn(&format!("ledger-{place}"), ledger.clone()).await?;
             let seen = witness.clone();
             let counter = move || Counter { total: 0, witness: seen.clone(), place: name.clone() };
-            node.spawn(&format!("counter-{place}"), counter).await?;
+            node.spawn(&format!("counter-{place}"), counter.clone()).await?;
+            tokio::spawn(keep(node.clone(), format!("ledger-{place}"), ledger));
+            tokio::spawn(keep(node.clone(), format!("counter-{place}"), counter));
             let worker = move || Worker { witness: witness.clone() };
             node.spawn_with(AgentSpec::new(&format!("worker-{place}"), worker).capability("work")).await?;
             client.begin();
             Ok(())
         }
     });
+}
+
+/// What whoever set an agent up does when it was given up: waits out the period of its restarts, and starts it again. The
+/// clients crash agents so often that some need more restarts than their intensity allows.
+async fn keep<A: Agent>(node: Node, name: String, make: impl Fn() -> A + Clone + Send + Sync + 'static) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if !node.agents().iter().any(|agent| agent.as_str() == name) {
+            tokio::time::sleep(PERIOD).await;
+            // The name may be taken for a moment still; then there is a next time.
+            drop(node.spawn(&name, make.clone()).await);
+        }
+    }
 }
 
 fn play(sim: &mut Sim, witness: &Witness) -> Result<Vec<String>, connectome::sim::SimError> {

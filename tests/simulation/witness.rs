@@ -7,7 +7,10 @@ use std::time::Duration;
 use connectome::codecs::{TaskId, Term};
 use tokio::time::Instant;
 
-/// How often an agent may be started in any ten seconds: once, and five restarts.
+/// The period over which restarts are counted.
+pub(super) const PERIOD: Duration = Duration::from_secs(10);
+
+/// How often an agent may be started within a period: once, and five restarts.
 const STARTS_MAX: usize = 6;
 
 /// Shared by clients, agents and checks.
@@ -66,7 +69,7 @@ impl Witness {
         let now = Instant::now();
         let mut seen = self.seen();
         let starts = seen.starts.entry(agent.clone()).or_default();
-        starts.retain(|start| now.duration_since(*start) < Duration::from_secs(10));
+        starts.retain(|start| now.duration_since(*start) < PERIOD);
         starts.push(now);
         let count = starts.len();
         if count > STARTS_MAX {
