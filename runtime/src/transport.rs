@@ -7,3 +7,5 @@
 //! All of them pass one suite, unmodified: `tests/conformance/transport.rs`.
 
 pub mod local;
+#[cfg(feature = "nats")]
+pub mod nats;
