@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connectome_codecs::{Address, AgentName, MessageId};
+use connectome_codecs::{Address, AgentName, MessageId, NodeId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -61,12 +61,12 @@ impl AgentRef {
     pub async fn cast<M: Message>(&self, message: M) -> Result<(), CallError> {
         let router = self.router()?;
         let meta = scope::outgoing(false);
-        match self.place_for::<M>(router, &meta)? {
-            Place::Here(cell) => {
+        match self.find_for::<M>(router, &meta)?.cell() {
+            Ok(cell) => {
                 let parcel = Typed { message, reply: ReplyTo::Nobody, items: None, meta };
-                push(router, &cell, Box::new(parcel), None).await.map(|_ticket| ())
+                push(router, cell, Box::new(parcel), None).await.map(|_ticket| ())
             }
-            Place::There(node) => router.cast_to(node, &self.to, message, meta).await,
+            Err(node) => router.cast_to(node, &self.to, message, meta).await,
         }
     }
 
@@ -85,13 +85,13 @@ impl AgentRef {
     /// As [`call`](AgentRef::call).
     pub async fn call_within<M: Message>(&self, within: Duration, message: M) -> Result<M::Reply, CallError> {
         let router = self.router()?;
-        let (meta, within) = call_meta(within);
-        match self.place_for::<M>(router, &meta)? {
-            Place::Here(cell) => {
+        let (meta, limit) = call_meta(within);
+        match self.find_for::<M>(router, &meta)?.cell() {
+            Ok(cell) => {
                 refuse_cycle(&meta, &cell.name)?;
-                call_here(router, &cell, message, meta, within).await
+                call_here(router, cell, message, meta, limit).await
             }
-            Place::There(node) => router.call_to(node, &self.to, message, meta, within).await,
+            Err(node) => router.call_to(node, &self.to, message, meta, limit.within).await,
         }
     }
 
@@ -114,21 +114,20 @@ impl AgentRef {
         message: M,
     ) -> Result<ItemStream<M::Item, M::Reply>, CallError> {
         let router = self.router()?;
-        let (mut meta, within) = call_meta(within);
+        let (mut meta, limit) = call_meta(within);
         // Its reader may read for as long as it likes: nobody waits inside a handler, so there is no cycle to find.
         meta.chain = None;
-        match self.place_for::<M>(router, &meta)? {
-            Place::Here(cell) => {
+        match self.find_for::<M>(router, &meta)?.cell() {
+            Ok(cell) => {
                 let (sink, items) = mpsc::channel(STREAM_WINDOW);
                 let (reply, end) = oneshot::channel();
                 let items_to =
                     Some(Box::new(ItemSink::<M::Item>::near(sink)) as Box<dyn std::any::Any + Send>);
                 let parcel = Typed { message, reply: ReplyTo::Caller(reply), items: items_to, meta };
-                let until = deadline::after(within);
-                push(router, &cell, Box::new(parcel), Some((until, within))).await?;
-                Ok(ItemStream::near(items, end, Limit { until, within }))
+                push(router, cell, Box::new(parcel), Some(limit)).await?;
+                Ok(ItemStream::near(items, end, limit))
             }
-            Place::There(node) => router.stream_to(node, &self.to, message, meta, within).await,
+            Err(node) => router.stream_to(node, &self.to, message, meta, limit.within).await,
         }
     }
 
@@ -184,36 +183,52 @@ impl AgentRef {
 
     /// The cell of an agent of this node.
     pub(crate) fn cell(&self) -> Option<Arc<AgentCell>> {
-        match self.place(self.router().ok()?)? {
-            Place::Here(cell) => Some(cell),
-            Place::There(_) => None,
-        }
+        self.find(self.router().ok()?)?.cell().ok().cloned()
     }
 
     fn router(&self) -> Result<&Router, CallError> {
         self.router.as_ref().ok_or(CallError::Unbound)
     }
 
-    fn place(&self, router: &Router) -> Option<Place> {
+    fn find(&self, router: &Router) -> Option<Found<'_>> {
         match &self.near {
-            Some(cell) if !cell.mailbox.is_closed() => Some(Place::Here(cell.clone())),
-            Some(_) | None => router.locate(&self.to),
+            Some(cell) if !cell.mailbox.is_closed() => Some(Found::Near(cell)),
+            Some(_) | None => router.locate(&self.to).map(Found::Place),
         }
     }
 
     /// Where a message goes; one that goes nowhere is a dead letter.
-    fn place_for<M: Message>(&self, router: &Router, meta: &Meta) -> Result<Place, CallError> {
-        self.place(router).ok_or_else(|| router.no_agent(&self.to, meta.from.clone(), Named::<M>::NAME))
+    fn find_for<M: Message>(&self, router: &Router, meta: &Meta) -> Result<Found<'_>, CallError> {
+        self.find(router).ok_or_else(|| router.no_agent(&self.to, meta.from.clone(), Named::<M>::NAME))
+    }
+}
+
+/// Where an agent was found.
+enum Found<'a> {
+    /// Where it was when the reference was made. Most messages go there, so the cell is not even counted.
+    Near(&'a Arc<AgentCell>),
+    Place(Place),
+}
+
+impl Found<'_> {
+    /// Its cell here, or the node where it is.
+    fn cell(&self) -> Result<&Arc<AgentCell>, NodeId> {
+        match self {
+            Found::Near(cell) => Ok(cell),
+            Found::Place(Place::Here(cell)) => Ok(cell),
+            Found::Place(Place::There(node)) => Err(*node),
+        }
     }
 }
 
 /// What a call carries, and how long it may take: no longer than the caller's own caller waits.
-fn call_meta(within: Duration) -> (Meta, Duration) {
-    let (now, own) = (Instant::now(), deadline::after(within));
+fn call_meta(within: Duration) -> (Meta, Limit) {
+    let now = Instant::now();
+    let own = deadline::later(now, within);
     let mut meta = scope::outgoing(true);
-    let deadline = meta.deadline.map_or(own, |outer| outer.min(own));
-    meta.deadline = Some(deadline);
-    (meta, deadline.saturating_duration_since(now))
+    let until = meta.deadline.map_or(own, |outer| outer.min(own));
+    meta.deadline = Some(until);
+    (meta, Limit { until, within: until.saturating_duration_since(now) })
 }
 
 pub(crate) fn refuse_cycle(meta: &Meta, to: &AgentName) -> Result<(), CallError> {
@@ -231,21 +246,20 @@ async fn call_here<M: Message>(
     cell: &Arc<AgentCell>,
     message: M,
     meta: Meta,
-    within: Duration,
+    limit: Limit,
 ) -> Result<M::Reply, CallError> {
-    let deadline = Instant::now() + within;
     let (reply, answer) = oneshot::channel();
     let parcel = Typed { message, reply: ReplyTo::Caller(reply), items: None, meta };
-    let ticket = push(router, cell, Box::new(parcel), Some((deadline, within))).await?;
-    match timeout_at(deadline, answer).await {
+    let ticket = push(router, cell, Box::new(parcel), Some(limit)).await?;
+    match timeout_at(limit.until, answer).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(CallError::Crashed(format!("{} ended while it was at work", cell.name))),
         Err(_) => match cell.mailbox.withdraw(ticket) {
             Some(parcel) => {
                 router.note_dead(&cell.name, &*parcel, Reason::Expired, "its deadline came before its turn");
-                Err(CallError::NotStarted(within))
+                Err(CallError::NotStarted(limit.within))
             }
-            None => Err(CallError::TimedOut(within)),
+            None => Err(CallError::TimedOut(limit.within)),
         },
     }
 }
@@ -255,7 +269,7 @@ pub(crate) async fn push(
     router: &Router,
     cell: &Arc<AgentCell>,
     mut parcel: Box<dyn Parcel>,
-    until: Option<(Instant, Duration)>,
+    limit: Option<Limit>,
 ) -> Result<u64, CallError> {
     if router.turns_away(parcel.meta()) {
         router.note_dead(&cell.name, &*parcel, Reason::Stopped, STOPPING);
@@ -276,10 +290,10 @@ pub(crate) async fn push(
             {
                 let size = back.size();
                 let room = cell.mailbox.wait_for_room(size);
-                match until {
+                match limit {
                     None => room.await,
-                    Some((deadline, within)) => {
-                        if timeout_at(deadline, room).await.is_err() {
+                    Some(Limit { until, within }) => {
+                        if timeout_at(until, room).await.is_err() {
                             router.note_dead(
                                 &cell.name,
                                 &*back,

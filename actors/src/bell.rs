@@ -34,7 +34,7 @@ impl Bell {
     }
 
     fn silence(&self) -> bool {
-        self.rung.swap(false, Ordering::AcqRel)
+        self.rung.load(Ordering::Acquire) && self.rung.swap(false, Ordering::AcqRel)
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct AgentCell {
     bell: Bell,
     running: Mutex<bool>,
     orders: Mutex<Orders>,
+    /// Whether there may be orders: most of the time there are none, and no lock is needed to see that.
+    ordered: AtomicBool,
     watchers: Mutex<Watchers>,
     incarnation: AtomicU64,
     /// Its first start has succeeded, and others were told.
@@ -46,6 +48,20 @@ struct Orders {
     signals: VecDeque<Signal>,
 }
 
+/// One of them.
+pub(crate) enum Order {
+    Stop(Exit),
+    Hear(Signal),
+}
+
+impl Orders {
+    /// An order to stop stays: it is for as long as the incarnation runs.
+    fn next(&mut self) -> Option<Order> {
+        let stop = self.stop.clone().map(Order::Stop);
+        stop.or_else(|| self.signals.pop_front().map(Order::Hear))
+    }
+}
+
 impl AgentCell {
     pub(crate) fn new(
         name: AgentName,
@@ -63,6 +79,7 @@ impl AgentCell {
             bell: Bell::default(),
             running: Mutex::default(),
             orders: Mutex::default(),
+            ordered: AtomicBool::new(false),
             watchers: Mutex::default(),
             incarnation: AtomicU64::new(0),
             known: AtomicBool::new(false),
@@ -147,12 +164,22 @@ impl AgentCell {
 
     /// Asks the incarnation to stop before its next message.
     pub(crate) fn stop(&self, exit: Exit) {
-        self.orders.lock().stop.get_or_insert(exit);
+        let mut orders = self.orders.lock();
+        orders.stop.get_or_insert(exit);
+        self.ordered.store(true, Ordering::Release);
+        drop(orders);
         self.wake();
     }
 
-    pub(crate) fn stop_order(&self) -> Option<Exit> {
-        self.orders.lock().stop.clone()
+    /// What the incarnation is told next: to stop, before anything else.
+    pub(crate) fn next_order(&self) -> Option<Order> {
+        if !self.ordered.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut orders = self.orders.lock();
+        let next = orders.next();
+        self.ordered.store(next.is_some(), Ordering::Release);
+        next
     }
 
     /// Ends the handler that runs now, wherever it waits.
@@ -204,6 +231,7 @@ impl AgentCell {
         let mut orders = self.orders.lock();
         if self.incarnation() == incarnation {
             orders.signals.push_back(signal);
+            self.ordered.store(true, Ordering::Release);
             drop(orders);
             self.wake();
         }
@@ -215,10 +243,6 @@ impl AgentCell {
             Signal::Down(down) => down.monitor != monitor,
             Signal::LinkDown { .. } => true,
         });
-    }
-
-    pub(crate) fn next_signal(&self) -> Option<Signal> {
-        self.orders.lock().signals.pop_front()
     }
 }
 

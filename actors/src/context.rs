@@ -59,9 +59,8 @@ impl<'a> Context<'a> {
         Context { core, meta, gone, items: None, remote_items: None, task: None }
     }
 
-    pub(crate) fn with_items(mut self, items: Option<Box<dyn Any + Send>>) -> Self {
+    pub(crate) fn set_items(&mut self, items: Option<Box<dyn Any + Send>>) {
         self.items = items;
-        self
     }
 
     pub(crate) fn with_remote(mut self, items: Option<RemoteItems>, task: Option<TaskContext>) -> Self {
@@ -103,7 +102,7 @@ impl<'a> Context<'a> {
 
     /// The W3C trace this message belongs to.
     pub fn trace(&self) -> Option<&TraceContext> {
-        self.meta.trace.as_ref()
+        self.meta.trace.as_deref()
     }
 
     /// Whether the caller has gone away: its deadline passed, or it stopped waiting.

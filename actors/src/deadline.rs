@@ -9,7 +9,12 @@ pub(crate) const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 /// The instant that lies this far ahead.
 pub(crate) fn after(wait: Duration) -> Instant {
-    Instant::now() + wait.min(FAR)
+    later(Instant::now(), wait)
+}
+
+/// The instant that lies this far after another.
+pub(crate) fn later(than: Instant, wait: Duration) -> Instant {
+    than + wait.min(FAR)
 }
 
 /// The next instant after now that lies a whole number of periods after `due`, which has passed.

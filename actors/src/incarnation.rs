@@ -3,6 +3,7 @@
 //! It begins with the factory and ends in `post_stop`, whatever ends it. What outlives it (the mailbox, the watchers)
 //! is in `cell.rs`; what decides whether another one follows is in `supervisor.rs`.
 
+use std::future::ready;
 use std::marker::PhantomData;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -10,13 +11,14 @@ use std::time::Duration;
 
 use connectome_codecs::{Address, MessageName, Sequence};
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use ractor::{ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use crate::agent::{Agent, Table};
-use crate::cell::AgentCell;
+use crate::cell::{AgentCell, Order};
 use crate::context::{Context, Core};
 use crate::dead_letters::Reason;
 use crate::error::{CallError, panic_text};
@@ -113,7 +115,8 @@ impl<A: Agent> ractor::Actor for Runner<A> {
         _: Begin,
         state: &mut Incarnation<A>,
     ) -> Result<(), ActorProcessingErr> {
-        state.live(&myself).await;
+        // Boxed: ractor moves what it polls through several futures, and each of them would have room for all of it.
+        Box::pin(state.live(&myself)).await;
         Ok(())
     }
 
@@ -140,6 +143,8 @@ struct Incarnation<A> {
     agent: A,
     table: Arc<Table<A>>,
     core: Core,
+    /// The core's; here too, to be seen while a handler has the core.
+    cell: Arc<AgentCell>,
     exit: ExitSlot,
 }
 
@@ -149,8 +154,8 @@ impl<A: Agent> Incarnation<A> {
         let mut agent = factory();
         let cursor = restore(&mut agent, &router, &cell).await?;
         let number = cell.begin();
-        let core = Core::new(router, cell, number, myself.clone());
-        let mut life = Incarnation { agent, table, core, exit };
+        let core = Core::new(router, cell.clone(), number, myself.clone());
+        let mut life = Incarnation { agent, table, core, cell, exit };
         if let Err(problem) = life.pre_start().await {
             return Err(life.not_started(Exit::Crashed(problem.clone()), problem).await);
         }
@@ -242,15 +247,20 @@ impl<A: Agent> Incarnation<A> {
                 // It hung, was given up, and came back after its successor had begun.
                 return Some(Exit::Killed);
             }
-            if let Some(exit) = self.core.stop.take().or_else(|| self.core.cell.stop_order()) {
+            if let Some(exit) = self.core.stop.take() {
                 return Some(exit);
             }
-            if self.core.has_lost_its_children() {
-                return Some(Exit::Crashed("the supervisor of its children gave up".to_owned()));
-            }
-            let signal = self.core.cell.next_signal()?;
-            if let Err(exit) = self.signal(signal).await {
-                return Some(exit);
+            match self.core.cell.next_order() {
+                Some(Order::Stop(exit)) => return Some(exit),
+                Some(Order::Hear(signal)) => {
+                    if let Err(exit) = self.signal(signal).await {
+                        return Some(exit);
+                    }
+                }
+                None if self.core.has_lost_its_children() => {
+                    return Some(Exit::Crashed("the supervisor of its children gave up".to_owned()));
+                }
+                None => return None,
             }
         }
     }
@@ -296,8 +306,8 @@ impl<A: Agent> Incarnation<A> {
             trace = parcel.meta().trace.as_ref().map(tracing::field::display),
         );
         let (name, returns) = (parcel.name(), parcel.takes_back());
-        let cell = self.core.cell.clone();
-        let outcome = unless_killed(&cell, self.dispatch(parcel).instrument(span)).await;
+        let work = dispatch(&mut self.agent, &self.table, &mut self.core, parcel);
+        let outcome = unless_killed(&self.cell, work.instrument(span)).await;
         self.concluded(outcome, &name, returns)
     }
 
@@ -308,25 +318,6 @@ impl<A: Agent> Incarnation<A> {
         }
         let late = parcel.meta().deadline.is_some_and(|deadline| deadline <= Instant::now());
         late.then_some((Reason::Expired, CallError::NotStarted(Duration::ZERO)))
-    }
-
-    async fn dispatch(&mut self, parcel: Box<dyn Parcel>) -> Outcome {
-        if let Some(entry) = self.table.typed(parcel.as_any().type_id()) {
-            return (entry.run_typed)(&mut self.agent, parcel.into_any(), &mut self.core).await;
-        }
-        let name = parcel.name();
-        match (self.table.named(name.as_str()), parcel.as_any().is::<Encoded>()) {
-            (Some(entry), true) => {
-                let encoded = parcel.into_any().downcast::<Encoded>().expect("its type was just looked at");
-                (entry.run_encoded)(&mut self.agent, *encoded, &mut self.core).await
-            }
-            (Some(_) | None, _) => {
-                let agent = self.core.cell.name.clone();
-                let error = CallError::NoHandler { agent: agent.clone(), message: name.to_string() };
-                self.core.router.dead_letter(&agent, parcel, Reason::NoHandler, error);
-                Outcome::Settled(Settled::Dead)
-            }
-        }
     }
 
     fn concluded(
@@ -388,6 +379,31 @@ impl<A: Agent> Incarnation<A> {
     fn end_of_watch(&self, exit: &Exit) {
         let watchers = self.core.cell.end(self.core.incarnation);
         self.core.router.tell_watchers(&self.core.cell, self.core.incarnation, exit, watchers);
+    }
+}
+
+/// Finds the handler of a message. What it returns is boxed already, so that nothing long is moved on its way.
+fn dispatch<'a, A: Agent>(
+    agent: &'a mut A,
+    table: &Table<A>,
+    core: &'a mut Core,
+    parcel: Box<dyn Parcel>,
+) -> BoxFuture<'a, Outcome> {
+    if let Some(entry) = table.typed(parcel.as_any().type_id()) {
+        return (entry.run_typed)(agent, parcel.into_any(), core);
+    }
+    let name = parcel.name();
+    match (table.named(name.as_str()), parcel.as_any().is::<Encoded>()) {
+        (Some(entry), true) => {
+            let encoded = parcel.into_any().downcast::<Encoded>().expect("its type was just looked at");
+            (entry.run_encoded)(agent, encoded, core)
+        }
+        (Some(_) | None, _) => {
+            let agent = core.cell.name.clone();
+            let error = CallError::NoHandler { agent: agent.clone(), message: name.to_string() };
+            core.router.dead_letter(&agent, parcel, Reason::NoHandler, error);
+            Box::pin(ready(Outcome::Settled(Settled::Dead)))
+        }
     }
 }
 

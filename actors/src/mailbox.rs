@@ -7,6 +7,7 @@
 //! It does not know types, supervision or nodes; see `incarnation.rs` for who empties it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -104,6 +105,8 @@ pub(crate) enum Pushed {
 pub(crate) struct Mailbox {
     config: MailboxConfig,
     queue: Mutex<Queue>,
+    /// What `Queue::closed` says, for those who only look.
+    closed: AtomicBool,
     room: Notify,
     idle: Notify,
 }
@@ -116,6 +119,8 @@ struct Queue {
     /// An incarnation is awake, or about to be.
     scheduled: bool,
     waiting_senders: usize,
+    /// Those who wait until nothing is pending.
+    watchers: usize,
     closed: Option<String>,
     in_hand: u64,
     piped: u64,
@@ -132,7 +137,13 @@ struct Item {
 impl Mailbox {
     pub(crate) fn new(config: MailboxConfig) -> Mailbox {
         let config = MailboxConfig { capacity: config.capacity.max(1), ..config };
-        Mailbox { config, queue: Mutex::default(), room: Notify::new(), idle: Notify::new() }
+        Mailbox {
+            config,
+            queue: Mutex::default(),
+            closed: AtomicBool::new(false),
+            room: Notify::new(),
+            idle: Notify::new(),
+        }
     }
 
     pub(crate) fn config(&self) -> MailboxConfig {
@@ -180,8 +191,11 @@ impl Mailbox {
         queue.settle(settled);
         let Some(item) = queue.items.pop_front() else {
             queue.scheduled = false;
+            let is_watched = queue.watchers > 0;
             drop(queue);
-            self.idle.notify_waiters();
+            if is_watched {
+                self.idle.notify_waiters();
+            }
             return None;
         };
         queue.bytes -= item.parcel.size();
@@ -251,6 +265,7 @@ impl Mailbox {
     pub(crate) fn close(&self, why: &str) -> Vec<Box<dyn Parcel>> {
         let mut queue = self.queue.lock();
         queue.closed.get_or_insert_with(|| why.to_owned());
+        self.closed.store(true, Ordering::Release);
         let left: Vec<_> = queue.items.drain(..).map(|item| item.parcel).collect();
         queue.bytes = 0;
         queue.dead += left.len() as u64;
@@ -261,7 +276,7 @@ impl Mailbox {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.queue.lock().closed.is_some()
+        self.closed.load(Ordering::Acquire)
     }
 
     pub(crate) fn accounts(&self) -> Accounts {
@@ -286,6 +301,8 @@ impl Mailbox {
 
     /// Ends when nothing is pending.
     pub(crate) async fn idle(&self) {
+        self.queue.lock().watchers += 1;
+        let _watching = Watching(self);
         loop {
             let idle = self.idle.notified();
             tokio::pin!(idle);
@@ -348,5 +365,14 @@ struct Leaving<'a>(&'a Mailbox);
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
         self.0.queue.lock().waiting_senders -= 1;
+    }
+}
+
+/// Somebody stops waiting for nothing to be pending.
+struct Watching<'a>(&'a Mailbox);
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        self.0.queue.lock().watchers -= 1;
     }
 }

@@ -48,7 +48,7 @@ pub(crate) struct Meta {
     pub(crate) deadline: Option<Instant>,
     pub(crate) attempt: u32,
     pub(crate) chain: Option<Arc<Chain>>,
-    pub(crate) trace: Option<TraceContext>,
+    pub(crate) trace: Option<Arc<TraceContext>>,
 }
 
 /// The agents that wait for a call to end, innermost first: a call to one of them would wait for ever.

@@ -681,7 +681,7 @@ fn meta_of(envelope: &Envelope) -> Meta {
         deadline,
         attempt: envelope.attempt.0,
         chain: Chain::from_wire(&envelope.call_chain),
-        trace: envelope.trace.clone(),
+        trace: envelope.trace.clone().map(Arc::new),
     }
 }
 

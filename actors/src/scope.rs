@@ -32,7 +32,7 @@ pub(crate) struct Place {
 struct During {
     chain: Option<Arc<Chain>>,
     deadline: Option<Instant>,
-    trace: Option<TraceContext>,
+    trace: Option<Arc<TraceContext>>,
 }
 
 impl Place {
@@ -67,8 +67,8 @@ impl Place {
 }
 
 /// Runs an agent's code at its place.
-pub(crate) async fn at<F: Future>(place: Arc<Place>, future: F) -> F::Output {
-    PLACE.scope(place, future).await
+pub(crate) fn at<F: Future>(place: Arc<Place>, future: F) -> impl Future<Output = F::Output> {
+    PLACE.scope(place, future)
 }
 
 /// What a message sent from here carries: its sender, and for a call the chain of those who wait for it.

@@ -25,7 +25,7 @@ pub(crate) struct Entry<A> {
 }
 
 type RunTyped<A> = for<'a> fn(&'a mut A, Box<dyn Any + Send>, &'a mut Core) -> BoxFuture<'a, Outcome>;
-type RunEncoded<A> = for<'a> fn(&'a mut A, Encoded, &'a mut Core) -> BoxFuture<'a, Outcome>;
+type RunEncoded<A> = for<'a> fn(&'a mut A, Box<Encoded>, &'a mut Core) -> BoxFuture<'a, Outcome>;
 
 /// How the handling of one message ended.
 pub(crate) enum Outcome {
@@ -42,9 +42,10 @@ pub(crate) fn run_typed<'a, A: Handle<M>, M: Message>(
 ) -> BoxFuture<'a, Outcome> {
     let parcel = parcel.downcast::<Typed<M>>().expect("the table looked this entry up by the parcel's type");
     Box::pin(async move {
-        let Typed { message, reply, items, meta } = *parcel;
+        let Typed { message, reply, items, ref meta } = *parcel;
         let gone = || reply.is_gone();
-        let mut ctx = Context::new(core, &meta, &gone).with_items(items);
+        let mut ctx = Context::new(core, meta, &gone);
+        ctx.set_items(items);
         let result = AssertUnwindSafe(agent.handle(message, &mut ctx)).catch_unwind().await;
         match result {
             Ok(Err(error)) if error.is_piped() => match core.take_pipe::<M::Reply>() {
@@ -64,7 +65,7 @@ pub(crate) fn run_typed<'a, A: Handle<M>, M: Message>(
             Err(panic) => {
                 let cause = panic_text(panic);
                 reply.send(Err(CallError::Crashed(cause.clone())));
-                Outcome::Crashed { cause, from: meta.from }
+                Outcome::Crashed { cause, from: meta.from.clone() }
             }
         }
     })
@@ -72,17 +73,17 @@ pub(crate) fn run_typed<'a, A: Handle<M>, M: Message>(
 
 pub(crate) fn run_encoded<'a, A: Handle<M>, M: Message>(
     agent: &'a mut A,
-    parcel: Encoded,
+    parcel: Box<Encoded>,
     core: &'a mut Core,
 ) -> BoxFuture<'a, Outcome> {
     Box::pin(async move {
-        let Encoded { envelope, answer, meta } = parcel;
-        let message = match decode_message::<M>(&envelope, core) {
+        let Encoded { ref envelope, answer, ref meta } = *parcel;
+        let message = match decode_message::<M>(envelope, core) {
             Ok(message) => message,
             Err(error) => {
                 // A durable lane writes a letter of its own.
                 if answer.as_ref().is_none_or(|answer| !answer.takes_back()) {
-                    core.malformed(&envelope, &error);
+                    core.malformed(envelope, &error);
                 }
                 return refuse(answer, error);
             }
@@ -91,7 +92,7 @@ pub(crate) fn run_encoded<'a, A: Handle<M>, M: Message>(
             answer.begun();
         }
         let gone = || answer.as_ref().is_some_and(|answer| answer.is_gone());
-        let mut ctx = Context::new(core, &meta, &gone).with_remote(
+        let mut ctx = Context::new(core, meta, &gone).with_remote(
             answer.as_ref().and_then(|answer| answer.items()),
             answer.as_ref().and_then(|a| a.task()),
         );
@@ -110,7 +111,7 @@ pub(crate) fn run_encoded<'a, A: Handle<M>, M: Message>(
             Err(panic) => {
                 let cause = panic_text(panic);
                 give(answer, Err(CallError::Crashed(cause.clone())), None);
-                Outcome::Crashed { cause, from: meta.from }
+                Outcome::Crashed { cause, from: meta.from.clone() }
             }
         }
     })

@@ -448,7 +448,7 @@ impl Work {
         let meta = Meta {
             from: envelope.from.clone(),
             attempt: envelope.attempt.0,
-            trace: envelope.trace.clone(),
+            trace: envelope.trace.clone().map(Arc::new),
             ..Meta::default()
         };
         let answer = LaneAnswer { told: Some(told), gone };

@@ -121,7 +121,7 @@ impl Attempting<'_> {
         let meta = Meta {
             from: envelope.from.clone(),
             attempt: answer.context.attempt.0,
-            trace: envelope.trace.clone(),
+            trace: envelope.trace.clone().map(Arc::new),
             ..Meta::default()
         };
         let parcel = Encoded { envelope, answer: Some(Box::new(answer)), meta };
