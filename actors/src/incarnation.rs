@@ -196,7 +196,7 @@ impl<A: Agent> Incarnation<A> {
         let place = self.core.place.clone();
         let life = AssertUnwindSafe(scope::at(place, self.messages())).catch_unwind().await;
         let exit = life.unwrap_or_else(|panic| self.panicked(panic_text(panic)));
-        self.finish(exit, myself).await;
+        Box::pin(self.finish(exit, myself)).await;
     }
 
     /// Something of the agent panicked beside its handlers: a decoder, an encoder, a destructor.
@@ -253,7 +253,8 @@ impl<A: Agent> Incarnation<A> {
             match self.core.cell.next_order() {
                 Some(Order::Stop(exit)) => return Some(exit),
                 Some(Order::Hear(signal)) => {
-                    if let Err(exit) = self.signal(signal).await {
+                    // Boxed, as is what follows the last message: both are rare, and every idle agent would have room for them.
+                    if let Err(exit) = Box::pin(self.signal(signal)).await {
                         return Some(exit);
                     }
                 }
