@@ -32,6 +32,7 @@ use connectome_codecs::{
     TaskRecord, UnixMillis, message, wire,
 };
 use dashmap::DashMap;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -178,7 +179,7 @@ pub(crate) fn count(counter: &AtomicU64) {
 }
 
 /// What one node has done with tasks since it started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TaskCounts {
     /// Handed over by this node.
     pub submitted: u64,

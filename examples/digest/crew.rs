@@ -1,49 +1,64 @@
-//! The crew: three nodes over one store, an editor on the first, two workers on each.
+//! The crew: three nodes, an editor on the first, two workers on each.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use connectome::TaskCounts;
 use connectome::prelude::*;
-use connectome::{LocalCluster, NodeOptions, RouterConfig, TaskCounts};
-use tokio::sync::Mutex;
 
-use crate::chaos::Clumsiness;
+use crate::company::here::Here;
+use crate::company::processes::Processes;
+use crate::company::{self, Company, NODES};
 use crate::editor::{EDITOR, Editor};
-use crate::worker::{CAPABILITY, Shelf, Worker};
-
-/// The nodes. The editor lives on the first; the last one is killed.
-const NODES: [&str; 3] = ["north", "east", "west"];
-
-/// One for each core of a small machine, on each node.
-const WORKERS: usize = 2;
-
-/// Short, so that the tasks of a killed node are taken over while someone watches.
-const LEASE: Duration = Duration::from_secs(2);
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 pub struct Crew {
-    cluster: LocalCluster,
     north: Node,
-    west: Node,
-    clumsy: Clumsiness,
-    /// What the killed node had done.
-    fallen: Mutex<TaskCounts>,
+    company: Company,
+    /// In processes, the first node is not part of the company's cluster, and is stopped here.
+    stops_north: bool,
+}
+
+/// Where NATS is, and what this job is called there.
+pub struct Servers {
+    pub url: String,
+    pub namespace: String,
+    /// Where the nodes keep their key.
+    pub out: PathBuf,
+}
+
+impl Servers {
+    /// What a node of this name is told. What the job leaves on the servers is gone after a day.
+    pub fn config(&self, name: &str) -> Config {
+        let mut config =
+            Config { name: name.to_owned(), namespace: self.namespace.clone(), ..Config::default() };
+        config.data_dir = self.out.join("store");
+        config.nats.url = Some(self.url.clone());
+        config.router = company::router();
+        config.streams.max_age = Some(Duration::from_secs(24 * 3_600));
+        config.streams.max_bytes = None;
+        config
+    }
 }
 
 impl Crew {
-    pub async fn assemble(store: &Path) -> Result<Crew, Failure> {
-        let router = RouterConfig { task_lease: LEASE, ..RouterConfig::default() };
-        let cluster = LocalCluster::on_disk(store, NodeOptions { router, ..NodeOptions::default() })?;
-        let north = cluster.start(NODES[0]).await?;
-        let east = cluster.start(NODES[1]).await?;
-        let west = cluster.start(NODES[2]).await?;
+    /// Three nodes in this process, over one store on disk.
+    pub async fn in_one_process(store: &Path) -> Result<Crew, Failure> {
+        let (north, company) = Here::assemble(store).await?;
+        Crew::begin(north, company, false).await
+    }
+
+    /// Three nodes in three processes, over NATS.
+    pub async fn in_processes(servers: &Servers) -> Result<Crew, Failure> {
+        let (north, company) = Processes::assemble(servers).await?;
+        Crew::begin(north, company, true).await
+    }
+
+    async fn begin(north: Node, company: Company, stops_north: bool) -> Result<Crew, Failure> {
         north.spawn(EDITOR, Editor::default).await?;
-        let clumsy = Clumsiness::new();
-        hire(&north, NODES[0], None).await?;
-        hire(&east, NODES[1], Some(&clumsy)).await?;
-        hire(&west, NODES[2], None).await?;
-        Ok(Crew { cluster, north, west, clumsy, fallen: Mutex::default() })
+        company::hire(&north, NODES[0], None).await?;
+        Ok(Crew { north, company, stops_north })
     }
 
     /// The node that tasks are submitted from.
@@ -56,45 +71,32 @@ impl Crew {
     }
 
     /// Takes the last node away without warning, with whatever its workers have in hand.
-    pub async fn kill_one(&self) -> &'static str {
-        *self.fallen.lock().await = self.west.task_counts();
-        self.cluster.kill(NODES[2]);
-        NODES[2]
+    pub fn kill_one(&self) -> &'static str {
+        self.company.kill_one()
     }
 
     /// Tasks that the workers of the doomed node have begun and not ended.
     pub fn doomed_in_hand(&self) -> u64 {
-        let counts = self.west.task_counts();
-        counts
-            .started
-            .saturating_sub(counts.completed + counts.failed + counts.retried + counts.refused_stale)
+        self.company.doomed_in_hand()
     }
 
     pub fn panics(&self) -> u64 {
-        self.clumsy.panics()
+        self.company.figures().panics
     }
 
     pub fn nodes(&self) -> usize {
-        self.cluster.nodes().len()
+        1 + self.company.nodes()
     }
 
     /// What all nodes have done with tasks, the killed one included.
-    pub async fn counts(&self) -> TaskCounts {
-        let running = self.cluster.nodes().into_iter().map(|(_, node)| node.task_counts());
-        running.fold(*self.fallen.lock().await, |sum, counts| sum + counts)
+    pub fn counts(&self) -> TaskCounts {
+        self.north.task_counts() + self.company.figures().counts
     }
 
     pub async fn dismiss(self) {
-        self.cluster.stop().await;
+        self.company.dismiss().await;
+        if self.stops_north {
+            self.north.stop().await;
+        }
     }
-}
-
-async fn hire(node: &Node, place: &str, clumsy: Option<&Clumsiness>) -> Result<(), Failure> {
-    let shelf = Shelf::default();
-    for number in 1..=WORKERS {
-        let worker = Worker { shelf: shelf.clone(), clumsy: clumsy.filter(|_| number == 1).cloned() };
-        let spec = AgentSpec::new(&format!("worker-{place}-{number}"), move || worker.clone());
-        node.spawn_with(spec.capability(CAPABILITY)).await?;
-    }
-    Ok(())
 }

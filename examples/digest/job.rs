@@ -87,10 +87,10 @@ impl Job<'_> {
     async fn done(&self, done: &AtomicUsize, twice: &AtomicUsize, news: bool, tasks: usize) {
         let done = done.fetch_add(1, Ordering::Relaxed) + 1;
         twice.fetch_add(usize::from(!news), Ordering::Relaxed);
-        let counts = self.crew.counts().await;
+        let counts = self.crew.counts();
         self.progress.step(done, self.crew.panics(), counts.redelivered, self.crew.nodes());
         if self.kill && self.is_time_to_kill(done, tasks) && !self.killed.swap(true, Ordering::Relaxed) {
-            let node = self.crew.kill_one().await;
+            let node = self.crew.kill_one();
             self.progress
                 .note(&format!("node {node} was killed without warning; its tasks will be taken over"));
         }

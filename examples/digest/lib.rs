@@ -7,6 +7,7 @@ mod analysis;
 mod blocks;
 mod chaos;
 mod comments;
+mod company;
 mod corpus;
 mod crew;
 mod editor;
@@ -36,8 +37,9 @@ mod worth;
 
 pub use analysis::{digest_all, same};
 pub use chaos::hide_panics_on_purpose;
+pub use company::processes::join;
 pub use corpus::{Corpus, read};
-pub use crew::{Crew, Failure};
+pub use crew::{Crew, Failure, Servers};
 pub use job::{Job, Outcome};
 pub use progress::{Progress, table};
 pub use report::Report;

@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use connectome::TaskCounts;
-
+use connectome::port::World;
+use connectome::world::SystemWorld;
 use digest::{
-    Corpus, Crew, Failure, Job, Outcome, Progress, Report, digest_all, hide_panics_on_purpose, read, same,
-    table,
+    Corpus, Crew, Failure, Job, Outcome, Progress, Report, Servers, digest_all, hide_panics_on_purpose, read,
+    same, table,
 };
 
 /// Digests every text, Markdown and source file below PATH: keywords, a summary and the nearest neighbours of each.
 ///
-/// A cluster of three nodes does the work, in this process, over a store on disk. While it works, one agent panics now
+/// A cluster of three nodes does the work, in this process over a store on disk, or in three over NATS. While it works, one agent panics now
 /// and then and one node is killed without warning. A run that is interrupted goes on where it was.
 #[derive(Parser)]
 #[command(name = "digest")]
@@ -29,6 +30,9 @@ struct Arguments {
     /// Where digest.md and digest.html are written, and the store while the job is not finished.
     #[arg(long, default_value = "target/digest", value_name = "DIRECTORY")]
     out: PathBuf,
+    /// Work in three processes over these NATS servers, instead of in this one over a store of its own.
+    #[arg(long, value_name = "URL")]
+    nats: Option<String>,
     /// Kill no node.
     #[arg(long)]
     spare: bool,
@@ -41,15 +45,26 @@ struct Arguments {
     /// Print the final table as JSON.
     #[arg(long)]
     json: bool,
+    /// Be one of the other processes.
+    #[arg(long, hide = true, requires_all = ["nats", "namespace"])]
+    join: Option<String>,
+    #[arg(long, hide = true)]
+    namespace: Option<String>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     hide_panics_on_purpose();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
+    if let Some(place) = &arguments.join {
+        return match runtime.block_on(join(place, &arguments)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&*error),
+        };
+    }
     match runtime.block_on(run(&arguments)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -62,6 +77,13 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// The life of one of the other processes.
+async fn join(place: &str, arguments: &Arguments) -> Result<(), Failure> {
+    let url = arguments.nats.clone().unwrap_or_default();
+    let namespace = arguments.namespace.clone().unwrap_or_default();
+    digest::join(place, &Servers { url, namespace, out: arguments.out.clone() }).await
+}
+
 /// Says whether everything is as it should be.
 async fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let began = Instant::now();
@@ -71,7 +93,13 @@ async fn run(arguments: &Arguments) -> Result<bool, Failure> {
     if store.resumed {
         progress.note("going on with a job that was interrupted");
     }
-    let crew = Crew::assemble(&store.path).await?;
+    let crew = match &arguments.nats {
+        None => Crew::in_one_process(&store.path).await?,
+        Some(url) => {
+            let (url, namespace) = (url.clone(), store.namespace()?);
+            Crew::in_processes(&Servers { url, namespace, out: arguments.out.clone() }).await?
+        }
+    };
     let job = Job {
         crew: &crew,
         corpus: &corpus,
@@ -83,8 +111,7 @@ async fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let took = began.elapsed();
     progress.phase("checking");
     let matches = arguments.unchecked || same_without_cluster(&outcome, &corpus, &progress);
-    let run =
-        Run { corpus: &corpus, outcome: &outcome, counts: crew.counts().await, panics: crew.panics(), took };
+    let run = Run { corpus: &corpus, outcome: &outcome, counts: crew.counts(), panics: crew.panics(), took };
     let written = write(arguments, &run)?;
     progress.end();
     crew.dismiss().await;
@@ -110,9 +137,20 @@ impl Store {
         if !resumed && path.exists() {
             std::fs::remove_dir_all(&path)?;
         }
-        std::fs::create_dir_all(out)?;
+        std::fs::create_dir_all(&path)?;
         std::fs::write(&mark, fingerprint)?;
         Ok(Store { path, mark, resumed })
+    }
+
+    /// What the job is called on servers that others use too: made once, so that a run that goes on finds what there is.
+    fn namespace(&self) -> std::io::Result<String> {
+        let kept = self.path.join("namespace");
+        if let Ok(name) = std::fs::read_to_string(&kept) {
+            return Ok(name);
+        }
+        let name = format!("digest-{:016x}", SystemWorld::new()?.random() as u64);
+        std::fs::write(&kept, &name)?;
+        Ok(name)
     }
 
     fn remove(&self) -> std::io::Result<()> {

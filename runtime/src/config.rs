@@ -30,6 +30,7 @@ use crate::telemetry::Format;
 mod describe;
 mod field;
 mod key;
+mod nats;
 mod problem;
 mod reserved;
 mod source;
@@ -37,6 +38,7 @@ pub mod units;
 
 pub use describe::{Description, Row};
 use key::{KEYS, Key};
+pub use nats::NatsConfig;
 pub use problem::{ConfigError, Origin, Problem, Wrong};
 use source::Setting;
 
@@ -77,6 +79,8 @@ pub struct Config {
     pub mailbox: MailboxConfig,
     /// Where and how long streams are kept.
     pub streams: StreamLimits,
+    /// The NATS servers of a cluster past one process.
+    pub nats: NatsConfig,
     /// How bodies are made smaller on their way.
     pub compression: CompressionConfig,
     /// What is logged, and how.
@@ -122,6 +126,7 @@ impl Default for Config {
             membership: Timing::default(),
             mailbox: MailboxConfig::default(),
             streams: StreamLimits::default(),
+            nats: NatsConfig::default(),
             compression: CompressionConfig::default(),
             log: LogConfig::default(),
             origins: Origins::default(),

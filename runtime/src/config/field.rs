@@ -9,6 +9,7 @@ use connectome_actors::Overflow;
 use connectome_actors::port::Storage;
 use connectome_codecs::Encoding;
 
+use super::nats;
 use super::problem::Wrong;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 use crate::telemetry::{self, Format};
@@ -34,6 +35,8 @@ pub(super) enum Field<'a> {
     Count(&'a mut usize, RangeInclusive<usize>),
     Word(&'a mut dyn Word),
     Encodings(&'a mut Vec<Encoding>),
+    /// NATS servers; what is shown has no password in it.
+    Servers(&'a mut Option<String>),
     /// Nothing else is possible, for the reason.
     Only(&'static str, &'static str),
 }
@@ -52,6 +55,7 @@ impl Field<'_> {
             Field::Count(value, _) => **value = parse_count(text)?,
             Field::Word(value) => value.read(text)?,
             Field::Encodings(value) => **value = parse_encodings(text)?,
+            Field::Servers(value) => **value = unless_none(text, |text| Ok(text.to_owned()))?,
             Field::Only(word, _) if text.eq_ignore_ascii_case(word) => {}
             Field::Only(word, why) => return Err(Wrong::new(*why, format!("write {word}, or leave it out"))),
         }
@@ -77,6 +81,7 @@ impl Field<'_> {
             }
             Field::Count(value, range) => within(**value, range, ToString::to_string),
             Field::Encodings(value) => check_encodings(value),
+            Field::Servers(value) => value.as_deref().map_or(Ok(()), nats::check),
             Field::Word(_) | Field::Only(..) => Ok(()),
         }
     }
@@ -98,9 +103,11 @@ impl fmt::Display for Field<'_> {
             Field::Encodings(value) => {
                 f.write_str(&value.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
             }
-            Field::OptionalPath(None) | Field::OptionalDuration(None, _) | Field::OptionalSize(None, _) => {
-                f.write_str(NONE)
-            }
+            Field::Servers(Some(value)) => f.write_str(&nats::shown(value)),
+            Field::OptionalPath(None)
+            | Field::OptionalDuration(None, _)
+            | Field::OptionalSize(None, _)
+            | Field::Servers(None) => f.write_str(NONE),
             Field::Only(word, _) => f.write_str(word),
         }
     }

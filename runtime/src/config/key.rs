@@ -73,6 +73,11 @@ const MAILBOX_BYTES_MAX: u64 = 1 << 30;
 /// An agent works on one message at a time; tasks in hand beyond this only wait with a lease.
 const TASKS_PER_WORKER_MAX: usize = 1_024;
 
+/// JetStream keeps no more copies.
+const REPLICAS_MAX: usize = 5;
+/// A request that waits longer outlives what it is for.
+const REQUEST_MAX: Duration = Duration::from_secs(60);
+
 pub(super) const KEYS: &[Key] = &[
     Key {
         name: "name",
@@ -207,6 +212,36 @@ pub(super) const KEYS: &[Key] = &[
         about: "how long a message id is remembered, to store it once",
         aliases: &[],
         field: |c| Field::Duration(&mut c.streams.duplicate_window, AGE_MIN..=WAIT_MAX),
+    },
+    Key {
+        name: "nats.url",
+        about: "the NATS servers, separated by commas; none: an embedded store, and no other nodes",
+        aliases: &["NATS_URL"],
+        field: |c| Field::Servers(&mut c.nats.url),
+    },
+    Key {
+        name: "nats.credentials",
+        about: "a credentials file (user JWT and nkey seed) for servers that want one",
+        aliases: &["NATS_CREDS"],
+        field: |c| Field::OptionalPath(&mut c.nats.credentials),
+    },
+    Key {
+        name: "nats.ca_file",
+        about: "a certificate authority to trust besides the system's",
+        aliases: &["NATS_CA"],
+        field: |c| Field::OptionalPath(&mut c.nats.ca_file),
+    },
+    Key {
+        name: "nats.replicas",
+        about: "on how many servers each stream and bucket is kept: 1, 3 or 5",
+        aliases: &["NATS_STREAM_REPLICAS"],
+        field: |c| Field::Count(&mut c.nats.replicas, 1..=REPLICAS_MAX),
+    },
+    Key {
+        name: "nats.request_timeout",
+        about: "how long one request waits for its answer before it is tried again",
+        aliases: &[],
+        field: |c| Field::Duration(&mut c.nats.request_timeout, BEAT_MIN..=REQUEST_MAX),
     },
     Key {
         name: "events.messages",

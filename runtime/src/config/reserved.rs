@@ -16,17 +16,10 @@ struct Reserved {
 
 const RESERVED: &[Reserved] = &[
     Reserved {
-        variable: "NATS_URL",
-        key: "nats.url",
-        what: "this build has no NATS transport",
-        remedy: "unset it: the embedded streams and the local transport need no server",
-        common: false,
-    },
-    Reserved {
         variable: "NATS_STREAM_*",
         key: "nats.stream.*",
-        what: "this build keeps its streams itself, and has no such setting",
-        remedy: "unset it; NATS_STREAM_MAX_AGE, NATS_STREAM_MAX_BYTES and NATS_STREAM_RETENTION do apply",
+        what: "streams have no such setting",
+        remedy: "unset it; NATS_STREAM_MAX_AGE, _MAX_BYTES, _REPLICAS and _RETENTION do apply",
         common: false,
     },
     Reserved {

@@ -71,6 +71,11 @@ fn the_defaults_are_pinned() {
         streams.max_age 7d
         streams.max_bytes 1GB
         streams.duplicate_window 2m
+        nats.url none
+        nats.credentials none
+        nats.ca_file none
+        nats.replicas 1
+        nats.request_timeout 2s
         events.messages off
         compression.enabled on
         compression.encodings zstd,lz4,identity
@@ -206,15 +211,29 @@ fn nats_s_names_for_retention_apply_and_ours_are_stronger() {
 }
 
 #[test]
+fn nats_servers_are_checked_and_shown_without_their_passwords() {
+    let config = from_env(&[("NATS_URL", "nats://me:secret@one:4222, two")]);
+    if cfg!(feature = "nats") {
+        let config = config.unwrap();
+        assert_eq!(config.nats.url.as_deref(), Some("nats://me:secret@one:4222, two"));
+        assert_eq!(origin(&config, "nats.url"), "environment NATS_URL");
+        assert!(!format!("{}", config.describe()).contains("secret"));
+    } else {
+        assert!(error(config).contains("feature nats"));
+    }
+    for wrong in ["http://me:secret@one", "nats://", ","] {
+        let told = error(from_env(&[("NATS_URL", wrong)]));
+        assert!(told.contains("NATS_URL") && told.contains("nats") && !told.contains("secret"), "{told}");
+    }
+    assert!(error(from_env(&[("NATS_STREAM_REPLICAS", "9")])).contains("between 1 and 5"));
+}
+
+#[test]
 fn what_would_do_nothing_is_refused_without_showing_its_value() {
-    for name in ["NATS_URL", "NATS_STREAM_REPLICAS", "CENTRAL_CORE_URL", "WEBSOCKET_URL"] {
+    for name in ["NATS_STREAM_STORAGE", "CENTRAL_CORE_URL", "WEBSOCKET_URL"] {
         let told = error(from_env(&[(name, "nats://user:secret@host")]));
         assert!(told.contains(name) && told.contains("unset it") && !told.contains("secret"), "{told}");
     }
-    assert!(
-        error(from_text("[nats]\nurl = 'nats://user:secret@host'"))
-            .contains("no NATS transport; take it out")
-    );
     assert!(from_env(&[("NATS_URL", "")]).is_ok(), "an empty variable is not set");
 }
 
