@@ -18,9 +18,13 @@ use zeroize::Zeroizing;
 
 mod derive;
 mod file;
+#[cfg(feature = "nats")]
+mod node_identity;
 
 use derive::Root;
 pub use file::FileKeys;
+#[cfg(feature = "nats")]
+pub use node_identity::NodeIdentity;
 
 /// The root in memory only: gone with the process.
 ///

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `local` | between the nodes of one process |
+//! | `nats` | between the nodes of a cluster, by a NATS server; also the connection that streams share |
 //!
 //! All of them pass one suite, unmodified: `tests/conformance/transport.rs`.
 

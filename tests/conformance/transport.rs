@@ -19,6 +19,7 @@ mod ends;
 mod frames;
 mod futures;
 mod member;
+mod over_nats;
 mod pressure;
 
 /// Every case, as a test of one transport.
@@ -101,3 +102,4 @@ impl Network for Local {
 
 transport_suite! { local, super::Local, tokio::test(start_paused = true) }
 transport_suite! { local_on_threads, super::Local, tokio::test(flavor = "multi_thread", worker_threads = 2) }
+transport_suite! { nats, super::over_nats::Nats, tokio::test(flavor = "multi_thread", worker_threads = 2) }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_nats::connection::State;
 use async_nats::{Client, ConnectOptions, Event};
 use tokio::sync::watch;
 
@@ -26,7 +27,7 @@ const RECONNECT_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct NatsConnection {
     client: Client,
-    state: Arc<State>,
+    state: Arc<Counters>,
 }
 
 /// What has happened to a connection since it was opened.
@@ -46,7 +47,7 @@ pub struct ConnectionCounts {
 }
 
 #[derive(Debug)]
-struct State {
+struct Counters {
     connected: AtomicU64,
     disconnected: AtomicU64,
     slow_consumer: AtomicU64,
@@ -61,7 +62,7 @@ impl NatsConnection {
     /// # Errors
     /// [`NatsError`]: it names the key that is wrong, or what the server lacks.
     pub async fn open(options: &NatsOptions) -> Result<NatsConnection, NatsError> {
-        let state = Arc::new(State::new());
+        let state = Arc::new(Counters::new());
         let connect = connect_options(options, state.clone())?.connect(options.urls.clone());
         let client = match tokio::time::timeout(options.connect_timeout, connect).await {
             Ok(Ok(client)) => client,
@@ -91,7 +92,20 @@ impl NatsConnection {
 
     /// Whether a server is connected now.
     pub fn is_up(&self) -> bool {
-        *self.state.up.borrow()
+        // Not by our events: the client drops those that come too fast.
+        self.client.connection_state() == State::Connected
+    }
+
+    /// Leaves the server and connects anew, to another one if there are several: with fresh credentials, say.
+    pub async fn reconnect(&self) {
+        // It fails when the client is closed; then there is nothing to connect.
+        drop(self.client.force_reconnect().await);
+    }
+
+    /// How often the connection has been made, if it stands.
+    pub(crate) fn connections(&self) -> Option<u64> {
+        let connects = self.client.statistics().connects.load(Ordering::Relaxed);
+        self.is_up().then_some(connects)
     }
 
     /// Sends what is on its way, and closes. A server that does not take it in time is left.
@@ -140,7 +154,7 @@ fn recent(version: &str) -> bool {
     version >= (2, 14, 0) || ((2, 12, 7)..(2, 13, 0)).contains(&version)
 }
 
-fn connect_options(options: &NatsOptions, state: Arc<State>) -> Result<ConnectOptions, NatsError> {
+fn connect_options(options: &NatsOptions, state: Arc<Counters>) -> Result<ConnectOptions, NatsError> {
     let mut connect = ConnectOptions::new()
         .name(&options.name)
         .connection_timeout(options.connect_timeout)
@@ -176,10 +190,10 @@ fn reconnect_delay(attempts: usize) -> Duration {
     longest / 2 + longest.mul_f64(rand::random::<f64>() / 2.0)
 }
 
-impl State {
-    fn new() -> State {
+impl Counters {
+    fn new() -> Counters {
         let zero = || AtomicU64::new(0);
-        State {
+        Counters {
             connected: zero(),
             disconnected: zero(),
             slow_consumer: zero(),

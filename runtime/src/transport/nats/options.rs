@@ -123,6 +123,30 @@ pub enum NatsError {
         /// Its version.
         version: String,
     },
+    /// A namespace that can't be part of a subject.
+    #[error(
+        "the namespace {namespace:?} can't be part of a subject: write 1 to 64 of A-Z, a-z, 0-9, _ and -"
+    )]
+    Namespace {
+        /// What was given.
+        namespace: String,
+    },
+    /// What we said to ourselves did not come back.
+    #[error(
+        "the NATS server lets us not use {subjects}: allow this user to publish and subscribe there ({problem})"
+    )]
+    Subjects {
+        /// The subjects that the transport needs.
+        subjects: String,
+        /// What was seen.
+        problem: String,
+    },
+    /// The operating system gives no randomness.
+    #[error("the operating system gave no randomness ({problem}): allow getrandom in its sandbox")]
+    Randomness {
+        /// What it said.
+        problem: String,
+    },
     /// The server keeps no streams.
     #[error("the NATS server {server} has JetStream off: start it with -js, or name a server that has it")]
     NoJetStream {
