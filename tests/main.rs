@@ -7,6 +7,8 @@ mod conformance;
 mod durable;
 mod kill_nine;
 mod main_job;
+mod nats;
 mod simulation;
 mod supervision;
+mod support;
 mod tidy;

@@ -1,0 +1,3 @@
+//! What must hold on real nats-servers: each test starts its own, and ends it.
+
+mod servers;

@@ -1,0 +1,3 @@
+//! What several tests stand on. It tests nothing itself.
+
+pub(crate) mod nats;

@@ -1,0 +1,38 @@
+//! Several servers that keep streams together.
+
+use super::{NatsServer, port};
+
+/// Servers with routes to each other, numbered from 0.
+pub(crate) struct NatsCluster {
+    pub(crate) servers: Vec<NatsServer>,
+}
+
+impl NatsCluster {
+    /// Starts this many, and waits until they have chosen who leads.
+    pub(crate) fn start(servers: usize) -> NatsCluster {
+        NatsCluster::start_with(servers, "")
+    }
+
+    /// Starts this many, each with these lines in its configuration.
+    pub(crate) fn start_with(servers: usize, configuration: &str) -> NatsCluster {
+        let routes: Vec<u16> = (0..servers).map(|_| port::free()).collect();
+        let start = |number| NatsServer::start_with(&member(number, &routes, configuration));
+        let cluster = NatsCluster { servers: (0..servers).map(start).collect() };
+        cluster.servers.iter().for_each(|server| server.wait_for_log("metadata leader"));
+        cluster
+    }
+
+    /// Where clients connect: all servers, separated by commas.
+    pub(crate) fn urls(&self) -> String {
+        self.servers.iter().map(NatsServer::url).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// The lines that make a server a member.
+fn member(number: usize, routes: &[u16], configuration: &str) -> String {
+    let others: Vec<String> = routes.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
+    let (own, others) = (routes[number], others.join(", "));
+    format!(
+        "server_name: member-{number}\ncluster: {{ name: tests, listen: \"127.0.0.1:{own}\", routes: [{others}] }}\n{configuration}"
+    )
+}
