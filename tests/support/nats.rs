@@ -4,7 +4,9 @@
 //! holds it, and with the test process, however that ends.
 
 mod cluster;
+mod deployed;
 mod guard;
+mod link;
 mod log;
 mod port;
 
@@ -14,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub(crate) use cluster::NatsCluster;
+pub(crate) use deployed::Deployed;
 use guard::Guard;
 use log::Log;
 
