@@ -1,9 +1,8 @@
 //! A node: one running Connectome, with its agents, its way to others and its store.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use connectome_actors::port::{KeyStore, KeyStoreError, Start, Storage, StreamError, Streams};
+use connectome_actors::port::{KeyStoreError, Start, StreamError};
 use connectome_actors::protocol::membership::Timing;
 use connectome_actors::{
     Accounts, Agent, AgentRef, AgentSpec, DeadLetter, EventFilter, EventListener, Heard, Message, NodeState,
@@ -15,10 +14,10 @@ use connectome_codecs::{AgentName, Fact, NodeId, ParseError, Sequence, TaskId};
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Config, ConfigError};
-use crate::keystore::{FileKeys, MemoryKeys};
-use crate::streams::{Embedded, OpenError};
-use crate::transport::local::{Hub, JoinError};
-use crate::world::SystemWorld;
+use crate::streams::OpenError;
+use crate::transport::local::JoinError;
+
+mod ports;
 
 /// How a node is made of given ports: everything in [`Config`] that is not about making the ports.
 #[derive(Debug, Clone, Default)]
@@ -76,6 +75,13 @@ pub enum NodeError {
     /// The store could not be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// NATS can't be reached, or not used.
+    #[cfg(feature = "nats")]
+    #[error(transparent)]
+    Nats(#[from] crate::transport::nats::NatsError),
+    /// The streams could not be opened.
+    #[error(transparent)]
+    Streams(StreamError),
     /// The actors could not be started.
     #[error(transparent)]
     Tree(#[from] TreeError),
@@ -118,10 +124,13 @@ pub struct Node {
     ports: Ports,
     drain: Duration,
     stop: Duration,
+    /// Closed last, when the node has one.
+    #[cfg(feature = "nats")]
+    connection: Option<crate::transport::nats::NatsConnection>,
 }
 
 impl Node {
-    /// Starts a node of its own: embedded store, no other nodes.
+    /// Starts a node as it is configured: with NATS servers, one of a cluster; without, on its own over an embedded store.
     ///
     /// # Errors
     /// [`NodeError`]: the text names what was wrong and what would be right.
@@ -130,13 +139,11 @@ impl Node {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        let world = Arc::new(SystemWorld::new()?);
-        let (keys, streams) = match config.streams.storage {
-            Storage::Memory => in_memory(&config, world.clone())?,
-            Storage::File => on_disk(&config, world.clone())?,
-        };
-        let transport = Arc::new(Hub::new().join(keys.node_id())?);
-        Node::start_with(Ports { world, keys, transport, streams }, config.node_options()).await
+        let made = ports::make(&config).await?;
+        let node = Node::start_with(made.ports, config.node_options()).await?;
+        #[cfg(feature = "nats")]
+        let node = Node { connection: made.connection, ..node };
+        Ok(node)
     }
 
     /// Starts a node over ports of one's own: a shared store, a hub, a simulated world.
@@ -145,7 +152,14 @@ impl Node {
     /// [`NodeError::Tree`].
     pub async fn start_with(ports: Ports, options: NodeOptions) -> Result<Node, NodeError> {
         let tree = Tree::start(ports.clone(), options.router, options.timing, &options.streams).await?;
-        let node = Node { tree, ports, drain: options.drain.0, stop: options.stop.0 };
+        let node = Node {
+            tree,
+            ports,
+            drain: options.drain.0,
+            stop: options.stop.0,
+            #[cfg(feature = "nats")]
+            connection: None,
+        };
         node.announce(node.ready_fact()).await;
         Ok(node)
     }
@@ -313,6 +327,10 @@ impl Node {
             tracing::error!("some actors did not stop within {:?} and are left behind", self.stop);
         }
         self.ports.transport.close().await;
+        #[cfg(feature = "nats")]
+        if let Some(connection) = &self.connection {
+            connection.close().await;
+        }
     }
 
     /// Ends when the node has stopped: because it was asked to, or because its machinery crashed more often than it may.
@@ -336,17 +354,4 @@ impl Node {
         let (node, incarnation) = (self.id(), self.router().incarnation());
         Fact::SystemShutdown(SystemShutdown { node, incarnation, reason: reason.to_owned() })
     }
-}
-
-/// What a node is made of that cannot be exchanged later: its keys and its store.
-type KeysAndStreams = (Arc<dyn KeyStore>, Arc<dyn Streams>);
-
-fn in_memory(config: &Config, world: Arc<SystemWorld>) -> Result<KeysAndStreams, NodeError> {
-    let keys = MemoryKeys::random(&config.name)?;
-    Ok((Arc::new(keys), Arc::new(Embedded::in_memory(world))))
-}
-
-fn on_disk(config: &Config, world: Arc<SystemWorld>) -> Result<KeysAndStreams, NodeError> {
-    let keys = FileKeys::open(&config.key_path(), &config.name)?;
-    Ok((Arc::new(keys), Arc::new(Embedded::open(config.store_path(), world)?)))
 }

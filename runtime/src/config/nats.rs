@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::problem::Wrong;
+#[cfg(feature = "nats")]
+use crate::streams::JetStreamOptions;
+#[cfg(feature = "nats")]
+use crate::transport::nats::{NatsError, NatsOptions};
 
 /// How a node reaches NATS. What `Debug` prints has no password in it.
 #[derive(Clone, PartialEq, Eq)]
@@ -62,24 +66,34 @@ pub(super) fn check(urls: &str) -> Result<(), Wrong> {
         "build with the feature nats, or unset it: the embedded store needs no server",
     ));
     #[cfg(feature = "nats")]
-    crate::transport::nats::NatsOptions::new(urls)
+    NatsOptions::new(urls)
         .map(|_| ())
         .map_err(|error| Wrong::new(error.to_string(), "write nats://host:4222, several separated by commas"))
 }
 
 #[cfg(feature = "nats")]
 impl NatsConfig {
-    /// What the connection is made of, for a node of this name. `None` without servers.
-    pub(crate) fn options(
-        &self,
-        name: &str,
-    ) -> Result<Option<crate::transport::nats::NatsOptions>, crate::transport::nats::NatsError> {
+    /// What the connection of a node of this name is made of. `None` without servers.
+    ///
+    /// # Errors
+    /// [`NatsError::Url`] when the servers are none.
+    pub fn connection(&self, name: &str) -> Result<Option<NatsOptions>, NatsError> {
         let Some(urls) = &self.url else { return Ok(None) };
-        let mut options = crate::transport::nats::NatsOptions::new(urls)?;
+        let mut options = NatsOptions::new(urls)?;
         options.name = name.to_owned();
         options.credentials.clone_from(&self.credentials);
         options.ca_file.clone_from(&self.ca_file);
         options.request_timeout = self.request_timeout;
         Ok(Some(options))
+    }
+
+    /// How the store of a cluster of this namespace is kept.
+    pub fn store(&self, namespace: &str) -> JetStreamOptions {
+        JetStreamOptions {
+            namespace: namespace.to_owned(),
+            replicas: self.replicas,
+            request_timeout: self.request_timeout,
+            ..JetStreamOptions::default()
+        }
     }
 }

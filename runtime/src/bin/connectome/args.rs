@@ -153,7 +153,7 @@ fn setting(text: &str) -> Result<(String, String), String> {
 /// Where a store is.
 #[derive(Debug, Args)]
 pub(crate) struct StoreArgs {
-    /// The directory of the store, or the data directory that it is in [default: as configured]
+    /// The directory of the store, or the data directory that it is in [default: as configured, on NATS with nats.url]
     #[arg(long, value_name = "PATH", global = true)]
     pub(crate) store: Option<PathBuf>,
     #[command(flatten)]

@@ -52,3 +52,5 @@ macro_rules! speaks_for_itself {
 }
 
 speaks_for_itself!(ConfigError, NodeError, OpenError, StreamError, TelemetryError);
+#[cfg(feature = "nats")]
+speaks_for_itself!(connectome::transport::nats::NatsError);

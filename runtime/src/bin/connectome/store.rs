@@ -1,4 +1,4 @@
-//! Finding a store, opening it while no node runs, and reading what it keeps.
+//! Finding a store, opening it, and reading what it keeps: an embedded one while no node runs, or the one on NATS servers.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,11 @@ use std::sync::Arc;
 
 use connectome::codecs::Sequence;
 use connectome::port::{Storage, Stored, StreamInfo, Streams};
+#[cfg(feature = "nats")]
+use connectome::streams::JetStream;
 use connectome::streams::{Embedded, OpenError};
+#[cfg(feature = "nats")]
+use connectome::transport::nats::NatsConnection;
 use connectome::world::SystemWorld;
 
 use crate::args::StoreArgs;
@@ -15,9 +19,9 @@ use crate::failure::Failure;
 /// Messages that are read at a time: little memory, few rounds.
 const PAGE: usize = 256;
 
-/// A store that this command has to itself.
+/// An open store: an embedded one that this command has to itself, or one that it shares with the cluster.
 pub(crate) struct Store {
-    streams: Embedded,
+    streams: Box<dyn Streams>,
     pub(crate) world: Arc<SystemWorld>,
 }
 
@@ -26,14 +30,33 @@ pub(crate) fn with<T, F>(args: &StoreArgs, work: impl FnOnce(Store) -> F) -> Res
 where
     F: Future<Output = Result<T, Failure>>,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Failure::new(format!("the operating system refused a timer: {error}")))?;
-    let path = path_of(args)?;
-    runtime.block_on(async { work(Store::open(&path)?).await })
+    runtime.block_on(async { work(open(args).await?).await })
 }
 
 /// What was named, else what is configured.
+async fn open(args: &StoreArgs) -> Result<Store, Failure> {
+    #[cfg(feature = "nats")]
+    if args.store.is_none() {
+        let config = args.config.load()?;
+        if let Some(options) = config.nats.connection("connectome command")? {
+            let connection = NatsConnection::open(&options).await?;
+            let streams = JetStream::open(&connection, config.nats.store(&config.namespace)).await?;
+            return Ok(Store { streams: Box::new(streams), world: world()? });
+        }
+    }
+    Store::open(&path_of(args)?)
+}
+
+fn world() -> Result<Arc<SystemWorld>, Failure> {
+    let world = SystemWorld::new();
+    Ok(Arc::new(
+        world.map_err(|error| Failure::new(format!("the operating system gave no randomness: {error}")))?,
+    ))
+}
+
 fn path_of(args: &StoreArgs) -> Result<PathBuf, Failure> {
     if let Some(path) = &args.store {
         if args.config.file.is_some() || !args.config.set.is_empty() {
@@ -61,10 +84,9 @@ impl Store {
                 "there is no store in {shown}: name one with --store, or its data directory with --set data_dir=PATH"
             )));
         }
-        let system = |error| Failure::new(format!("the operating system gave no randomness: {error}"));
-        let world = Arc::new(SystemWorld::new().map_err(system)?);
+        let world = world()?;
         match Embedded::open(path, world.clone()) {
-            Ok(streams) => Ok(Store { streams, world }),
+            Ok(streams) => Ok(Store { streams: Box::new(streams), world }),
             Err(OpenError::InUse { .. }) => Err(Failure::new(format!(
                 "the store in {shown} is in use by a process, a running node most likely: stop it, then look again"
             ))),
@@ -73,7 +95,7 @@ impl Store {
     }
 
     pub(crate) fn streams(&self) -> &dyn Streams {
-        &self.streams
+        &*self.streams
     }
 
     /// How a stream is kept and where it stands.

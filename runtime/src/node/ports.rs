@@ -1,0 +1,67 @@
+//! What a node is made of, as its configuration says: keys, a store, and the way to other nodes.
+
+use std::sync::Arc;
+
+use connectome_actors::Ports;
+use connectome_actors::port::{KeyStore, Storage, Streams};
+
+use super::NodeError;
+use crate::config::Config;
+use crate::keystore::{FileKeys, MemoryKeys};
+use crate::streams::Embedded;
+use crate::transport::local::Hub;
+use crate::world::SystemWorld;
+
+/// Ports, and what must be closed once nobody uses them.
+pub(super) struct Made {
+    pub(super) ports: Ports,
+    #[cfg(feature = "nats")]
+    pub(super) connection: Option<crate::transport::nats::NatsConnection>,
+}
+
+/// Opens what the configuration names.
+pub(super) async fn make(config: &Config) -> Result<Made, NodeError> {
+    let world = Arc::new(SystemWorld::new()?);
+    let keys = keys(config)?;
+    #[cfg(feature = "nats")]
+    if let Some(options) = config.nats.connection(&config.name)? {
+        return on_nats(config, &options, world, keys).await;
+    }
+    let streams: Arc<dyn Streams> = match config.streams.storage {
+        Storage::Memory => Arc::new(Embedded::in_memory(world.clone())),
+        Storage::File => Arc::new(Embedded::open(config.store_path(), world.clone())?),
+    };
+    let transport = Arc::new(Hub::new().join(keys.node_id())?);
+    Ok(Made {
+        ports: Ports { world, keys, transport, streams },
+        #[cfg(feature = "nats")]
+        connection: None,
+    })
+}
+
+fn keys(config: &Config) -> Result<Arc<dyn KeyStore>, NodeError> {
+    Ok(match config.streams.storage {
+        Storage::Memory => Arc::new(MemoryKeys::random(&config.name)?),
+        Storage::File => Arc::new(FileKeys::open(&config.key_path(), &config.name)?),
+    })
+}
+
+#[cfg(feature = "nats")]
+async fn on_nats(
+    config: &Config,
+    options: &crate::transport::nats::NatsOptions,
+    world: Arc<SystemWorld>,
+    keys: Arc<dyn KeyStore>,
+) -> Result<Made, NodeError> {
+    use crate::keystore::NodeIdentity;
+    use crate::streams::JetStream;
+    use crate::transport::nats::{NatsConnection, NatsTransport};
+
+    let connection = NatsConnection::open(options).await?;
+    let kept = config.nats.store(&config.namespace);
+    let streams = Arc::new(JetStream::open(&connection, kept).await.map_err(NodeError::Streams)?);
+    let identity = Arc::new(NodeIdentity::new(keys.clone()));
+    let transport = NatsTransport::open(connection.clone(), &config.namespace, identity).await?;
+    let ports = Ports { world, keys, transport: Arc::new(transport), streams };
+    Ok(Made { ports, connection: Some(connection) })
+}
