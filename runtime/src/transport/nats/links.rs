@@ -216,3 +216,6 @@ impl Links {
         self.outbound.push_back(Post { to, bytes, probes });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,11 +68,8 @@ fn checked(url: &str) -> Result<String, NatsError> {
     if !whole.starts_with("nats://") && !whole.starts_with("tls://") {
         return Err(wrong("its scheme is neither nats nor tls"));
     }
-    let server = whole.parse::<async_nats::ServerAddr>().map_err(|error| wrong(&error.to_string()))?;
-    if server.host().is_empty() {
-        return Err(wrong("it names no host"));
-    }
-    Ok(whole)
+    let address = whole.parse::<async_nats::ServerAddr>().map_err(|error| wrong(&error.to_string()))?;
+    if address.host().is_empty() { Err(wrong("it names no host")) } else { Ok(whole) }
 }
 
 /// The URL without its password.

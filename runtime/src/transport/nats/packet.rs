@@ -265,3 +265,6 @@ impl Reader {
         std::mem::take(&mut self.0)
     }
 }
+
+#[cfg(test)]
+mod tests;
