@@ -3,11 +3,18 @@
 //! | module | what |
 //! |---|---|
 //! | [`embedded`] | in this process, on disk or in memory: the default, nothing to install |
+//! | [`jetstream`] | on NATS servers that a cluster shares |
+//! | `checks` | what every store refuses |
 //! | `subject` | subjects and filters, shared by every store |
 //! | `names` | what streams, consumers, buckets and keys may be called |
 
+pub(crate) mod checks;
 pub mod embedded;
+#[cfg(feature = "nats")]
+pub mod jetstream;
 pub(crate) mod names;
 pub(crate) mod subject;
 
 pub use embedded::{Embedded, OpenError};
+#[cfg(feature = "nats")]
+pub use jetstream::{JetStream, JetStreamCounts, JetStreamOptions};

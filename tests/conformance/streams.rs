@@ -21,7 +21,7 @@ mod tail;
 mod watch;
 mod work_queue;
 
-use backend::{Disk, Memory, run};
+use backend::{Disk, Memory, Server, run};
 use bench::Bench;
 
 macro_rules! suite {
@@ -230,6 +230,7 @@ macro_rules! all_cases_on {
 
 all_cases_on!(Memory as memory);
 all_cases_on!(Disk as disk);
+all_cases_on!(Server as jetstream);
 
 suite! { Disk as disk_again:
     disk_only {

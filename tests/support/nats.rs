@@ -50,6 +50,12 @@ impl NatsServer {
         NatsServer::start_with("")
     }
 
+    /// The one that tests of this process share: nobody kills it, and everybody keeps to a namespace of their own.
+    pub(crate) fn shared() -> &'static NatsServer {
+        static SHARED: OnceLock<NatsServer> = OnceLock::new();
+        SHARED.get_or_init(NatsServer::start)
+    }
+
     /// Starts one with these lines in its configuration.
     pub(crate) fn start_with(configuration: &str) -> NatsServer {
         let mut said = String::new();

@@ -57,6 +57,7 @@ use self::core::effects::Effects;
 use self::core::reading::Seen;
 use self::core::{Core, Now};
 pub use self::disk::OpenError;
+pub(crate) use self::sleeper::later;
 use self::store::Store;
 use super::subject::Filter;
 

@@ -75,6 +75,19 @@ impl Filter {
         }
     }
 
+    /// Whether it matches every subject that the filter `other` matches.
+    pub(crate) fn covers(&self, other: &str) -> bool {
+        let (mut ours, mut theirs) = (self.text.split('.'), other.split('.'));
+        loop {
+            match (ours.next(), theirs.next()) {
+                (None, None) | (Some(">"), Some(_)) => return true,
+                (None, Some(_)) | (Some(_), None | Some(">")) => return false,
+                (Some(a), Some(b)) if a == b || a == "*" => {}
+                (Some(_), Some(_)) => return false,
+            }
+        }
+    }
+
     /// Whether some subject is matched by both.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         let (mut ours, mut theirs) = (self.text.split('.'), other.text.split('.'));
@@ -231,6 +244,13 @@ mod tests {
             let witness = all_subjects().into_iter().any(|s| a.matches(&s) && b.matches(&s));
             prop_assert_eq!(a.overlaps(&b), witness);
             prop_assert_eq!(b.overlaps(&a), witness);
+        }
+
+        #[test]
+        fn a_filter_covers_another_exactly_when_no_subject_fits_the_other_alone(a in pattern(), b in pattern()) {
+            let (a, b) = (filter(&a), filter(&b));
+            let outside = all_subjects().into_iter().any(|s| b.matches(&s) && !a.matches(&s));
+            prop_assert_eq!(a.covers(b.as_str()), !outside);
         }
 
         #[test]

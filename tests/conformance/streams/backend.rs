@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use connectome::streams::{Embedded, OpenError};
+use connectome::streams::{Embedded, JetStream, JetStreamOptions, OpenError};
+use connectome::transport::nats::{NatsConnection, NatsOptions};
 use connectome_actors::port::{Streams, World};
 use connectome_codecs::UnixMillis;
 use tempfile::TempDir;
@@ -12,6 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, timeout};
 
 use super::Bench;
+use crate::support::nats::NatsServer;
 
 /// A store to run cases on.
 pub(crate) trait Backend: Sized {
@@ -22,7 +25,7 @@ pub(crate) trait Backend: Sized {
     fn runtime() -> Runtime;
 
     /// A store of its own, empty.
-    fn start() -> Self;
+    async fn start() -> Self;
 
     /// The store.
     fn streams(&self) -> Arc<dyn Streams>;
@@ -37,7 +40,7 @@ pub(crate) trait Backend: Sized {
 pub(crate) fn run<B: Backend>(case: impl AsyncFnOnce(Bench)) {
     const HANGS: Duration = Duration::from_secs(120);
     B::runtime().block_on(async {
-        let backend = B::start();
+        let backend = B::start().await;
         let directory = backend.directory().map(Path::to_owned);
         let bench = Bench { streams: backend.streams(), short: B::SHORT, directory };
         timeout(HANGS, case(bench)).await.expect("the case waits for something that never happens");
@@ -54,7 +57,7 @@ impl Backend for Memory {
         Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
     }
 
-    fn start() -> Self {
+    async fn start() -> Self {
         Self(Embedded::in_memory(Arc::new(Clock::default())))
     }
 
@@ -76,7 +79,7 @@ impl Backend for Disk {
         Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
     }
 
-    fn start() -> Self {
+    async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let streams = open(directory.path()).unwrap();
         Self { streams: Some(streams).into(), directory }
@@ -89,6 +92,39 @@ impl Backend for Disk {
     fn directory(&self) -> Option<&Path> {
         Some(self.directory.path())
     }
+}
+
+/// JetStream, in a namespace of its own on the server of this test process.
+pub(crate) struct Server(JetStream);
+
+impl Backend for Server {
+    /// JetStream counts times to live in seconds.
+    const SHORT: Duration = Duration::from_secs(1);
+
+    fn runtime() -> Runtime {
+        Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    }
+
+    async fn start() -> Self {
+        static CASES: AtomicU64 = AtomicU64::new(0);
+        let namespace = format!("case-{}", CASES.fetch_add(1, Ordering::Relaxed));
+        Self(connect(&NatsServer::shared().url(), &namespace).await)
+    }
+
+    fn streams(&self) -> Arc<dyn Streams> {
+        Arc::new(self.0.clone())
+    }
+}
+
+/// Opens a store on a server; all its subjects begin with the namespace.
+pub(crate) async fn connect(url: &str, namespace: &str) -> JetStream {
+    let connection = NatsConnection::open(&NatsOptions::new(url).unwrap()).await.unwrap();
+    let options = JetStreamOptions {
+        namespace: namespace.to_owned(),
+        subject_prefix: Some(namespace.to_owned()),
+        ..JetStreamOptions::default()
+    };
+    JetStream::open(&connection, options).await.unwrap()
 }
 
 /// Opens a store on disk.

@@ -37,14 +37,11 @@ pub(crate) use stream::{Handed, Stream, Taken};
 use self::effects::{Bell, Effects};
 use self::recent::Recent;
 use self::record::Place;
-use crate::streams::names;
 use crate::streams::subject::Filter;
+use crate::streams::{checks, names};
 
 /// Streams and buckets of one store: each is a name someone chose, not one for each agent.
 const PLACES_MAX: usize = 4_096;
-
-/// Subjects of one stream: a stream that takes more wants a wildcard.
-const SUBJECTS_MAX: usize = 256;
 
 /// The time, as the core is told it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,13 +93,13 @@ impl Core {
         now: Now,
         effects: &mut Effects,
     ) -> Result<(), StreamError> {
-        let filters = check_stream(&config)?;
+        let filters = checks::check_stream(&config)?;
         self.check_alone(&config.name, &filters)?;
         match self.stream(&config.name) {
             Ok((_, stream)) if *stream.config() == config => Ok(()),
             Ok((_, stream)) => {
-                check_same("retention", &config.name, stream.config().retention, config.retention)?;
-                check_same("storage", &config.name, stream.config().storage, config.storage)?;
+                checks::check_same("retention", &config.name, stream.config().retention, config.retention)?;
+                checks::check_same("storage", &config.name, stream.config().storage, config.storage)?;
                 stream.reconfigure(config, now, effects)
             }
             Err(_) => self.make_stream(config, effects),
@@ -116,12 +113,12 @@ impl Core {
         effects: &mut Effects,
     ) -> Result<Place, StreamError> {
         names::BUCKET.check(&config.name)?;
-        bucket::check_ttl(config.ttl)?;
+        checks::check_ttl(config.ttl)?;
         let Some(&place) = self.bucket_places.get(&config.name) else {
             return self.make_bucket(config, effects);
         };
         let bucket = self.bucket_at(place);
-        check_same("storage", &config.name, bucket.config().storage, config.storage)?;
+        checks::check_same("storage", &config.name, bucket.config().storage, config.storage)?;
         if *bucket.config() != config {
             bucket.reconfigure(config, effects);
         }
@@ -234,32 +231,4 @@ impl Core {
         }
         Ok(())
     }
-}
-
-fn check_stream(config: &StreamConfig) -> Result<Vec<Filter>, StreamError> {
-    names::STREAM.check(&config.name)?;
-    let invalid = |problem: &str| Err(StreamError::Invalid(format!("stream {}: {problem}", config.name)));
-    if config.subjects.is_empty() || config.subjects.len() > SUBJECTS_MAX {
-        return invalid("it must take 1 to 256 subjects; use wildcards to take more");
-    }
-    if config.max_messages == Some(0) || config.max_bytes == Some(0) {
-        return invalid("a bound of 0 keeps nothing; use 1 or more, or none for no bound");
-    }
-    if config.max_age.is_some_and(|age| age.is_zero()) {
-        return invalid("a max_age of zero keeps nothing; leave it out for no bound");
-    }
-    config.subjects.iter().map(|subject| Filter::parse(subject)).collect()
-}
-
-fn check_same<T: PartialEq + std::fmt::Debug>(
-    field: &'static str,
-    name: &str,
-    is: T,
-    wanted: T,
-) -> Result<(), StreamError> {
-    if is == wanted {
-        return Ok(());
-    }
-    let (is, wanted) = (format!("{is:?}"), format!("{wanted:?}"));
-    Err(StreamError::Conflict { name: name.to_owned(), field, is, wanted })
 }

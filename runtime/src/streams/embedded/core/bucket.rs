@@ -12,13 +12,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connectome_actors::port::{BucketConfig, Expect, StreamError};
-use connectome_codecs::limits::FRAME_MAX;
 use connectome_codecs::{Revision, UnixMillis};
 
 use super::Now;
 use super::effects::{Bell, Effects, Out};
 use super::record::{EntryHead, Key, Place, Record, Write};
-use crate::streams::names;
+use crate::streams::{checks, names};
 
 pub(crate) use slot::{Found, Lookup};
 use slot::{Slot, Value};
@@ -99,7 +98,7 @@ impl BucketState {
         now: Now,
         effects: &mut Effects,
     ) -> Result<Revision, StreamError> {
-        check(key, &value, ttl)?;
+        checks::check_entry(key, &value, ttl)?;
         self.expire(now, effects);
         self.check_expectation(key, expect)?;
         if self.live(key).is_none() && self.slots.len() - self.marks.len() >= KEYS_MAX {
@@ -281,26 +280,5 @@ impl BucketState {
 
     fn out<'a>(&self, effects: &'a mut Effects) -> Out<'a> {
         Out { place: self.place, on_disk: self.on_disk, effects }
-    }
-}
-
-fn check(key: &str, value: &Bytes, ttl: Option<Duration>) -> Result<(), StreamError> {
-    names::KEY.check(key)?;
-    if value.len() > FRAME_MAX {
-        let size = value.len();
-        return Err(StreamError::Invalid(format!(
-            "a value of {size} bytes is larger than the {FRAME_MAX} that a bucket takes"
-        )));
-    }
-    check_ttl(ttl)
-}
-
-/// Refuses a time to live in which nothing lives.
-pub(crate) fn check_ttl(ttl: Option<Duration>) -> Result<(), StreamError> {
-    match ttl {
-        Some(Duration::ZERO) => Err(StreamError::Invalid(
-            "a TTL of zero expires at once; leave it out, or delete the key".to_owned(),
-        )),
-        Some(_) | None => Ok(()),
     }
 }

@@ -16,7 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use connectome_actors::port::{
     Discard, Publish, Published, Retention, StreamConfig, StreamError, StreamInfo,
 };
-use connectome_codecs::limits::FRAME_MAX;
 use connectome_codecs::{Sequence, UnixMillis};
 
 use super::Now;
@@ -27,7 +26,8 @@ use super::follower::Follower;
 use super::messages::{Message, Messages, charge};
 use super::reading::{READ_BYTES_MAX, Seen};
 use super::record::{ConsumerNumber, Key, MessageHead, Place, Record, Write};
-use crate::streams::subject::{Filter, check_subject};
+use crate::streams::checks;
+use crate::streams::subject::Filter;
 
 pub(crate) use deliver::{Handed, Taken};
 
@@ -115,7 +115,8 @@ impl Stream {
         effects: &mut Effects,
     ) -> Result<Published, StreamError> {
         self.expire(now, effects);
-        self.check(&message)?;
+        checks::check_message(&message)?;
+        checks::check_taken(&self.config, &self.filters, &message.subject)?;
         if let Some(sequence) = message.id.and_then(|id| self.duplicates.find(id)) {
             return Ok(Published { sequence: Sequence(sequence), duplicate: true });
         }
@@ -212,24 +213,6 @@ impl Stream {
 
     fn first(&self) -> u64 {
         self.messages.oldest().map_or(self.last + 1, |(sequence, _)| sequence)
-    }
-
-    fn check(&self, message: &Publish) -> Result<(), StreamError> {
-        check_subject(&message.subject)?;
-        if message.body.len() > FRAME_MAX {
-            let size = message.body.len();
-            return Err(StreamError::Invalid(format!(
-                "a body of {size} bytes is larger than the {FRAME_MAX} that a stream takes; split it, or store it and send its name"
-            )));
-        }
-        if !self.filters.iter().any(|filter| filter.matches(&message.subject)) {
-            let StreamConfig { name, subjects, .. } = &self.config;
-            return Err(StreamError::Invalid(format!(
-                "stream {name} does not take subject {:?}; it takes {subjects:?}",
-                message.subject
-            )));
-        }
-        Ok(())
     }
 
     /// Makes room by the stream's rule, or says that it is full.

@@ -10,14 +10,11 @@ use super::super::effects::{Bell, Effects};
 use super::super::reading::{READ_BYTES_MAX, Seen};
 use super::super::record::{ConsumerNumber, Record, Write};
 use super::Stream;
-use crate::streams::names;
+use crate::streams::checks;
 use crate::streams::subject::Filter;
 
 /// Consumers of one stream: one for each of 100,000 agents. A consumer costs about half a kilobyte.
 const CONSUMERS_MAX: usize = 100_000;
-
-/// Steps of a back-off: after that many the last one repeats anyway.
-const BACKOFF_MAX: usize = 64;
 
 /// Messages that one call tells as exhausted; the next call tells more.
 const EXHAUSTED_MAX: usize = 1_024;
@@ -50,7 +47,7 @@ impl Stream {
         bell: Bell,
         effects: &mut Effects,
     ) -> Result<(ConsumerNumber, Bell), StreamError> {
-        let filter = check(&config)?;
+        let filter = checks::check_consumer(&config)?;
         match self.consumer_numbers.get(&config.name).copied() {
             Some(number) => self.reopen_consumer(number, config, effects),
             None => self.make_consumer(config, filter, bell, effects),
@@ -302,35 +299,6 @@ fn next_for(consumer: &mut ConsumerState, messages: &super::Messages, visible: u
     let next = messages.next(&consumer.filter, consumer.next()..=visible).map(|(sequence, _)| sequence);
     consumer.looked_up_to(next.unwrap_or(visible + 1));
     next
-}
-
-fn check(config: &ConsumerConfig) -> Result<Filter, StreamError> {
-    names::CONSUMER.check(&config.name)?;
-    let ConsumerConfig { name, ack_wait, max_deliver, max_ack_pending, backoff, .. } = config;
-    let invalid = |problem: &str| Err(StreamError::Invalid(format!("consumer {name}: {problem}")));
-    if ack_wait.is_zero() {
-        return invalid("ack_wait is zero, so every delivery would be late; give the workers some time");
-    }
-    if *max_deliver == Some(0) {
-        return invalid(
-            "max_deliver is 0, so nothing would be delivered; use 1 or more, or none for no bound",
-        );
-    }
-    if *max_ack_pending == 0 {
-        return invalid("max_ack_pending is 0, so nothing would be delivered; use 1 or more");
-    }
-    if backoff.len() > BACKOFF_MAX {
-        return invalid("backoff has more than 64 steps; the last one repeats, so leave the rest out");
-    }
-    if backoff.iter().any(Duration::is_zero) {
-        return invalid("backoff has a step of zero, so that delivery would be late at once");
-    }
-    if max_deliver.is_some_and(|max| backoff.len() as u64 >= u64::from(max)) && !backoff.is_empty() {
-        return invalid(
-            "max_deliver must exceed the number of backoff steps, or the last ones are never used",
-        );
-    }
-    Filter::parse(&config.filter)
 }
 
 fn not_found(name: &str) -> StreamError {

@@ -1,0 +1,97 @@
+//! Trying again until it is answered or the time is over, and then saying honestly what is known.
+
+use std::time::Duration;
+
+use connectome_actors::port::StreamError;
+use tokio::time::{Instant, timeout_at};
+
+use super::Store;
+use super::requests::Lost;
+
+/// The first and the longest pause between two attempts: an election takes seconds, a restart less than one.
+const PAUSE_FIRST: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_millis(250);
+
+/// What doing it twice means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// Nothing: it only looks.
+    Reads,
+    /// The same as doing it once.
+    Same,
+    /// Two effects: it is not tried again once it may have happened.
+    Twice,
+}
+
+/// Why an attempt did not succeed.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// It never will.
+    Final(StreamError),
+    /// It had no effect, and may have one later.
+    Passing(String),
+    /// It may have had its effect.
+    Silent(String),
+}
+
+impl From<StreamError> for Trouble {
+    fn from(error: StreamError) -> Trouble {
+        Trouble::Final(error)
+    }
+}
+
+impl From<Lost> for Trouble {
+    fn from(lost: Lost) -> Trouble {
+        match lost {
+            Lost::Away => Trouble::Passing("no NATS server is connected".to_owned()),
+            Lost::Nobody => {
+                Trouble::Passing("nobody answers for it: the stream has no leader now".to_owned())
+            }
+            Lost::Silent => Trouble::Silent("the NATS server was asked, and did not answer".to_owned()),
+            Lost::Refused(problem) => Trouble::Final(StreamError::Invalid(problem)),
+        }
+    }
+}
+
+impl Store {
+    /// Attempts it until it succeeds, fails for good, or the deadline has passed. Each attempt is told how long it may take.
+    pub(super) async fn persist<T, F: Future<Output = Result<T, Trouble>>>(
+        &self,
+        repeat: Repeat,
+        mut attempt: impl FnMut(Duration) -> F,
+    ) -> Result<T, StreamError> {
+        let end = Instant::now() + self.options.deadline;
+        let (mut pause, mut is_open) = (PAUSE_FIRST, false);
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let problem = match attempt(self.options.request_timeout.min(left)).await {
+                Ok(answer) => return Ok(answer),
+                Err(Trouble::Final(error)) => return Err(error),
+                Err(Trouble::Passing(problem)) => problem,
+                Err(Trouble::Silent(problem)) => {
+                    is_open |= repeat != Repeat::Reads;
+                    problem
+                }
+            };
+            let is_over = Instant::now() + pause >= end || (is_open && repeat == Repeat::Twice);
+            if is_over {
+                return Err(given_up(is_open, problem));
+            }
+            self.counters.retries.add(1);
+            self.pause(pause, end).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Waits for so long, and then until a server is connected.
+    pub(super) async fn pause(&self, pause: Duration, end: Instant) {
+        tokio::time::sleep(pause).await;
+        let mut up = self.requests.connection().watch_up();
+        // Whoever paused looks at the time, and at the connection, again.
+        drop(timeout_at(end, up.wait_for(|up| *up)).await);
+    }
+}
+
+fn given_up(is_open: bool, problem: String) -> StreamError {
+    if is_open { StreamError::Unknown(problem) } else { StreamError::Unavailable(problem) }
+}

@@ -1,0 +1,112 @@
+//! Publishing: an acknowledgement for each message, tried again with the same id until it comes.
+
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use connectome_actors::port::{Publish, Published, StreamError};
+use connectome_codecs::Sequence;
+use serde::Deserialize;
+
+use super::Store;
+use super::api::{self, Refusal, STREAM_MISMATCH};
+use super::attempts::{Repeat, Trouble};
+use super::requests::{Lost, Request};
+use crate::streams::checks;
+use crate::streams::subject::Filter;
+
+/// Headers that the server reads, and keeps with the message.
+pub(super) const ID: &str = "Nats-Msg-Id";
+const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
+
+/// The server's acknowledgement.
+#[derive(Debug, Deserialize)]
+pub(super) struct Acknowledgement {
+    pub(super) seq: u64,
+    #[serde(default)]
+    pub(super) duplicate: bool,
+}
+
+impl Store {
+    pub(super) async fn publish(&self, stream: &str, message: Publish) -> Result<Published, StreamError> {
+        checks::check_message(&message)?;
+        let Publish { subject, id, body } = message;
+        let mut headers = HeaderMap::new();
+        headers.insert(EXPECTED_STREAM, self.names.stream(stream));
+        if let Some(id) = id {
+            headers.insert(ID, id.to_string());
+        }
+        let repeat = if id.is_some() { Repeat::Same } else { Repeat::Twice };
+        let request = Request { subject: self.names.subject(&subject), headers: Some(headers), body };
+        let published =
+            self.persist(repeat, |patience| self.publish_once(stream, &subject, &request, patience));
+        match published.await? {
+            Ok(Acknowledgement { seq, duplicate }) => Ok(Published { sequence: Sequence(seq), duplicate }),
+            Err(Refusal { code: STREAM_MISMATCH, .. }) => Err(self.why_not(stream, &subject).await),
+            Err(refusal) => Err(refusal.of_stream(stream)),
+        }
+    }
+
+    async fn publish_once(
+        &self,
+        stream: &str,
+        subject: &str,
+        request: &Request,
+        patience: Duration,
+    ) -> Result<Result<Acknowledgement, Refusal>, Trouble> {
+        match self.write(request.clone(), patience).await {
+            Err(Attempt::Lost(Lost::Nobody)) => {
+                // Either no stream takes it, or the one that does has no leader now.
+                self.check_taken(stream, subject).await?;
+                Err(Lost::Nobody.into())
+            }
+            Err(Attempt::Lost(lost)) => Err(lost.into()),
+            Err(Attempt::Trouble(trouble)) => Err(trouble),
+            Ok(answer) => Ok(answer),
+        }
+    }
+
+    /// Writes once into whatever stream takes the subject.
+    pub(super) async fn write(
+        &self,
+        request: Request,
+        patience: Duration,
+    ) -> Result<Result<Acknowledgement, Refusal>, Attempt> {
+        let answer = self.requests.ask(request, patience).await.map_err(Attempt::Lost)?;
+        let answer = api::read::<Acknowledgement>(&answer.payload).map_err(Attempt::Trouble)?;
+        if let Ok(acknowledgement) = &answer {
+            self.counters.publishes.add(1);
+            self.counters.duplicates.add(u64::from(acknowledgement.duplicate));
+        }
+        Ok(answer)
+    }
+
+    /// Passes when the stream is there and takes the subject.
+    async fn check_taken(&self, stream: &str, subject: &str) -> Result<(), StreamError> {
+        let config = self.find(stream).await?.kept()?.stream(&self.names, stream);
+        let filters: Vec<Filter> =
+            config.subjects.iter().filter_map(|text| Filter::parse(text).ok()).collect();
+        checks::check_taken(&config, &filters, subject)
+    }
+
+    async fn why_not(&self, stream: &str, subject: &str) -> StreamError {
+        let elsewhere =
+            || StreamError::Invalid(format!("subject {subject:?} belongs to another stream than {stream}"));
+        self.check_taken(stream, subject).await.err().unwrap_or_else(elsewhere)
+    }
+}
+
+/// Why one write has no answer.
+#[derive(Debug)]
+pub(super) enum Attempt {
+    Lost(Lost),
+    Trouble(Trouble),
+}
+
+impl From<Attempt> for Trouble {
+    fn from(attempt: Attempt) -> Trouble {
+        match attempt {
+            Attempt::Lost(lost) => lost.into(),
+            Attempt::Trouble(trouble) => trouble,
+        }
+    }
+}
