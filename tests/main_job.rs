@@ -6,6 +6,8 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+use crate::support::nats::NatsServer;
+
 /// Where `cargo test` has put the example that it built beside this test.
 fn digest() -> Command {
     let test = std::env::current_exe().expect("a test knows where it is");
@@ -60,6 +62,17 @@ fn a_few_documents() {
     let output = digest().arg(input.path()).arg("--out").arg(out.path()).output().unwrap();
     assert_whole(&output, 10, out.path());
     assert!(figure(&output, "agent panics survived").as_u64() >= Some(1));
+    assert_eq!(figure(&output, "nodes killed"), 1);
+}
+
+/// The same in three processes over a nats-server, one of which is killed with SIGKILL.
+#[test]
+fn over_nats() {
+    let (server, input, out) = (NatsServer::start(), documents(40), tempfile::tempdir().unwrap());
+    let mut command = digest();
+    command.arg(input.path()).arg("--out").arg(out.path()).args(["--nats", &server.url()]);
+    let output = command.output().unwrap();
+    assert_whole(&output, 40, out.path());
     assert_eq!(figure(&output, "nodes killed"), 1);
 }
 
