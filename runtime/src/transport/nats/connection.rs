@@ -11,7 +11,7 @@ use async_nats::connection::State;
 use async_nats::{Client, ConnectOptions, Event};
 use tokio::sync::watch;
 
-use super::options::{NatsError, NatsOptions};
+use super::options::{Login, NatsError, NatsOptions};
 
 /// Commands that wait for the socket while it is away or slow. Each is one publish at most; beyond it, a publish waits.
 const COMMANDS_MAX: usize = 2_048;
@@ -177,6 +177,11 @@ fn connect_options(options: &NatsOptions, state: Arc<Counters>) -> Result<Connec
         let text = std::fs::read_to_string(path).map_err(unusable)?;
         connect = connect.credentials(&text).map_err(unusable)?;
     }
+    connect = match options.login() {
+        Some(Login::User { name, password }) => connect.user_and_password(name, password),
+        Some(Login::Token(token)) => connect.token(token),
+        None => connect,
+    };
     if let Some(path) = &options.ca_file {
         connect = connect.add_root_certificates(path.clone());
     }

@@ -13,9 +13,10 @@ use std::time::Duration;
 /// assert!(NatsOptions::new("http://one").is_err());
 /// # Ok::<(), connectome::transport::nats::NatsError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct NatsOptions {
-    /// The servers, each as `nats://host:port` or `tls://host:port`. Name all of a cluster: a server that joins later is not
+    /// The servers, each as `nats://host:port` or `tls://host:port`, where it must be with `user:password@` or `token@` in front
+    /// of the host. Name all of a cluster: a server that joins later is not
     /// learnt of before the next reconnect.
     pub urls: Vec<String>,
     /// The connection's name, as the server's monitoring shows it.
@@ -43,8 +44,54 @@ impl NatsOptions {
         if urls.is_empty() {
             return Err(NatsError::Url { url: String::new(), problem: "no server is named".into() });
         }
+        if let Some(url) = urls.iter().find(|url| login(url) != login(&urls[0])) {
+            let problem = "it names another user than the first one: all servers take the same".into();
+            return Err(NatsError::Url { url: hidden(url), problem });
+        }
         Ok(NatsOptions { urls, ..NatsOptions::default() })
     }
+
+    /// The user that the servers' URLs name. The client passes over it there.
+    pub(super) fn login(&self) -> Option<Login> {
+        login(self.urls.first()?)
+    }
+}
+
+impl std::fmt::Debug for NatsOptions {
+    /// Without the passwords.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let urls: Vec<_> = self.urls.iter().map(|url| hidden(url)).collect();
+        f.debug_struct("NatsOptions").field("urls", &urls).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Who we are to a server, as a URL says it.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Login {
+    Token(String),
+    User { name: String, password: String },
+}
+
+fn login(url: &str) -> Option<Login> {
+    let address: async_nats::ServerAddr = url.parse().ok()?;
+    let name = decoded(address.username()?);
+    Some(match address.password() {
+        Some(password) => Login::User { name, password: decoded(password) },
+        None => Login::Token(name),
+    })
+}
+
+/// A part of a URL without its percent signs. What is no text then is left as it is.
+fn decoded(part: &str) -> String {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes();
+    while let [first, after @ ..] = rest {
+        let hex = part.get(part.len() - after.len()..).and_then(|after| after.get(..2));
+        let escaped = hex.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(escaped.unwrap_or(*first));
+        rest = &after[if escaped.is_some() { 2 } else { 0 }..];
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| part.to_owned())
 }
 
 impl Default for NatsOptions {
@@ -162,6 +209,20 @@ impl NatsError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The user in a URL is who we are; two users are one too many.
+    #[test]
+    fn users_are_read_from_urls() {
+        let login = |urls: &str| NatsOptions::new(urls).unwrap().login();
+        let user = |name: &str, password: &str| Login::User { name: name.into(), password: password.into() };
+        assert!(
+            login("one").is_none() && login("nats://t%20oken@one") == Some(Login::Token("t oken".into()))
+        );
+        assert!(login("ada:p%40ss%zz%@one, nats://ada:p%40ss%zz%@two") == Some(user("ada", "p@ss%zz%")));
+        let secret = NatsOptions::new("ada:secret@one").unwrap();
+        assert!(!format!("{secret:?}").contains("secret"));
+        assert!(NatsOptions::new("ada:x@one, eve:y@two").unwrap_err().to_string().contains("another user"));
+    }
 
     /// A host without scheme is a server; a password never reaches an error.
     #[test]

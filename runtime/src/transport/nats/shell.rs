@@ -166,9 +166,10 @@ impl Shell {
         let mut up = self.connection.watch_up();
         loop {
             tokio::select! {
-                _ = ticks.tick() => {}
+                biased;
                 // The sender lives as long as the connection, which we hold.
                 Ok(()) = up.changed() => {}
+                _ = ticks.tick() => {}
             }
             let connections = self.connection.connections();
             self.with(|links, now| links.tick(now, connections));
