@@ -17,6 +17,7 @@ mod exhausted;
 mod publish;
 mod read;
 mod retention;
+mod server_only;
 mod tail;
 mod watch;
 mod work_queue;

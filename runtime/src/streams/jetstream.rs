@@ -18,7 +18,7 @@
 //! | what | over `kill -9` of the server | over loss of power |
 //! |---|---|---|
 //! | a message, an entry, a stream, a consumer, whose call has returned `Ok` | yes | only under `sync_interval: always` |
-//! | that a message was delivered, and how often | yes, but the newest | the newest may be forgotten |
+//! | that a message was delivered, how often, and acknowledged (in a work queue an acknowledged one is gone at once) | all but the last 0.1 s | the newest may be forgotten |
 //! | ids within the duplicate window | while their messages are kept | as their messages |
 //!
 //! # Where JetStream differs

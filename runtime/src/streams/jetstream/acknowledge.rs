@@ -8,15 +8,15 @@ use std::time::Duration;
 use async_nats::Message;
 use connectome_actors::port::{ConsumerConfig, DeliveryTag, StreamError};
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use super::api::{self, Refusal};
 use super::attempts::Repeat;
+use super::config::nanos;
 use super::consumer::Hub;
 use super::requests::{Lost, Request};
 
-/// How long the server may take to say that a message which was refused for the last time has run out of deliveries: it looks
-/// after 10 ms.
+/// How long the server may take to say that a message which was refused for the last time has run out of deliveries.
 const EXHAUSTED_WAIT: Duration = Duration::from_millis(500);
 
 /// Where a delivery stands: the numbers at the end of its reply subject,
@@ -69,22 +69,36 @@ impl Hub {
         self.say(tag, "+WPI".to_owned()).await
     }
 
-    /// Refuses a message. The last refusal is written as one with a delay, which the server looks after by itself: it would
-    /// find out about one without a delay only at the next pull.
     pub(super) async fn nak(&self, tag: DeliveryTag, delay: Duration) -> Result<(), StreamError> {
         let config = self.config.lock().clone();
-        let is_last = config.max_deliver.is_some_and(|max| tag.attempt >= max);
-        if delay.is_zero() && !is_last {
+        if config.max_deliver.is_some_and(|max| tag.attempt >= max) {
+            return self.refuse_last(tag).await;
+        }
+        if delay.is_zero() {
             return self.say(tag, "-NAK".to_owned()).await;
         }
-        let delay = if is_last { Duration::ZERO } else { delay };
         let delay = json!({ "delay": delay_ns(&config, tag.attempt, delay) });
-        self.say(tag, format!("-NAK {delay}")).await?;
-        if is_last {
-            let end = Instant::now() + EXHAUSTED_WAIT;
-            // A message that somebody has acknowledged meanwhile does not run out of deliveries.
-            drop(timeout_at(end, self.exhausted.wait_for(tag.sequence.0)).await);
-        }
+        self.say(tag, format!("-NAK {delay}")).await
+    }
+
+    /// Refuses the last delivery. The server finds out that it was the last when somebody pulls: so this does, for one byte,
+    /// in which no message fits.
+    async fn refuse_last(&self, tag: DeliveryTag) -> Result<(), StreamError> {
+        self.say(tag, "-NAK".to_owned()).await?;
+        let (stream, consumer) = self.there();
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
+        let pull = json!({ "batch": 1, "max_bytes": 1, "no_wait": true, "expires": nanos(EXHAUSTED_WAIT) });
+        let request = Request { subject, headers: None, body: pull.to_string().into() };
+        let noted = self.exhausted.wait_for(tag.sequence.0);
+        let pull = async {
+            drop(self.store.requests.ask(request, EXHAUSTED_WAIT).await);
+            std::future::pending::<()>().await;
+        };
+        let either = async {
+            tokio::select! { biased; () = noted => {}, () = pull => {} }
+        };
+        // A message that somebody has acknowledged meanwhile does not run out of deliveries.
+        drop(timeout(EXHAUSTED_WAIT, either).await);
         Ok(())
     }
 

@@ -149,9 +149,8 @@ impl Handle {
         if !key.starts_with(&self.prefix) {
             return;
         }
-        let is_news =
-            if is_mark { self.present.remove(&key) } else { self.present.insert(key.clone()) || true };
-        if is_news {
+        let was_present = if is_mark { self.present.remove(&key) } else { !self.present.insert(key.clone()) };
+        if !is_mark || was_present {
             let value = (!is_mark).then_some(message.payload);
             let (revision, at) = (Revision(place.sequence), UnixMillis(place.at_ns / 1_000_000));
             self.changes.push_back(Entry { key, value, revision, at });
