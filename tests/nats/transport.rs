@@ -9,6 +9,7 @@ use connectome::codecs::limits::FRAME_MAX;
 use connectome::keystore::{MemoryKeys, NodeIdentity};
 use connectome::port::{Inbound, Transport, TransportError};
 use connectome::transport::nats::{NatsConnection, NatsError, NatsOptions, NatsTransport};
+use tokio::sync::watch;
 use tokio::time::{interval, timeout};
 
 use crate::support::nats::NatsServer;
@@ -91,7 +92,7 @@ async fn a_server_that_restarts_loses_nothing_silently() {
     let mut server = NatsServer::start();
     let (ada, bob) = pair(&server).await;
     let (from, to) = (ada.node_id(), bob.node_id());
-    let (stop, mut stopped) = tokio::sync::watch::channel(false);
+    let (stop, mut stopped) = watch::channel(false);
     let sending = tokio::spawn(async move {
         let (mut pace, mut taken) = (interval(PACE), 0);
         while !*stopped.borrow_and_update() {
@@ -99,21 +100,33 @@ async fn a_server_that_restarts_loses_nothing_silently() {
             taken += u64::from(ada.send(to, numbered(taken)).is_ok());
         }
         deliver(&ada, to, numbered(u64::MAX)).await;
-        (ada, taken)
+        taken
     });
-    let restarting = tokio::task::spawn_blocking(move || {
-        (0..3).for_each(|_| server.restart());
-        server
-    });
-    let reading = tokio::spawn(async move { read_to_the_end(&bob, from).await });
-    let server = restarting.await.unwrap();
+    let (progress, mut frames) = watch::channel(0);
+    let reading = tokio::spawn(async move { (read_to_the_end(&bob, from, progress).await, bob.counts()) });
+    for restarts in 1..=4 {
+        let due = 100 * restarts;
+        let coming = frames.wait_for(|frames| *frames >= due);
+        timeout(PATIENCE, coming).await.expect("frames come in time").expect("it reads");
+        server = restarted(server, restarts < 4).await;
+    }
     stop.send_replace(true);
-    let (ada, taken) = sending.await.unwrap();
-    let read = timeout(PATIENCE, reading).await.expect("the last frame comes").unwrap();
+    let taken = sending.await.unwrap();
+    let (read, counts) = timeout(PATIENCE, reading).await.expect("the last frame comes").unwrap();
     assert!(read.frames + read.missing <= taken, "{read:?}, {taken}");
     assert!(read.frames + read.missing == taken || read.ends > 0, "{read:?}, {taken}");
-    assert_eq!(ada.counts().duplicates, 0);
-    drop(server);
+    assert_eq!((counts.duplicates, counts.overruns), (0, 0));
+}
+
+/// The server, killed and started again, if so.
+async fn restarted(mut server: NatsServer, restarts: bool) -> NatsServer {
+    let restart = move || {
+        if restarts {
+            server.restart();
+        }
+        server
+    };
+    tokio::task::spawn_blocking(restart).await.expect("it starts again")
 }
 
 #[derive(Debug, Default)]
@@ -124,7 +137,7 @@ struct Read {
 }
 
 /// Reads until the frame with the largest number.
-async fn read_to_the_end(at: &NatsTransport, peer: NodeId) -> Read {
+async fn read_to_the_end(at: &NatsTransport, peer: NodeId, progress: watch::Sender<u64>) -> Read {
     let (mut read, mut last) = (Read::default(), None);
     loop {
         match next(at).await {
@@ -136,6 +149,7 @@ async fn read_to_the_end(at: &NatsTransport, peer: NodeId) -> Read {
                 }
                 last = Some(number);
                 read.frames += 1;
+                progress.send_replace(read.frames);
             }
             Inbound::Gap { frames, .. } => read.missing += frames.expect("it is known here"),
             Inbound::Disconnected { .. } => read.ends += 1,
@@ -179,7 +193,7 @@ async fn a_connection_that_is_made_anew_loses_nothing_silently() {
     let bob = open(&server.url(), "bob").await.unwrap();
     meet(&ada, &bob).await;
     let (from, to) = (ada.node_id(), bob.node_id());
-    let reading = tokio::spawn(async move { read_to_the_end(&bob, from).await });
+    let reading = tokio::spawn(async move { read_to_the_end(&bob, from, watch::Sender::new(0)).await });
     let (mut pace, mut taken) = (interval(PACE), 0);
     for round in 0..500 {
         if round % 100 == 50 {
