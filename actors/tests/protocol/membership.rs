@@ -97,6 +97,8 @@ fn a_snapshot_in_parts_is_believed_whole() {
         parts: 2,
         added: (from..from + 256).map(|agent| record(agent, 0)).collect(),
         removed: Vec::new(),
+        offered: Vec::new(),
+        withdrawn: Vec::new(),
     };
     let mut say = |body| membership.handle(Now::ZERO, Input::Discovery { from: there, body }).count();
     say(part(1, 256));
@@ -162,6 +164,8 @@ fn lies_and_late_words_are_not_believed() {
         parts: 1,
         added: Vec::new(),
         removed: Vec::new(),
+        offered: Vec::new(),
+        withdrawn: Vec::new(),
     };
     let actions = told(&mut membership, 2, Input::Discovery { from, body: goodbye });
     assert_eq!(actions, [Action::NodeDown { node: from, why: Gone::Left }]);

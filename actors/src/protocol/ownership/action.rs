@@ -38,5 +38,7 @@ pub enum Action {
         name: AgentName,
         /// The one it runs under.
         term: Term,
+        /// It is still this node's and goes to another one: it may finish what it has begun.
+        hand_over: bool,
     },
 }

@@ -26,7 +26,8 @@ impl Ownership {
             }
             Life::Running(its) if its == term => {
                 claim.agent = Life::Stopping(term);
-                self.actions.push(Action::Stop { name: name.clone(), term });
+                let hand_over = claim.stage == Stage::Holding(term) && (self.leaving || claim.withdrawn);
+                self.actions.push(Action::Stop { name: name.clone(), term, hand_over });
             }
             Life::Starting { .. } | Life::Running(_) | Life::Stopping(_) | Life::Absent => {}
         }

@@ -22,6 +22,7 @@ pub(super) fn record(agent: usize, load: u32) -> AgentRecord {
         capabilities: Vec::new(),
         version: "1".into(),
         in_flight: load,
+        term: None,
     }
 }
 

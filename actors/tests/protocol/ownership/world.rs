@@ -295,7 +295,7 @@ impl World {
                 assert!(starting.len() <= TAKEOVERS_MAX, "{} start at once", starting.len());
                 self.send(delay, n, Input::Started { name, term });
             }
-            Action::Stop { name, term } => {
+            Action::Stop { name, term, .. } => {
                 let member = &mut self.members[n];
                 assert_eq!(member.agents.remove(&name), Some(term), "{name} is stopped, and does not run");
                 member.starting.remove(&name);
