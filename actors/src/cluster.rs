@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::event_dispatcher::record_of;
 use crate::ownership::News;
 use crate::protocol::Now;
-use crate::protocol::membership::{Action, Input, Membership, Said, Timing};
+use crate::protocol::membership::{Action, Gone, Input, Membership, Said, Timing};
 use crate::registry::NodeState;
 use crate::remote::Gossip;
 use crate::router::Router;
@@ -164,12 +164,19 @@ impl Keeper {
             Action::NodeDown { node, why } => {
                 tracing::info!(%node, ?why, "a node is down");
                 self.set_node(node, None);
-                self.router.offers().tell(News::Fallen(node));
+                match why {
+                    Gone::Left | Gone::Restarted => self.router.offers().tell(News::Fallen(node)),
+                    // It may live where it is not heard.
+                    Gone::Silent => {}
+                }
                 self.router.node_lost(node);
             }
             Action::OfferUp { node, name } => self.router.offers().add_remote(node, name),
             Action::OfferDown { node, name } => self.router.offers().remove_remote(node, &name),
-            Action::AgentUp { node, record } => registry.add_remote(node, record),
+            Action::AgentUp { node, record } => {
+                self.router.offers().heard(&record.name, record.term);
+                registry.add_remote(node, record);
+            }
             Action::AgentDown { node, name } => registry.remove_remote(node, &name),
             Action::RegistryFull { name } => {
                 tracing::error!(agent = %name, "too many agents to announce: other nodes will not find it");

@@ -126,6 +126,12 @@ impl Registry {
         }
     }
 
+    /// The newest term under which this name is known to be owned.
+    pub(crate) fn term_of(&self, name: &AgentName) -> Option<Term> {
+        let here = self.local(name).and_then(|cell| cell.term());
+        here.max(self.elsewhere(name).and_then(|(term, _)| term))
+    }
+
     /// Whether another node than this one has the name under a newer term than it had.
     pub(crate) fn is_overtaken(&self, name: &AgentName, by: NodeId) -> bool {
         match self.find(name) {

@@ -60,7 +60,8 @@ async fn what_may_have_happened_is_not_sent_again() {
     let caller = other_than(&cluster, &owner);
     let desk = caller.agent("desk").unwrap();
     let call = tokio::spawn(async move { desk.call(Slow { ms: 60_000, piped: false }).await });
-    until(|| node(&cluster, &owner).accounts().pending > 0).await;
+    // The first call, and this one.
+    until(|| node(&cluster, &owner).accounts().accepted == 2).await;
     cluster.kill(&owner);
     let error = timeout(Duration::from_secs(4), call).await.expect("it is told").unwrap().unwrap_err();
     assert!(matches!(error, CallError::PathLost(_)), "{error}");

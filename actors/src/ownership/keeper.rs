@@ -131,6 +131,7 @@ impl Keeper {
         match news {
             News::Fallen(node) => self.tell(Input::Fallen { node }),
             News::Nodes => self.tell(Input::Up { nodes: self.up() }),
+            News::Heard(name, term) => self.tell(Input::Heard { name, term }),
             News::Offer(name) if self.router.offers().is_here(&name) => {
                 let nodes = self.router.offers().others(&name);
                 self.tell(Input::Offer { name: name.clone() });

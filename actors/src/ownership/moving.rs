@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use connectome_codecs::{Address, AgentName, Envelope, NodeId};
+use connectome_codecs::{Address, AgentName, Envelope, NodeId, Term};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -21,9 +21,9 @@ use crate::parcel::{Answer, Encoded, Meta};
 use crate::registry::Place;
 use crate::router::Router;
 
-/// Before an owner that said no is asked again, unless somebody else is heard of first: its view and this node's differ
-/// for a few milliseconds.
-const AGAIN_AFTER: Duration = Duration::from_millis(25);
+/// Before an owner that said no is asked again, unless another one is heard of first. Long, since hundreds of callers may
+/// wait at once; seldom needed, since the next owner makes itself known.
+const AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// How often a caller that waits looks whether the name is still offered at all.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -51,6 +51,7 @@ impl Router {
         let until = deadline::after(within);
         loop {
             let place = self.owner_until(name, until, within).await?;
+            let asked = self.registry().term_of(name);
             let left = until.saturating_duration_since(Instant::now());
             let (answer, node) = match place {
                 Place::Here(cell) => {
@@ -63,7 +64,7 @@ impl Router {
                 }
             };
             match answer {
-                Err(error) if self.comes_again(&error, node) => self.pause(until).await,
+                Err(error) if self.comes_again(&error, node) => self.until_moved(name, asked, until).await,
                 answer => return answer,
             }
         }
@@ -79,7 +80,9 @@ impl Router {
         let within = self.call_timeout();
         let until = deadline::after(within);
         loop {
-            let (sent, node) = match self.owner_until(name, until, within).await? {
+            let place = self.owner_until(name, until, within).await?;
+            let asked = self.registry().term_of(name);
+            let (sent, node) = match place {
                 Place::Here(cell) => {
                     let parcel =
                         Encoded { envelope: self.afresh(&envelope), answer: None, meta: meta.clone() };
@@ -88,7 +91,7 @@ impl Router {
                 Place::There(node) => (self.transmit(node, self.afresh(&envelope)).await, Some(node)),
             };
             match sent {
-                Err(error) if self.comes_again(&error, node) => self.pause(until).await,
+                Err(error) if self.comes_again(&error, node) => self.until_moved(name, asked, until).await,
                 sent => return sent,
             }
         }
@@ -147,7 +150,7 @@ impl Router {
             tokio::pin!(arrival);
             arrival.as_mut().enable();
             if self.registry().is_overtaken(name, node) {
-                // It may be on its way all the same, if it is here already it is taken.
+                // An answer that is here already is taken all the same.
                 return call.now_or_never().unwrap_or(Err(CallError::PathLost(node)));
             }
             tokio::select! {
@@ -178,9 +181,17 @@ impl Router {
         }
     }
 
-    async fn pause(&self, until: Instant) {
+    /// Waits until somebody else owns it than whoever just said no.
+    async fn until_moved(&self, name: &AgentName, asked: Option<Term>, until: Instant) {
         let again = until.min(Instant::now() + AGAIN_AFTER);
-        drop(timeout_at(again, self.registry().arrival()).await);
+        loop {
+            let arrival = self.registry().arrival();
+            tokio::pin!(arrival);
+            arrival.as_mut().enable();
+            if self.registry().term_of(name) > asked || timeout_at(again, arrival).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Asks an agent of this node by an encoded message: one that comes back is sent again.

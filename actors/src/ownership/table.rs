@@ -50,6 +50,8 @@ pub(crate) enum News {
     Fallen(NodeId),
     /// Other nodes came, went, fell silent or spoke again.
     Nodes,
+    /// Another node owns it under this term, and says so.
+    Heard(AgentName, Term),
     /// Somebody offers this name, or does not any more.
     Offer(AgentName),
     /// Somebody waits for it.
@@ -149,6 +151,13 @@ impl Offers {
         for name in known {
             self.remember(&name);
             self.tell_if_here(name, News::Offer);
+        }
+    }
+
+    /// Another node says that it has this agent.
+    pub(crate) fn heard(&self, name: &AgentName, term: Option<Term>) {
+        if let Some(term) = term.filter(|_| self.is_here(name)) {
+            self.tell(News::Heard(name.clone(), term));
         }
     }
 

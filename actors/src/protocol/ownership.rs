@@ -109,6 +109,8 @@ pub struct Ownership {
     began: Now,
     names: BTreeMap<AgentName, Claim>,
     up: BTreeSet<NodeId>,
+    /// When each node was last seen to take a name: one entry for each node that ever held one.
+    took: BTreeMap<NodeId, Now>,
     due: BTreeSet<(Now, AgentName)>,
     line: BTreeSet<(Turn, AgentName)>,
     /// Names that are on the way here.
@@ -128,6 +130,7 @@ impl Ownership {
             began: now,
             names: BTreeMap::new(),
             up: BTreeSet::new(),
+            took: BTreeMap::new(),
             due: BTreeSet::new(),
             line: BTreeSet::new(),
             moving: BTreeSet::new(),
@@ -147,6 +150,7 @@ impl Ownership {
             Input::Withdraw { name } => self.withdraw(at, &name),
             Input::Offerers { name, nodes } => self.offerers(at, &name, nodes),
             Input::Wanted { name } => self.wanted(at, &name),
+            Input::Heard { name, term } => self.heard(at, &name, term),
             Input::Up { nodes } => self.heard_from(at, nodes),
             Input::Fallen { node } => self.fallen(at, node),
             Input::Seen { name, record, revision } => self.seen(at, &name, record, revision),
@@ -203,9 +207,15 @@ impl Ownership {
         }
     }
 
+    fn heard(&mut self, at: At, name: &AgentName, term: Term) {
+        if let Some(claim) = self.names.get_mut(name) {
+            claim.heard(term);
+            self.consider(at, name);
+        }
+    }
+
     fn heard_from(&mut self, at: At, nodes: BTreeSet<NodeId>) {
         self.up = nodes;
-        self.names.values_mut().for_each(|claim| claim.vouch(&self.up));
         self.consider_all(at, |_| true);
     }
 
@@ -222,8 +232,12 @@ impl Ownership {
 
     fn seen(&mut self, at: At, name: &AgentName, record: Option<LeaseRecord>, revision: Revision) {
         let Some(claim) = self.names.get_mut(name) else { return };
-        if !claim.see(record, revision, &self.up) {
+        let before = claim.seen.map(|(record, _)| record.term);
+        if !claim.see(record, revision) {
             return;
+        }
+        if let Some(record) = record.filter(|record| Some(record.term) > before) {
+            self.took.insert(record.holder, at.now);
         }
         match claim.stage {
             Stage::Holding(term) if record.is_none_or(|r| (r.holder, r.term) != (self.me, term)) => {
@@ -248,8 +262,8 @@ impl Ownership {
 
     /// What is to be done about a name that is not this node's: nothing, look later, or stand in line for it.
     fn consider(&mut self, at: At, name: &AgentName) {
-        let view =
-            View { me: self.me, rules: self.rules, began: self.began, up: &self.up, leaving: self.leaving };
+        let Self { me, rules, began, leaving, .. } = *self;
+        let view = View { me, rules, began, up: &self.up, took: &self.took, leaving };
         let Some(claim) = self.names.get_mut(name) else { return };
         if let Stage::Trying | Stage::Holding(_) = claim.stage {
             return;

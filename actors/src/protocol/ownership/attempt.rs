@@ -11,8 +11,8 @@ use super::{Action, At, Opening, Ownership};
 impl Ownership {
     /// It is this name's turn: unless that has changed meanwhile, its lease is taken.
     pub(super) fn attempt(&mut self, at: At, name: &AgentName) {
-        let view =
-            View { me: self.me, rules: self.rules, began: self.began, up: &self.up, leaving: self.leaving };
+        let Self { me, rules, began, leaving, .. } = *self;
+        let view = View { me, rules, began, up: &self.up, took: &self.took, leaving };
         let Some(claim) = self.names.get_mut(name) else { return };
         claim.stage = Stage::Resting;
         match claim.opening(name, view, at.now, at.wall) {
@@ -138,7 +138,7 @@ impl Ownership {
     ) {
         self.traffic.answered(&mut self.actions);
         if let (Some(claim), Some((record, revision))) = (self.names.get_mut(name), entry) {
-            claim.see(Some(record), revision, &self.up);
+            claim.see(Some(record), revision);
         }
         self.lease(at, name, lease::Input::Read { ticket, entry });
     }
@@ -158,7 +158,7 @@ impl Ownership {
         let held = matches!(claim.stage, Stage::Holding(_));
         match (written, answer) {
             (Some((record, _)), Answer::Written(revision)) => {
-                claim.see(Some(record), revision, &self.up);
+                claim.see(Some(record), revision);
                 self.counts.renewed += u64::from(held);
             }
             // What was given back must arrive: others wait for it.

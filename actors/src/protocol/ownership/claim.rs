@@ -7,7 +7,8 @@ use connectome_codecs::{AgentName, NodeId, Revision, Term, UnixMillis};
 
 use super::super::Now;
 use super::super::lease::{Keeper, LeaseRecord, Move, Ticket, decide};
-use super::{Rules, rank};
+use super::Rules;
+use super::order::before;
 
 /// The first wait after an agent could not run here; it doubles with each failure, up to [`BACK_OFF_MAX`].
 const BACK_OFF: Duration = Duration::from_secs(1);
@@ -33,8 +34,9 @@ pub(super) struct Claim {
     pub(super) seen: Option<(LeaseRecord, Revision)>,
     /// The life that held it under this term has ended.
     orphaned: Option<Term>,
-    /// The holder of this term was heard from, or has had the time to be: silence means something.
-    vouched: Option<Term>,
+    /// The newest term of which its holder itself has told, or that was there before this node looked: after that, silence
+    /// means something.
+    told_of: Option<Term>,
     /// Since when it may be taken, as far as is known.
     open_since: Option<Now>,
     /// How many come before this node, when that was last asked.
@@ -98,6 +100,8 @@ pub(super) struct View<'a> {
     pub(super) rules: Rules,
     pub(super) began: Now,
     pub(super) up: &'a BTreeSet<NodeId>,
+    /// When each node was last seen to take a name.
+    pub(super) took: &'a BTreeMap<NodeId, Now>,
     pub(super) leaving: bool,
 }
 
@@ -111,7 +115,7 @@ impl Claim {
             withdrawn: false,
             seen: None,
             orphaned: None,
-            vouched: None,
+            told_of: None,
             open_since: None,
             rank: 0,
             not_before: now,
@@ -151,22 +155,19 @@ impl Claim {
 
     /// Whether its holder is gone: this life of it has ended, or it has fallen silent.
     ///
-    /// Whoever takes a lease while it is silent is alive: a partition does not reach the store. Two sides that can't hear
-    /// each other would take a name from each other for ever, if silence alone were enough.
+    /// A holder that was never heard to have it proves nothing by its silence: it may have taken it in silence, over a
+    /// store that a partition does not reach. Two sides that can't hear each other would take a name from each other for
+    /// ever. Such a lease ends when it is not renewed.
     fn is_lost(&self, record: &LeaseRecord, view: View<'_>, now: Now) -> bool {
         let heard_all = now >= view.began + view.rules.strange_after;
         let is_silent =
             !view.up.contains(&record.holder) && (heard_all || self.others.contains(&record.holder));
-        self.orphaned == Some(record.term) || (is_silent && self.vouched == Some(record.term))
+        self.orphaned == Some(record.term) || (is_silent && self.told_of >= Some(record.term))
     }
 
-    /// Notes whether the holder is heard from.
-    pub(super) fn vouch(&mut self, up: &BTreeSet<NodeId>) {
-        if let Some((record, _)) = self.seen
-            && up.contains(&record.holder)
-        {
-            self.vouched = Some(record.term);
-        }
+    /// The holder of this term has told of it, over the path whose silence counts.
+    pub(super) fn heard(&mut self, term: Term) {
+        self.told_of = self.told_of.max(Some(term));
     }
 
     /// When it is this node's turn: those who come first are given time, one after the other.
@@ -179,8 +180,14 @@ impl Claim {
         }
         let live =
             self.others.iter().copied().filter(|other| view.up.contains(other) && Some(*other) != holder);
-        self.rank = rank(name, view.me, live);
-        let turn = since + view.rules.stagger * self.rank;
+        let (mut turn, mut rank) = (since, 0);
+        for other in before(name, view.me, live) {
+            // Whoever is busy taking others is given more time.
+            let busy_until = view.took.get(&other).copied().unwrap_or(since);
+            turn = turn.max(busy_until.max(since)) + view.rules.stagger;
+            rank += 1;
+        }
+        self.rank = rank;
         let settled = if self.wanted { now } else { view.began.max(self.offered) + view.rules.settle };
         turn.max(settled).max(self.not_before)
     }
@@ -193,21 +200,15 @@ impl Claim {
     }
 
     /// Notes an entry, unless a newer one is known.
-    pub(super) fn see(
-        &mut self,
-        record: Option<LeaseRecord>,
-        revision: Revision,
-        up: &BTreeSet<NodeId>,
-    ) -> bool {
+    pub(super) fn see(&mut self, record: Option<LeaseRecord>, revision: Revision) -> bool {
         if self.seen.is_some_and(|(_, known)| known >= revision) {
             return false;
         }
         if self.seen.is_none() {
             // It was so before this node looked: its holder is either heard of soon, or gone.
-            self.vouched = record.map(|record| record.term);
+            self.told_of = self.told_of.max(record.map(|record| record.term));
         }
         self.seen = record.map(|record| (record, revision));
-        self.vouch(up);
         true
     }
 

@@ -31,12 +31,19 @@ pub enum Input {
         /// Which.
         name: AgentName,
     },
+    /// Another node has told, over the path whose silence counts, that it owns this name under this term.
+    Heard {
+        /// Which.
+        name: AgentName,
+        /// Its term.
+        term: Term,
+    },
     /// The other nodes that are heard from, all of them. One that is suspected is not among them.
     Up {
         /// Which.
         nodes: BTreeSet<NodeId>,
     },
-    /// A life of this node has ended, though it may already be back in another: what it owned is free.
+    /// A life of this node has ended, as it or its next one has said: what it owned is free.
     Fallen {
         /// Which.
         node: NodeId,

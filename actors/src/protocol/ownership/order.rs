@@ -19,9 +19,17 @@ use connectome_codecs::{AgentName, NodeId};
 /// # Ok::<(), connectome_codecs::ParseError>(())
 /// ```
 pub fn rank(name: &AgentName, me: NodeId, others: impl IntoIterator<Item = NodeId>) -> u32 {
+    u32::try_from(before(name, me, others).count()).unwrap_or(u32::MAX)
+}
+
+/// Those of `others` that come before `me`.
+pub(super) fn before(
+    name: &AgentName,
+    me: NodeId,
+    others: impl IntoIterator<Item = NodeId>,
+) -> impl Iterator<Item = NodeId> {
     let mine = (weight(name, me), me);
-    let before = others.into_iter().filter(|other| (weight(name, *other), *other) > mine);
-    u32::try_from(before.count()).unwrap_or(u32::MAX)
+    others.into_iter().filter(move |other| (weight(name, *other), *other) > mine)
 }
 
 /// FNV-1a over both, and the finish of MurmurHash3, without which neighbouring names would go to the same node.

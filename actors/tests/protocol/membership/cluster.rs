@@ -144,7 +144,10 @@ impl Cluster {
             Action::AgentDown { node, name } => {
                 assert!(me.view.get_mut(&node).expect("its node is up").remove(&name).is_some());
             }
-            Action::NodeSuspected { .. } | Action::NodeRecovered { .. } => {}
+            Action::NodeSuspected { .. }
+            | Action::NodeRecovered { .. }
+            | Action::OfferUp { .. }
+            | Action::OfferDown { .. } => {}
             Action::RegistryFull { name } => panic!("{name} does not fit"),
         }
     }

@@ -293,6 +293,11 @@ impl World {
                 starting.insert(name.clone());
                 self.most_starting = self.most_starting.max(starting.len());
                 assert!(starting.len() <= TAKEOVERS_MAX, "{} start at once", starting.len());
+                for m in (0..self.members.len()).filter(|m| *m != n) {
+                    if !self.members[m].cut && !self.members[n].cut {
+                        self.send(20, m, Input::Heard { name: name.clone(), term });
+                    }
+                }
                 self.send(delay, n, Input::Started { name, term });
             }
             Action::Stop { name, term, .. } => {
