@@ -8,6 +8,7 @@ mod durable;
 mod kill_nine;
 mod main_job;
 mod nats;
+mod ownership;
 mod simulation;
 mod supervision;
 mod support;

@@ -61,6 +61,10 @@ impl AgentRef {
     pub async fn cast<M: Message>(&self, message: M) -> Result<(), CallError> {
         let router = self.router()?;
         let meta = scope::outgoing(false);
+        if let Some(name) = self.offered(router) {
+            let envelope = router.envelope(&self.to, &message, &meta)?;
+            return router.cast_owner(&name, envelope, meta).await;
+        }
         match self.find_for::<M>(router, &meta)?.cell() {
             Ok(cell) => {
                 let parcel = Typed { message, reply: ReplyTo::Nobody, items: None, meta };
@@ -86,6 +90,12 @@ impl AgentRef {
     pub async fn call_within<M: Message>(&self, within: Duration, message: M) -> Result<M::Reply, CallError> {
         let router = self.router()?;
         let (meta, limit) = call_meta(within);
+        if let Some(name) = self.offered(router) {
+            let envelope = router.envelope(&self.to, &message, &meta)?;
+            let body = router.call_owner(&name, envelope, meta, limit.within).await?;
+            let decoded = scope::binding(router, || connectome_codecs::wire::decode(&body));
+            return decoded.map_err(|error| CallError::BadReply(error.to_string()));
+        }
         match self.find_for::<M>(router, &meta)?.cell() {
             Ok(cell) => {
                 refuse_cycle(&meta, &cell.name)?;
@@ -117,6 +127,9 @@ impl AgentRef {
         let (mut meta, limit) = call_meta(within);
         // Its reader may read for as long as it likes: nobody waits inside a handler, so there is no cycle to find.
         meta.chain = None;
+        if let Some(name) = self.offered(router) {
+            router.owner_until(&name, limit.until, limit.within).await?;
+        }
         match self.find_for::<M>(router, &meta)?.cell() {
             Ok(cell) => {
                 let (sink, items) = mpsc::channel(STREAM_WINDOW);
@@ -190,9 +203,17 @@ impl AgentRef {
         self.router.as_ref().ok_or(CallError::Unbound)
     }
 
+    /// The name, where several nodes may offer it. A plain agent of this node is spared the question.
+    fn offered(&self, router: &Router) -> Option<AgentName> {
+        match &self.near {
+            Some(cell) if cell.term().is_none() => None,
+            Some(_) | None => router.offered(&self.to),
+        }
+    }
+
     fn find(&self, router: &Router) -> Option<Found<'_>> {
         match &self.near {
-            Some(cell) if !cell.mailbox.is_closed() => Some(Found::Near(cell)),
+            Some(cell) if cell.term().is_none() && !cell.mailbox.is_closed() => Some(Found::Near(cell)),
             Some(_) | None => router.locate(&self.to).map(Found::Place),
         }
     }

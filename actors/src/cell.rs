@@ -6,12 +6,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use connectome_codecs::{AgentName, Capability};
+use connectome_codecs::{AgentName, Capability, Term};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
 use crate::bell::Bell;
-use crate::mail::Word;
+use crate::mail::{Kept, Word};
 use crate::mailbox::{Mailbox, MailboxConfig, Pushed};
 use crate::monitor::{MonitorId, Signal, Watcher, Watchers};
 use crate::parcel::Parcel;
@@ -36,6 +36,11 @@ pub(crate) struct AgentCell {
     kill: Notify,
     /// The agent's lane of durable messages, while it has one.
     lane: Mutex<Option<mpsc::Sender<Word>>>,
+    lane_ended: Notify,
+    /// Under which its node owns the name, where several nodes offer it.
+    term: Option<Term>,
+    /// What it kept, as it was when the term began: for the first incarnation.
+    inherited: Mutex<Option<Kept>>,
     /// Rises with each [`Pulse::beats`]; `beaten` follows when the running handler was polled.
     beat: AtomicU64,
     beaten: AtomicU64,
@@ -86,9 +91,26 @@ impl AgentCell {
             killed: AtomicBool::new(false),
             kill: Notify::new(),
             lane: Mutex::default(),
+            lane_ended: Notify::new(),
+            term: None,
+            inherited: Mutex::default(),
             beat: AtomicU64::new(0),
             beaten: AtomicU64::new(0),
         }
+    }
+
+    /// The same agent, owned under a term, with what it kept until then.
+    pub(crate) fn owned(self, term: Option<Term>, inherited: Option<Kept>) -> AgentCell {
+        AgentCell { term, inherited: Mutex::new(inherited), ..self }
+    }
+
+    /// The term under which this node owns the name, where several nodes offer it.
+    pub(crate) fn term(&self) -> Option<Term> {
+        self.term
+    }
+
+    pub(crate) fn take_inherited(&self) -> Option<Kept> {
+        self.inherited.lock().take()
     }
 
     /// Puts a parcel into the mailbox and wakes the agent where nobody is at work.
@@ -203,6 +225,20 @@ impl AgentCell {
 
     pub(crate) fn set_lane(&self, lane: Option<mpsc::Sender<Word>>) {
         *self.lane.lock() = lane;
+        self.lane_ended.notify_waiters();
+    }
+
+    /// Ends when the agent has no lane, and so nothing that is still to be saved.
+    pub(crate) async fn lane_ended(&self) {
+        loop {
+            let changed = self.lane_ended.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if !self.has_lane() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     pub(crate) fn lane(&self) -> Option<mpsc::Sender<Word>> {

@@ -12,8 +12,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::event_dispatcher::record_of;
+use crate::ownership::News;
 use crate::protocol::Now;
-use crate::protocol::membership::{Action, Input, Membership, Said, Timing};
+use crate::protocol::membership::{Action, Gone, Input, Membership, Said, Timing};
 use crate::registry::NodeState;
 use crate::remote::Gossip;
 use crate::router::Router;
@@ -54,8 +55,12 @@ impl Keeper {
     /// A keeper that follows a crashed one learns everything anew.
     fn begin(&mut self) {
         self.router.registry().forget_remote();
+        self.router.offers().forget_remote();
         for name in self.router.local_agents() {
             self.changed(&name);
+        }
+        for name in self.router.offers().names_here() {
+            self.offer_changed(name);
         }
     }
 
@@ -67,6 +72,7 @@ impl Keeper {
                 biased;
                 () = stop.cancelled() => break,
                 Some(gossip) = heard.recv() => self.hear(gossip),
+                names = self.router.offers().to_announce() => names.into_iter().for_each(|name| self.offer_changed(name)),
                 names = changes.take() => names.iter().for_each(|name| self.changed(name)),
                 () = until(tick) => {
                     self.load();
@@ -109,6 +115,11 @@ impl Keeper {
         self.tell(input);
     }
 
+    fn offer_changed(&mut self, name: AgentName) {
+        let offered = self.router.offers().is_announced(&name);
+        self.tell(if offered { Input::Offer(name) } else { Input::Withdraw(name) });
+    }
+
     fn id_of(&mut self, name: &AgentName) -> Option<AgentId> {
         match self.router.inner().ports.keys.agent_id(name) {
             Ok(id) => {
@@ -143,24 +154,39 @@ impl Keeper {
             Action::Send { to, body } => self.send(to, &body),
             Action::NodeUp { node, incarnation } => {
                 tracing::info!(%node, incarnation, "a node is up");
-                registry.set_node(node, Some(NodeState::Up));
+                self.set_node(node, Some(NodeState::Up));
             }
-            Action::NodeRecovered { node } => registry.set_node(node, Some(NodeState::Up)),
+            Action::NodeRecovered { node } => self.set_node(node, Some(NodeState::Up)),
             Action::NodeSuspected { node } => {
                 tracing::info!(%node, "a node is suspected");
-                registry.set_node(node, Some(NodeState::Suspected));
+                self.set_node(node, Some(NodeState::Suspected));
             }
             Action::NodeDown { node, why } => {
                 tracing::info!(%node, ?why, "a node is down");
-                registry.set_node(node, None);
+                self.set_node(node, None);
+                match why {
+                    Gone::Left | Gone::Restarted => self.router.offers().tell(News::Fallen(node)),
+                    // It may live where it is not heard.
+                    Gone::Silent => {}
+                }
                 self.router.node_lost(node);
             }
-            Action::AgentUp { node, record } => registry.add_remote(node, record),
+            Action::OfferUp { node, name } => self.router.offers().add_remote(node, name),
+            Action::OfferDown { node, name } => self.router.offers().remove_remote(node, &name),
+            Action::AgentUp { node, record } => {
+                self.router.offers().heard(&record.name, record.term);
+                registry.add_remote(node, record);
+            }
             Action::AgentDown { node, name } => registry.remove_remote(node, &name),
             Action::RegistryFull { name } => {
                 tracing::error!(agent = %name, "too many agents to announce: other nodes will not find it");
             }
         }
+    }
+
+    fn set_node(&self, node: NodeId, state: Option<NodeState>) {
+        self.router.registry().set_node(node, state);
+        self.router.offers().tell(News::Nodes);
     }
 
     fn broadcast(&self, said: Said) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use connectome_codecs::envelope::TraceContext;
 use connectome_codecs::event::Fact;
-use connectome_codecs::{Address, AgentName, Envelope, MessageId, MessageName, TaskId};
+use connectome_codecs::{Address, AgentName, Envelope, MessageId, MessageName, TaskId, Term};
 use futures_util::FutureExt;
 use ractor::ActorRef;
 use serde::Serialize;
@@ -82,6 +82,13 @@ impl<'a> Context<'a> {
     /// Which incarnation this is: 1 is the first, each restart adds one.
     pub fn incarnation(&self) -> u64 {
         self.core.incarnation
+    }
+
+    /// The term under which this node owns the agent, where several nodes [offer](crate::Tree::offer) it: a fencing token.
+    /// Show it wherever this agent has an effect outside of its own state, and let that place refuse an older one after a
+    /// newer one: see [`Fence`](crate::protocol::lease::Fence).
+    pub fn term(&self) -> Option<Term> {
+        self.core.cell.term()
     }
 
     /// Who sent the message: an agent of this node, or the sender that the envelope names. `None` for a sender that

@@ -265,6 +265,7 @@ pub(crate) fn record_of(cell: &AgentCell) -> AgentRecord {
         capabilities: cell.capabilities.clone(),
         version: cell.version.clone(),
         in_flight: u32::try_from(cell.mailbox.pending()).unwrap_or(u32::MAX),
+        term: cell.term(),
     }
 }
 

@@ -31,6 +31,7 @@ mod mailbox;
 mod message;
 mod message_handler;
 mod monitor;
+mod ownership;
 mod parcel;
 #[cfg(feature = "planted-bugs")]
 mod planted;
@@ -61,8 +62,10 @@ pub use mail::{AGENT_MESSAGES, SHARDS, STATE_MAX, STATES, SendError};
 pub use mailbox::{Accounts, MAILBOX_BYTES, MAILBOX_CAPACITY, MailboxConfig, Overflow};
 pub use message::{Message, Streaming};
 pub use monitor::{Down, DownReason, MonitorId};
+pub use ownership::LEASES;
 #[cfg(feature = "planted-bugs")]
 pub use planted::Planted;
+pub use protocol::ownership::OwnershipCounts;
 pub use protocol::restart::{AutoShutdown, Exit, Flags, Intensity, Restart, StopWithin, Strategy};
 pub use registry::{AGENTS_MAX, NodeState};
 pub use remote::CALLS_MAX;

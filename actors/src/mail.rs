@@ -12,12 +12,16 @@
 //! The cursor is saved with the agent's state, before the acknowledgement: a message that is delivered again after it
 //! was applied is acknowledged and not applied twice. What a lane decides is in `protocol/delivery`.
 
+mod answer;
+mod inherit;
 mod keeper;
 mod lane;
 mod state;
 
+pub(crate) use inherit::{NotInherited, inherit};
 pub(crate) use keeper::MailKeeper;
 pub(crate) use lane::Word;
+pub(crate) use state::Kept;
 pub use state::{STATE_MAX, STATES};
 
 use connectome_codecs::{Address, AgentName, Envelope, Kind, MessageId, MessageName, wire};

@@ -12,6 +12,7 @@
 //! * [`delivery`]: one agent's lane of durable messages.
 //! * [`lease`]: ownership that is taken, renewed, lost and fenced.
 //! * [`membership`]: who is in the cluster, and which agents live where.
+//! * [`ownership`]: which of the names that a node offers it owns, and when it takes one.
 //! * [`restart`]: what a supervisor does when a child starts, fails or ends.
 //! * [`routing`]: to whom a message goes, and by which path.
 //! * [`task`]: the life of a task, from its submission to one of its ends.
@@ -24,6 +25,7 @@ mod dice;
 pub mod lease;
 pub mod membership;
 mod now;
+pub mod ownership;
 pub mod restart;
 pub mod routing;
 pub mod task;

@@ -4,11 +4,12 @@
 //! keeper (agents of others). It decides nothing: `protocol/membership` says what to believe, `protocol/routing` whom
 //! to choose.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use connectome_codecs::message::AgentRecord;
-use connectome_codecs::{Address, AgentId, AgentName, Capability, NodeId};
+use connectome_codecs::{Address, AgentId, AgentName, Capability, NodeId, Term};
 use dashmap::DashMap;
 use parking_lot::RwLock;
 use tokio::sync::Notify;
@@ -22,7 +23,7 @@ pub const AGENTS_MAX: usize = 1_000_000;
 #[derive(Default)]
 pub(crate) struct Registry {
     here: DashMap<AgentName, Arc<AgentCell>>,
-    /// An agent may be known on several nodes for a moment, while it moves; the lowest node id is used.
+    /// An agent may be known on several nodes for a moment, while it moves: the highest term counts, then the lowest id.
     there: DashMap<AgentName, BTreeMap<NodeId, Arc<AgentRecord>>>,
     able: RwLock<BTreeMap<Capability, BTreeMap<AgentName, Option<NodeId>>>>,
     nodes: RwLock<BTreeMap<NodeId, NodeState>>,
@@ -49,7 +50,10 @@ pub(crate) enum Place {
 impl Registry {
     /// Takes a name for an agent of this node.
     pub(crate) fn claim(&self, cell: &Arc<AgentCell>) -> Result<(), String> {
-        if let Some(node) = self.node_of(&cell.name) {
+        // Whoever was given the name by its lease need not ask who had it before.
+        if cell.term().is_none()
+            && let Some(node) = self.node_of(&cell.name)
+        {
             return Err(format!("the name {} is taken: an agent of {node} has it", cell.name));
         }
         if self.here.len() >= AGENTS_MAX {
@@ -94,11 +98,47 @@ impl Registry {
     }
 
     pub(crate) fn find(&self, name: &AgentName) -> Option<Place> {
-        self.local(name).map(Place::Here).or_else(|| self.node_of(name).map(Place::There))
+        match (self.local(name), self.elsewhere(name)) {
+            (Some(cell), Some((term, node))) if cell.term().is_some() && term > cell.term() => {
+                Some(Place::There(node))
+            }
+            (Some(cell), _) => Some(Place::Here(cell)),
+            (None, there) => there.map(|(_, node)| Place::There(node)),
+        }
     }
 
     pub(crate) fn node_of(&self, name: &AgentName) -> Option<NodeId> {
-        self.there.get(name).and_then(|nodes| nodes.keys().next().copied())
+        self.elsewhere(name).map(|(_, node)| node)
+    }
+
+    /// The newest of those who say that they have it.
+    fn elsewhere(&self, name: &AgentName) -> Option<(Option<Term>, NodeId)> {
+        let nodes = self.there.get(name)?;
+        let newest = nodes.iter().map(|(node, record)| (record.term, Reverse(*node))).max();
+        newest.map(|(term, Reverse(node))| (term, node))
+    }
+
+    /// Where an agent that several nodes offer takes messages now: nowhere while it moves, or its node is silent.
+    pub(crate) fn owner(&self, name: &AgentName) -> Option<Place> {
+        match self.find(name)? {
+            Place::Here(cell) => (!cell.mailbox.is_closed()).then_some(Place::Here(cell)),
+            Place::There(node) => (!self.is_suspected(node)).then_some(Place::There(node)),
+        }
+    }
+
+    /// The newest term under which this name is known to be owned.
+    pub(crate) fn term_of(&self, name: &AgentName) -> Option<Term> {
+        let here = self.local(name).and_then(|cell| cell.term());
+        here.max(self.elsewhere(name).and_then(|(term, _)| term))
+    }
+
+    /// Whether another node than this one has the name under a newer term than it had.
+    pub(crate) fn is_overtaken(&self, name: &AgentName, by: NodeId) -> bool {
+        match self.find(name) {
+            Some(Place::Here(cell)) => cell.term().is_some(),
+            Some(Place::There(node)) => node != by,
+            None => false,
+        }
     }
 
     /// Everyone who can do this, sorted by name: agents of this node have no node id beside them.
@@ -162,6 +202,8 @@ impl Registry {
             Some(state) => drop(nodes.insert(node, state)),
             None => drop(nodes.remove(&node)),
         }
+        drop(nodes);
+        self.arrived.notify_waiters();
     }
 
     pub(crate) fn nodes(&self) -> Vec<(NodeId, NodeState)> {

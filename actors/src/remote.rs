@@ -201,17 +201,27 @@ impl Router {
         meta: Meta,
         within: Duration,
     ) -> Result<M::Reply, CallError> {
-        let started = Instant::now();
         let envelope = self.request(to, &message, &meta, within)?;
-        let (end, answer) = oneshot::channel();
-        let call = self.open_call(&envelope, node, within, None, end)?;
-        self.transmit(node, envelope).await?;
-        let body = match timeout_at(deadline::after(within), answer).await {
-            Ok(Ok(result)) => call.closed(started.elapsed(), result)?,
-            Ok(Err(_)) => return Err(CallError::PathLost(node)),
-            Err(_) => return Err(CallError::TimedOut(within)),
-        };
+        let body = self.ask(node, envelope, within).await?;
         scope::binding(self, || wire::decode(&body)).map_err(|error| CallError::BadReply(error.to_string()))
+    }
+
+    /// Sends a request and waits for its answer.
+    pub(crate) async fn ask(
+        &self,
+        node: NodeId,
+        request: Envelope,
+        within: Duration,
+    ) -> Result<Bytes, CallError> {
+        let started = Instant::now();
+        let (end, answer) = oneshot::channel();
+        let call = self.open_call(&request, node, within, None, end)?;
+        self.transmit(node, request).await?;
+        match timeout_at(deadline::after(within), answer).await {
+            Ok(Ok(result)) => call.closed(started.elapsed(), result),
+            Ok(Err(_)) => Err(CallError::PathLost(node)),
+            Err(_) => Err(CallError::TimedOut(within)),
+        }
     }
 
     pub(crate) async fn stream_to<M: Streaming>(
@@ -235,7 +245,12 @@ impl Router {
         Ok(ItemStream::far(items, answer, grant, limit))
     }
 
-    fn envelope<M: Message>(&self, to: &Address, message: &M, meta: &Meta) -> Result<Envelope, CallError> {
+    pub(crate) fn envelope<M: Message>(
+        &self,
+        to: &Address,
+        message: &M,
+        meta: &Meta,
+    ) -> Result<Envelope, CallError> {
         let body = wire::encode(message).map_err(|error| CallError::BadMessage {
             message: M::NAME.to_owned(),
             problem: error.to_string(),
@@ -258,9 +273,13 @@ impl Router {
         meta: &Meta,
         within: Duration,
     ) -> Result<Envelope, CallError> {
-        let envelope = self.envelope(to, message, meta)?;
+        Ok(self.asking(self.envelope(to, message, meta)?, within))
+    }
+
+    /// The same envelope as a request that is answered within this time.
+    pub(crate) fn asking(&self, envelope: Envelope, within: Duration) -> Envelope {
         let (id, expires) = (envelope.id, envelope.sent.after(within));
-        Ok(envelope.correlated(id).reply_to(self.node_id()).expires_at(expires))
+        envelope.correlated(id).reply_to(self.node_id()).expires_at(expires)
     }
 
     /// Waits for room on the way to a node, and no longer than the message itself lasts.

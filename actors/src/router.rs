@@ -24,6 +24,7 @@ use crate::error::CallError;
 use crate::event_dispatcher::Events;
 use crate::mailbox::{Accounts, MailboxConfig};
 use crate::monitor::{Down, DownReason, MonitorId, Signal, Watcher};
+use crate::ownership::Offers;
 use crate::parcel::{Meta, Parcel};
 use crate::port::{KeyStore, Streams, Transport, World};
 use crate::protocol::restart::Exit;
@@ -49,6 +50,9 @@ pub struct RouterConfig {
     pub stream_timeout: Duration,
     /// How long a worker owns a task between two extensions.
     pub task_lease: Duration,
+    /// How long a node owns the name of an agent that several nodes offer, between two renewals. It must outlive a
+    /// store's election of a leader, 5 to 9 s; a dead owner is replaced long before.
+    pub ownership_lease: Duration,
     /// How long one attempt at a task may take altogether.
     pub task_attempt_max: Duration,
     /// Tasks of one capability that one worker agent is given at a time.
@@ -74,6 +78,7 @@ impl Default for RouterConfig {
             call_timeout: Duration::from_secs(5),
             stream_timeout: Duration::from_secs(600),
             task_lease: Duration::from_secs(10),
+            ownership_lease: Duration::from_secs(30),
             task_attempt_max: Duration::from_secs(3600),
             tasks_per_worker: 1,
             mailbox: MailboxConfig::default(),
@@ -114,6 +119,7 @@ pub(crate) struct Inner {
     pub(crate) remote: Remote,
     pub(crate) events: Events,
     pub(crate) tasks: Tasks,
+    pub(crate) offers: Offers,
     /// Agents that appeared or went: what the membership keeper must announce.
     pub(crate) announce: Changes,
     /// The same for the mail keeper, which attends to their durable messages.
@@ -137,6 +143,7 @@ impl Router {
             remote: Remote::default(),
             events,
             tasks: Tasks::default(),
+            offers: Offers::default(),
             announce: Changes::default(),
             mail: Changes::default(),
             retired: Mutex::default(),
@@ -320,6 +327,7 @@ impl Router {
             self.0.mail.add(&cell.name);
             self.0.tasks.workers_changed();
             *self.0.retired.lock() += cell.mailbox.accounts();
+            self.owned_ended(cell);
             if cell.is_known() {
                 self.note_unregistered(cell, exit).await;
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use connectome_codecs::{Address, AgentName, Capability, ParseError};
+use connectome_codecs::{Address, AgentName, Capability, ParseError, Term};
 use parking_lot::Mutex;
 use ractor::ActorCell;
 
@@ -11,6 +11,7 @@ use crate::agent::{Agent, Table};
 use crate::agent_ref::AgentRef;
 use crate::cell::AgentCell;
 use crate::incarnation::{self, Setup};
+use crate::mail::Kept;
 use crate::mailbox::MailboxConfig;
 use crate::protocol::restart::{ChildSpec, Exit, Restart, StopWithin};
 use crate::router::Router;
@@ -39,6 +40,8 @@ pub struct AgentSpec<A> {
     significant: bool,
     stop_within: StopWithin,
     mailbox: Option<MailboxConfig>,
+    term: Option<Term>,
+    inherited: Option<Kept>,
 }
 
 impl<A: Agent> AgentSpec<A> {
@@ -54,7 +57,46 @@ impl<A: Agent> AgentSpec<A> {
             significant: false,
             stop_within: StopWithin::Time(std::time::Duration::from_secs(5)),
             mailbox: None,
+            term: None,
+            inherited: None,
         }
+    }
+
+    /// The same once more: a name may be started here, lost and started again.
+    pub(crate) fn again(&self) -> AgentSpec<A> {
+        AgentSpec {
+            name: self.name.clone(),
+            factory: self.factory.clone(),
+            capabilities: self.capabilities.clone(),
+            role: self.role.clone(),
+            version: self.version.clone(),
+            restart: self.restart,
+            significant: false,
+            stop_within: self.stop_within,
+            mailbox: self.mailbox,
+            term: None,
+            inherited: None,
+        }
+    }
+
+    /// Runs under this term, and only while its node owns the name under it.
+    pub(crate) fn under(self, term: Term) -> Self {
+        AgentSpec { term: Some(term), ..self }
+    }
+
+    /// Begins with what the agent had kept.
+    pub(crate) fn inherits(self, kept: Kept) -> Self {
+        AgentSpec { inherited: Some(kept), ..self }
+    }
+
+    pub(crate) fn name(&self) -> Result<AgentName, ParseError> {
+        self.name.parse()
+    }
+
+    /// Checks all words, and says the name.
+    pub(crate) fn check(&self) -> Result<AgentName, ParseError> {
+        self.capabilities.iter().try_for_each(|c| c.parse::<Capability>().map(|_capability| ()))?;
+        self.name()
     }
 
     /// Adds something it can do: it is found, and given tasks, by that.
@@ -122,6 +164,8 @@ impl<A: Agent> AgentSpec<A> {
             factory: self.factory,
             table: Arc::new(Table::of()),
             cell: Mutex::default(),
+            term: self.term,
+            inherited: Mutex::new(self.inherited),
         };
         Ok((child, Arc::new(start)))
     }
@@ -138,6 +182,8 @@ pub(crate) struct AgentStart<A> {
     factory: Arc<dyn Fn() -> A + Send + Sync>,
     table: Arc<Table<A>>,
     cell: Mutex<Option<Arc<AgentCell>>>,
+    term: Option<Term>,
+    inherited: Mutex<Option<Kept>>,
 }
 
 impl<A: Agent> AgentStart<A> {
@@ -155,13 +201,14 @@ impl<A: Agent> AgentStart<A> {
         if let Some(cell) = &*slot {
             return Ok(cell.clone());
         }
-        let cell = Arc::new(AgentCell::new(
+        let cell = AgentCell::new(
             self.name.clone(),
             self.role.clone(),
             self.version.clone(),
             self.capabilities.clone(),
             self.mailbox,
-        ));
+        );
+        let cell = Arc::new(cell.owned(self.term, self.inherited.lock().take()));
         self.router.registry().claim(&cell)?;
         Ok(slot.insert(cell).clone())
     }
@@ -170,6 +217,9 @@ impl<A: Agent> AgentStart<A> {
 #[async_trait]
 impl<A: Agent> Start for AgentStart<A> {
     async fn start(&self, parent: ActorCell) -> Result<Started, String> {
+        if self.term.is_some_and(|term| !self.router.offers().may_run(&self.name, term)) {
+            return Ok(Started::Declined);
+        }
         let cell = self.claim()?;
         let setup = Setup {
             router: self.router.clone(),

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! node        one_for_one
-//! ├─ core     one_for_one: publisher (events) · message handler · cluster keeper · task keeper
+//! ├─ core     one_for_one: publisher (events) · message handler · cluster keeper · ownership keeper · task keeper
 //! ├─ agents   dynamic: each agent counted alone; below an agent the children it spawned
+//! ├─ offered  the same for agents that several nodes offer, so that a take-over never waits for one of the others
 //! └─ streams  one_for_one: lanes, one for each agent that has mail · mail keeper · task router
 //! ```
 //!
@@ -11,6 +12,7 @@
 //! with another: agents in particular outlive any crash of the machinery. Stopping goes the other way round: first
 //! nothing new is fetched, then the agents stop, then the machinery.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use crate::cluster::ClusterKeeper;
 use crate::event_dispatcher::Publisher;
 use crate::mail::MailKeeper;
 use crate::message_handler::MessageHandler;
+use crate::ownership::OwnershipKeeper;
 use crate::port::StreamError;
 use crate::protocol::membership::Timing;
 use crate::protocol::restart::{ChildSpec, Flags, Intensity, IntensityScope};
@@ -73,11 +76,12 @@ impl Tree {
     ) -> Result<Tree, TreeError> {
         streams::create(&*ports.streams, &config.namespace, limits).await?;
         let (router, outbox) = Router::new(ports, config);
-        let agents = SupervisorSlot::default();
+        let (agents, offered) = (SupervisorSlot::default(), SupervisorSlot::default());
         let root = SupervisorSpec::new("node")
             .flags(Flags { intensity: BRANCHES, ..Flags::default() })
-            .supervisor(core(&router, outbox, timing))
+            .supervisor(core(&router, outbox, timing, &offered))
             .supervisor(Supervisor::for_agents("agents").published(&agents))
+            .supervisor(Supervisor::for_agents("offered").published(&offered))
             .supervisor(consumers(&router));
         let root = router.start_supervisor(root).await?;
         Ok(Tree { router, root, agents })
@@ -97,6 +101,24 @@ impl Tree {
             return Err(SupervisorError::Stopping);
         }
         self.agents.current()?.spawn(&self.router, spec).await
+    }
+
+    /// Offers to run an agent: one of the nodes that offer its name does. Returns at once; the agent is called as soon as
+    /// somebody runs it.
+    ///
+    /// # Errors
+    /// When the name is no name or is taken by an agent that is not offered, this node offers it already, or it is
+    /// stopping.
+    pub fn offer<A: Agent>(&self, spec: AgentSpec<A>) -> Result<AgentRef, SupervisorError> {
+        if self.router.is_draining() {
+            return Err(SupervisorError::Stopping);
+        }
+        self.router.offer(spec)
+    }
+
+    /// Takes an offer back, and hands the agent over if it runs here. `false`: this node does not offer that name.
+    pub fn withdraw(&self, name: &str) -> bool {
+        self.router.withdraw(name)
     }
 
     /// Starts a supervisor with agents of its own.
@@ -129,7 +151,12 @@ impl Tree {
     }
 }
 
-fn core(router: &Router, outbox: mpsc::Receiver<Fact>, timing: Timing) -> SupervisorSpec {
+fn core(
+    router: &Router,
+    outbox: mpsc::Receiver<Fact>,
+    timing: Timing,
+    offered: &SupervisorSlot,
+) -> SupervisorSpec {
     let waiting = Arc::new(Mutex::new(outbox));
     SupervisorSpec::new("core")
         .service("publisher", {
@@ -147,6 +174,10 @@ fn core(router: &Router, outbox: mpsc::Receiver<Fact>, timing: Timing) -> Superv
             let router = router.clone();
             move || ClusterKeeper { router: router.clone(), timing }
         })
+        .service("ownership-keeper", {
+            let (router, agents) = (router.clone(), offered.clone());
+            move || OwnershipKeeper { router: router.clone(), timing, agents: agents.clone() }
+        })
         .service("task-keeper", {
             let router = router.clone();
             move || TaskKeeper { router: router.clone() }
@@ -159,7 +190,7 @@ fn consumers(router: &Router) -> SupervisorSpec {
         .supervisor(Supervisor::for_agents("lanes").published(&lanes))
         .service("mail-keeper", {
             let router = router.clone();
-            move || MailKeeper { router: router.clone(), lanes: lanes.clone() }
+            move || MailKeeper { router: router.clone(), lanes: lanes.clone(), opened: BTreeMap::new() }
         })
         .service("task-router", {
             let router = router.clone();

@@ -6,8 +6,8 @@ use connectome_actors::port::{KeyStoreError, Start, StreamError};
 use connectome_actors::protocol::membership::Timing;
 use connectome_actors::{
     Accounts, Agent, AgentRef, AgentSpec, DeadLetter, EventFilter, EventListener, Heard, Message, NodeState,
-    Ports, Router, RouterConfig, SendError, StreamLimits, Submit, Supervisor, SupervisorError,
-    SupervisorSpec, TaskCounts, TaskHandle, Tree, TreeError,
+    OwnershipCounts, Ports, Router, RouterConfig, SendError, StreamLimits, Submit, Supervisor,
+    SupervisorError, SupervisorSpec, TaskCounts, TaskHandle, Tree, TreeError,
 };
 use connectome_codecs::event::{SystemReady, SystemShutdown};
 use connectome_codecs::{AgentName, Fact, NodeId, ParseError, Sequence, TaskId};
@@ -184,6 +184,64 @@ impl Node {
         self.tree.spawn(spec).await
     }
 
+    /// Offers to run an agent: of the nodes that offer a name exactly one runs it, under a lease with a rising term, and
+    /// when that node dies, hangs or leaves, another one does. Returns at once; calls wait for whoever runs it.
+    ///
+    /// ```
+    /// # use connectome::prelude::*;
+    /// # use connectome::{LocalCluster, NodeOptions};
+    /// # #[derive(Message, Serialize, Deserialize)]
+    /// # #[message(name = "where", reply = Option<u64>)]
+    /// # struct Under;
+    /// # #[derive(Agent)]
+    /// # #[agent(handles(Under))]
+    /// # struct Billing;
+    /// # impl Handle<Under> for Billing {
+    /// #     async fn handle(&mut self, _: Under, ctx: &mut Context<'_>) -> Result<Option<u64>, HandlerError> {
+    /// #         Ok(ctx.term().map(|term| term.0))
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let cluster = LocalCluster::in_memory(NodeOptions::default())?;
+    /// for name in ["one", "two", "three"] {
+    ///     cluster.start(name).await?.offer("billing", || Billing).await?;
+    /// }
+    /// let billing = cluster.nodes()[0].1.agent("billing")?;
+    /// assert_eq!(billing.call(Under).await?, Some(1));
+    /// # cluster.stop().await;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When the name is no name, or is taken by an agent of this node, or this node offers it already or is stopping.
+    pub async fn offer<A: Agent>(
+        &self,
+        name: &str,
+        factory: impl Fn() -> A + Send + Sync + 'static,
+    ) -> Result<AgentRef, SupervisorError> {
+        self.offer_with(AgentSpec::new(name, factory)).await
+    }
+
+    /// Offers to run an agent, with everything that an [`AgentSpec`] can say.
+    ///
+    /// # Errors
+    /// As [`offer`](Node::offer).
+    pub async fn offer_with<A: Agent>(&self, spec: AgentSpec<A>) -> Result<AgentRef, SupervisorError> {
+        self.tree.offer(spec)
+    }
+
+    /// Takes an offer back. An agent that runs here finishes what it has begun and goes to another node that offers it.
+    /// `false`: this node does not offer that name.
+    pub fn withdraw(&self, name: &str) -> bool {
+        self.tree.withdraw(name)
+    }
+
+    /// What has happened to the names that this node offers, since it started.
+    pub fn ownership_counts(&self) -> OwnershipCounts {
+        self.router().ownership_counts()
+    }
+
     /// Starts a supervisor with agents of its own.
     ///
     /// # Errors
@@ -322,6 +380,7 @@ impl Node {
         self.announce(self.shutdown_fact("stopped")).await;
         let deadline = Instant::now() + self.drain;
         // What is still pending then is told why it was not handled.
+        drop(timeout_at(deadline, self.router().hand_over()).await);
         drop(timeout_at(deadline, self.router().quiet()).await);
         if timeout_at(deadline + self.stop, self.tree.stop()).await.is_err() {
             tracing::error!("some actors did not stop within {:?} and are left behind", self.stop);

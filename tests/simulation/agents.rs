@@ -15,9 +15,12 @@ pub(super) struct Note {
     pub(super) number: u64,
 }
 
+/// What a ledger has noted: whose, which number, under which term of its own.
+pub(super) type Noted = (String, u64, u64);
+
 /// What a ledger has noted.
 #[derive(Message, Serialize, Deserialize)]
-#[message(name = "read", reply = Vec<(String, u64)>)]
+#[message(name = "read", reply = Vec<Noted>)]
 pub(super) struct Read;
 
 /// Adds after a while.
@@ -59,7 +62,7 @@ fn crash() -> ! {
 
 /// Notes what it is sent, and keeps it.
 pub(super) struct Ledger {
-    pub(super) notes: Vec<(String, u64)>,
+    pub(super) notes: Vec<Noted>,
     pub(super) witness: Witness,
     pub(super) place: String,
 }
@@ -74,7 +77,10 @@ impl Agent for Ledger {
     }
 
     async fn pre_start(&mut self, ctx: &mut Context<'_>) -> Result<(), HandlerError> {
-        self.witness.started(format!("{} on {}", ctx.name(), self.place));
+        match ctx.term() {
+            Some(term) => self.witness.owns(ctx.name().as_str(), term, &self.place),
+            None => self.witness.started(format!("{} on {}", ctx.name(), self.place)),
+        }
         Ok(())
     }
 
@@ -89,14 +95,14 @@ impl Agent for Ledger {
 }
 
 impl Handle<Note> for Ledger {
-    async fn handle(&mut self, note: Note, _: &mut Context<'_>) -> Result<(), HandlerError> {
-        self.notes.push((note.sender, note.number));
+    async fn handle(&mut self, note: Note, ctx: &mut Context<'_>) -> Result<(), HandlerError> {
+        self.notes.push((note.sender, note.number, ctx.term().map_or(0, |term| term.0)));
         Ok(())
     }
 }
 
 impl Handle<Read> for Ledger {
-    async fn handle(&mut self, _: Read, _: &mut Context<'_>) -> Result<Vec<(String, u64)>, HandlerError> {
+    async fn handle(&mut self, _: Read, _: &mut Context<'_>) -> Result<Vec<Noted>, HandlerError> {
         Ok(self.notes.clone())
     }
 }

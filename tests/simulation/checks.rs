@@ -8,7 +8,7 @@ use connectome::port::{BucketConfig, Storage, Streams};
 use connectome::sim::{Failure, Sim};
 use connectome::{Buried, DEAD_LETTERS, EventFilter, NodeState};
 
-use super::agents::Read;
+use super::agents::{Noted, Read};
 use super::witness::Witness;
 
 /// What is wrong now, in words; nothing when all is well.
@@ -133,29 +133,36 @@ async fn look_at_tasks(store: &dyn Streams, ids: Vec<TaskId>) -> Result<Tasks, F
     Ok(Tasks { records, buried, queued })
 }
 
-/// What was stored for a ledger is in it exactly once, in the order of its sender.
+/// What was stored for a ledger is in it exactly once, in the order of its sender; wherever it lived meanwhile.
 fn ledgers(sim: &mut Sim, witness: &Witness) -> Vec<String> {
     let sent = witness.seen().sent.clone();
     let mut problems = Vec::new();
     for place in sim.names() {
-        let ledger = format!("ledger-{place}");
-        let read = |node: connectome::Node| async move {
-            Ok(node.agent(&format!("ledger-{place}"))?.call(Read).await?)
-        };
-        let place = ledger.trim_start_matches("ledger-").to_owned();
-        let notes = match sim.on(&place, read) {
-            Ok(notes) => notes,
-            Err(error) => {
-                problems.push(format!("{ledger} does not answer: {error}"));
-                continue;
+        for ledger in [format!("ledger-{place}"), format!("shared-{place}")] {
+            let name = ledger.clone();
+            let read = |node: connectome::Node| async move { Ok(node.agent(&name)?.call(Read).await?) };
+            let notes = match sim.on(&place, read) {
+                Ok(notes) => notes,
+                Err(error) => {
+                    problems.push(format!("{ledger} does not answer: {error}"));
+                    continue;
+                }
+            };
+            problems.extend(under_rising_terms(&ledger, &notes));
+            for ((sender, _), acked) in sent.iter().filter(|((_, to), _)| *to == ledger) {
+                let noted: Vec<u64> =
+                    notes.iter().filter(|(from, ..)| from == sender).map(|(_, n, _)| *n).collect();
+                problems.extend(in_order_once(&format!("{ledger} of {sender}"), &noted, acked));
             }
-        };
-        for ((sender, _), acked) in sent.iter().filter(|((_, to), _)| *to == ledger) {
-            let noted: Vec<u64> = notes.iter().filter(|(from, _)| from == sender).map(|(_, n)| *n).collect();
-            problems.extend(in_order_once(&format!("{ledger} of {sender}"), &noted, acked));
         }
     }
     problems
+}
+
+/// Nothing was accepted of an owner after its successor had begun.
+fn under_rising_terms(ledger: &str, notes: &[Noted]) -> Option<String> {
+    let fallen = notes.windows(2).find(|pair| pair[0].2 > pair[1].2)?;
+    Some(format!("{ledger} accepted term {} after term {}", fallen[1].2, fallen[0].2))
 }
 
 /// Every event that was acknowledged is in the stream exactly once, in the order of its source.

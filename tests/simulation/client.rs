@@ -7,7 +7,7 @@ use connectome::prelude::*;
 use connectome::protocol::Dice;
 use tokio::time::{Instant, sleep};
 
-use super::agents::{Add, Crash, Job, Mishap, Note};
+use super::agents::{Add, Crash, Job, Mishap, Note, Read};
 use super::witness::Witness;
 
 /// A call ends by its deadline and this much; a tick of the simulation is included.
@@ -56,13 +56,28 @@ impl Client {
     async fn call_and_cast(self) {
         let mut dice = self.dice();
         while self.goes_on(&mut dice, 200).await {
-            match dice.below(20) {
+            match dice.below(24) {
                 0 => drop(self.agent("counter", &mut dice).cast(Crash).await),
                 1 => drop(self.agent("ledger", &mut dice).cast(Crash).await),
                 2..6 => drop(self.agent("counter", &mut dice).cast(Add { more: 1, after_ms: 0 }).await),
+                20.. => self.read_shared(&mut dice).await,
                 _ => self.call(&mut dice).await,
             }
         }
+    }
+
+    /// A call to an agent that moves ends by its deadline as well.
+    async fn read_shared(&self, dice: &mut Dice) {
+        let within = Duration::from_millis(100 + dice.below(2_000));
+        let began = Instant::now();
+        let answer = self.agent("shared", dice).call_within(within, Read).await;
+        let took = began.elapsed();
+        if took > within + LATE_MAX {
+            self.witness.wrong(format!("a call of {} with {within:?} took {took:?}", self.name));
+        }
+        let mut seen = self.witness.seen();
+        seen.calls += 1;
+        seen.calls_answered += u64::from(answer.is_ok());
     }
 
     /// Every call ends by its deadline.
@@ -84,7 +99,8 @@ impl Client {
     async fn send(self) {
         let mut dice = self.dice();
         while self.goes_on(&mut dice, 150).await {
-            let ledger = format!("ledger-{}", self.place(&mut dice));
+            let kind = if dice.below(2) == 0 { "ledger" } else { "shared" };
+            let ledger = format!("{kind}-{}", self.place(&mut dice));
             let key = (self.name.clone(), ledger.clone());
             let number = {
                 let mut seen = self.witness.seen();

@@ -105,6 +105,9 @@ fn declare(sim: &mut Sim, place: &str, places: &[String], witness: &Witness) {
             let seen = witness.clone();
             let counter = move || Counter { total: 0, witness: seen.clone(), place: name.clone() };
             node.spawn(&format!("counter-{place}"), counter.clone()).await?;
+            for name in &client.places {
+                node.offer(&format!("shared-{name}"), ledger.clone()).await?;
+            }
             tokio::spawn(keep(node.clone(), format!("ledger-{place}"), ledger));
             tokio::spawn(keep(node.clone(), format!("counter-{place}"), counter));
             let worker = move || Worker { witness: witness.clone() };

@@ -32,6 +32,8 @@ pub(super) struct Seen {
     pub(super) calls: u64,
     pub(super) calls_answered: u64,
     starts: BTreeMap<String, Vec<Instant>>,
+    /// By name and term: which life of which node owned it.
+    owners: BTreeMap<(String, Term), String>,
     closed: bool,
 }
 
@@ -61,6 +63,15 @@ impl Witness {
         terms.push(term);
         if again {
             seen.wrong.push(format!("two attempts at task {task} had term {term}"));
+        }
+    }
+
+    /// An incarnation of an agent that several nodes offer begins. No two lives of nodes own it under the same term.
+    pub(super) fn owns(&self, agent: &str, term: Term, place: &str) {
+        let mut seen = self.seen();
+        let owner = seen.owners.entry((agent.to_owned(), term)).or_insert_with(|| place.to_owned()).clone();
+        if owner != place {
+            seen.wrong.push(format!("{agent} had term {term} on {owner} and on {place}"));
         }
     }
 

@@ -32,9 +32,25 @@ const BANNED: &[(&str, &str)] = &[
 
 /// Crates that are there in two versions, and who is to move.
 const TWICE: &[(&str, &str)] = &[
+    ("block-buffer", NKEYS),
+    ("cpufeatures", NKEYS),
+    ("crypto-common", NKEYS),
+    ("curve25519-dalek", NKEYS),
+    ("digest", NKEYS),
+    ("ed25519", NKEYS),
+    ("ed25519-dalek", NKEYS),
+    ("fiat-crypto", NKEYS),
+    ("getrandom", NKEYS),
     ("hashbrown", "dashmap, fjall and indexmap each have their own"),
+    ("rand", NKEYS),
+    ("rand_core", NKEYS),
+    ("sha2", NKEYS),
+    ("signature", NKEYS),
     ("syn", "half of the ecosystem's macros have moved to 3"),
+    ("windows-sys", "ring's dependencies have the older one, on Windows alone"),
 ];
+
+const NKEYS: &str = "nkeys, which async-nats signs its server's nonces with, has the older generation";
 
 struct Locked {
     name: String,

@@ -16,13 +16,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::answer::{LaneAnswer, Outcome};
+use super::inherit;
 use super::state::{self, Kept};
 use super::{AGENT_MESSAGES, name_of, subject_of};
 use crate::agent_ref::push;
 use crate::cell::AgentCell;
 use crate::dead_letters::{Buried, Reason};
 use crate::error::CallError;
-use crate::parcel::{Answer, Encoded, Meta};
+use crate::parcel::{Encoded, Meta};
 use crate::port::{Consumer, ConsumerConfig, Delivery, DeliveryTag, Publish, Start, Stored, StreamError};
 use crate::protocol::delivery::{Action, EXPECTED_MAX, IN_HAND_MAX, Input, Lane as Protocol};
 use crate::protocol::restart::Exit;
@@ -119,22 +121,12 @@ enum Event {
     Nothing,
 }
 
-/// How the agent dealt with a message.
-enum Outcome {
-    /// To the end, with an error where there is one.
-    Done { error: Option<CallError>, state: Option<Bytes> },
-    /// It crashed over it.
-    Crashed(String),
-    /// It was never begun.
-    Withdrawn,
-}
-
 impl Work {
     /// Opens the consumer, and reads where the lane was left. `None`: stopped meanwhile.
     async fn open(router: Router, cell: Arc<AgentCell>, stop: &CancellationToken) -> Option<Work> {
         loop {
             match Work::try_open(&router, &cell).await {
-                Ok(work) => return Some(work),
+                Ok(work) => return work,
                 Err(error) => {
                     tracing::warn!(agent = %cell.name, %error, "a lane could not be opened; trying again")
                 }
@@ -147,14 +139,15 @@ impl Work {
         }
     }
 
-    async fn try_open(router: &Router, cell: &Arc<AgentCell>) -> Result<Work, StreamError> {
+    async fn try_open(router: &Router, cell: &Arc<AgentCell>) -> Result<Option<Work>, StreamError> {
+        let Some(kept) = inherit::open(router, cell).await? else { return Ok(None) };
         let subject = subject_of(router, &cell.name);
         let consumer = router.streams().consumer(AGENT_MESSAGES, config(cell, &subject)).await?.into();
         #[cfg_attr(
             not(feature = "planted-bugs"),
             expect(unused_mut, reason = "only a planted bug changes it")
         )]
-        let (mut kept, revision) = state::load(router, &cell.name).await?;
+        let (mut kept, revision) = kept;
         #[cfg(feature = "planted-bugs")]
         if router.has_bug(crate::planted::Planted::AppliesTwice) {
             let cursor = Sequence(kept.lane.cursor.0.saturating_sub(1));
@@ -163,7 +156,7 @@ impl Work {
         let from = kept.lane.cursor.next();
         let waiting = router.streams().read(AGENT_MESSAGES, &subject, from, EXPECTED_MAX).await?;
         let protocol = Protocol::open(kept.lane, waiting.into_iter().map(|stored| stored.sequence));
-        Ok(Work {
+        Ok(Some(Work {
             router: router.clone(),
             cell: cell.clone(),
             protocol,
@@ -178,7 +171,7 @@ impl Work {
             restoring: Vec::new(),
             under_way: FuturesUnordered::new(),
             fetching: false,
-        })
+        }))
     }
 
     async fn run(&mut self, mut heard: mpsc::Receiver<Word>, stop: &CancellationToken) -> Result<(), String> {
@@ -405,6 +398,7 @@ impl Work {
             }
             Err(error) => {
                 // Another incarnation, elsewhere, goes by this name: this one is the older.
+                self.router.fenced(&self.cell);
                 self.cell.stop(Exit::Crashed(format!("its state could not be saved: {error}")));
                 Err(format!("the state of {} could not be saved: {error}", self.cell.name))
             }
@@ -451,7 +445,7 @@ impl Work {
             trace: envelope.trace.clone().map(Arc::new),
             ..Meta::default()
         };
-        let answer = LaneAnswer { told: Some(told), gone };
+        let answer = LaneAnswer::new(told, gone);
         let parcel = Encoded { envelope, answer: Some(Box::new(answer)), meta };
         let (router, cell) = (self.router.clone(), self.cell.clone());
         self.begin(async move {
@@ -463,7 +457,7 @@ impl Work {
 
     fn save(&mut self, cursor: Sequence) {
         self.saving = true;
-        let kept = Kept { lane: self.protocol.kept(), state: self.state.clone() };
+        let kept = Kept { lane: self.protocol.kept(), state: self.state.clone(), term: self.cell.term() };
         let (router, agent, over) = (self.router.clone(), self.cell.name.clone(), self.revision);
         self.begin(async move {
             loop {
@@ -606,37 +600,4 @@ fn received(stored: &Stored) -> Option<MessageReceived> {
     let connectome_codecs::Address::Agent(to) = envelope.to else { return None };
     let bytes = stored.body.len() as u64;
     Some(MessageReceived { message: envelope.id, kind: envelope.kind, from: envelope.from, to, bytes })
-}
-
-/// Brings an agent's outcome back to its lane.
-struct LaneAnswer {
-    told: Option<oneshot::Sender<Outcome>>,
-    gone: CancellationToken,
-}
-
-impl Answer for LaneAnswer {
-    fn give(mut self: Box<Self>, result: Result<Bytes, CallError>, state: Option<Bytes>) {
-        let outcome = match result {
-            Ok(_) => Outcome::Done { error: None, state },
-            Err(CallError::Crashed(cause)) => Outcome::Crashed(cause),
-            Err(CallError::Stopped(_) | CallError::NotStarted(_)) => Outcome::Withdrawn,
-            Err(error) => Outcome::Done { error: Some(error), state },
-        };
-        if let Some(told) = self.told.take() {
-            // A lane that has ended leaves the message to its successor.
-            drop(told.send(outcome));
-        }
-    }
-
-    fn is_gone(&self) -> bool {
-        self.gone.is_cancelled()
-    }
-
-    fn takes_back(&self) -> bool {
-        true
-    }
-
-    fn wants_state(&self) -> bool {
-        true
-    }
 }

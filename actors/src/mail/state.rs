@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use connectome_codecs::{AgentName, Revision, Sequence, wire};
+use connectome_codecs::{AgentName, Revision, Sequence, Term, wire};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
@@ -36,6 +36,9 @@ pub(crate) struct Kept {
     /// What the agent saved, where it keeps state.
     #[serde(default)]
     pub(crate) state: Option<Bytes>,
+    /// The term of the owner that wrote it, where several nodes offer the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) term: Option<Term>,
 }
 
 async fn bucket(router: &Router) -> Result<Box<dyn Bucket>, StreamError> {
@@ -75,6 +78,9 @@ pub(super) async fn save(
 impl Router {
     /// The state that an agent saved last, and how far it goes. Where a lane may be saving, it is asked.
     pub(crate) async fn restore(&self, cell: &AgentCell) -> Result<(Option<Bytes>, Sequence), String> {
+        if let Some(kept) = cell.take_inherited() {
+            return Ok((kept.state, kept.lane.cursor));
+        }
         let kept = match cell.lane() {
             Some(lane) => {
                 let (reply, answer) = oneshot::channel();

@@ -1,6 +1,6 @@
 //! Who is in the cluster, and which agents live where.
 //!
-//! Every node says that it is alive once a second, and what has changed among its agents when it changes. Each hears
+//! Every node says that it is alive twice a second, and what has changed among its agents when it changes. Each hears
 //! all others itself; nobody speaks for somebody else. It decides who is up, suspected or down, what to announce, and
 //! when to ask. It does not decide who owns a name (that is a lease's business), and presence is never a reason to
 //! believe that an effect is safe.
@@ -19,10 +19,10 @@
 //! * A view of a node holds exactly what that node announced as one version of its registry: never a mixture of two,
 //!   never what somebody else said, never an older version after a newer one of the same life.
 //! * After partitions heal and messages arrive again, the views of all live nodes are equal within 10 s.
-//! * A node that falls silent is suspected after 3 s and down after 6 s; one that says goodbye is down at once. One
+//! * A node that falls silent is suspected after 2 s and down after 6 s; one that says goodbye is down at once. One
 //!   that comes back as a newer incarnation replaces everything it said before.
 //! * A node that was itself asleep (stopped, suspended) does not blame the others for it.
-//! * Cost: one heartbeat a second; at most one announcement every 20 ms, or every 256 changes; at most one question a
+//! * Cost: two heartbeats a second; at most one announcement every 20 ms, or every 256 changes; at most one question a
 //!   second to each node, and one answer each half second to each asker.
 //!
 //! Next: `peer.rs` (what is believed of another node), `local.rs` (what is said of this one).
@@ -50,7 +50,8 @@ pub use peer::Presence;
 pub struct Timing {
     /// Between two heartbeats.
     pub heartbeat_every: Duration,
-    /// Silence after which a node is suspected. Three heartbeats: one may be lost and one may be late.
+    /// Silence after which a node is suspected. Four heartbeats: two may be lost and one may be late. An agent whose
+    /// owner was killed without a word must answer again within three seconds, and this is the most of it.
     pub suspect_after: Duration,
     /// Silence after which a node is down. Long enough for a broker to elect a new leader (about 5 s), so that its
     /// failure does not make every node lose every other.
@@ -60,8 +61,8 @@ pub struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         Self {
-            heartbeat_every: Duration::from_secs(1),
-            suspect_after: Duration::from_secs(3),
+            heartbeat_every: Duration::from_millis(500),
+            suspect_after: Duration::from_secs(2),
             down_after: Duration::from_secs(6),
         }
     }
@@ -146,6 +147,15 @@ impl Membership {
             }
             Input::Unregister(name) => {
                 self.local.unregister(name);
+                self.announce(now);
+            }
+            Input::Offer(name) => {
+                let full = self.local.offer(name).err();
+                self.actions.extend(full.map(|name| Action::RegistryFull { name }));
+                self.announce(now);
+            }
+            Input::Withdraw(name) => {
+                self.local.withdraw(name);
                 self.announce(now);
             }
             Input::Load { in_flight } => self.local.in_flight = in_flight,

@@ -5,6 +5,7 @@
 mod delivery;
 mod lease;
 mod membership;
+mod ownership;
 mod restart;
 mod routing;
 mod task;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::invalid::{Invalid, at_most, ensure, label};
 use super::{Body, Kind};
 use crate::address::{AgentName, Capability};
-use crate::id::{AgentId, NodeId};
+use crate::id::{AgentId, NodeId, Term};
 use crate::limits::{CAPABILITIES_MAX, DISCOVERY_PARTS_MAX, DISCOVERY_RECORDS_MAX, LABEL_MAX};
 use crate::text::open_enum;
 use crate::wire::bounded_vec;
@@ -36,6 +36,20 @@ pub struct Discovery {
     /// Agents that are gone, at most 256.
     #[serde(default, deserialize_with = "bounded_vec::<_, _, DISCOVERY_RECORDS_MAX>")]
     pub removed: Vec<AgentName>,
+    /// Names that the node offers: it would run them if nobody else did. At most 256. None said, none offered.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "bounded_vec::<_, _, DISCOVERY_RECORDS_MAX>"
+    )]
+    pub offered: Vec<AgentName>,
+    /// Names that it does not offer any more, at most 256.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "bounded_vec::<_, _, DISCOVERY_RECORDS_MAX>"
+    )]
+    pub withdrawn: Vec<AgentName>,
 }
 
 impl Body for Discovery {
@@ -62,6 +76,8 @@ impl Discovery {
     fn validate_lists(&self) -> Result<(), Invalid> {
         at_most("added", "records", self.added.len(), DISCOVERY_RECORDS_MAX)?;
         at_most("removed", "names", self.removed.len(), DISCOVERY_RECORDS_MAX)?;
+        at_most("offered", "names", self.offered.len(), DISCOVERY_RECORDS_MAX)?;
+        at_most("withdrawn", "names", self.withdrawn.len(), DISCOVERY_RECORDS_MAX)?;
         let silent = matches!(self.action, DiscoveryAction::Query | DiscoveryAction::Goodbye);
         ensure(!silent || self.added.is_empty(), "added", || {
             format!("a {} carries no records", self.action)
@@ -112,6 +128,9 @@ pub struct AgentRecord {
     pub version: String,
     /// How many messages it works on.
     pub in_flight: u32,
+    /// The term under which its node owns the name, where several nodes offer it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<Term>,
 }
 
 impl AgentRecord {

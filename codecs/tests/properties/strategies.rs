@@ -203,10 +203,11 @@ pub(super) fn heartbeat() -> impl Strategy<Value = Heartbeat> {
 fn record() -> impl Strategy<Value = AgentRecord> {
     let role = option::of("[a-z ]{1,64}");
     let who = (name(), option::of(any::<[u8; 32]>().prop_map(AgentId)), role);
-    (who, vec(capability(), 0..=32), "[0-9.]{1,64}", small()).prop_map(
-        |(who, capabilities, version, in_flight)| {
+    let load = (small(), option::of(count().prop_map(Term)));
+    (who, vec(capability(), 0..=32), "[0-9.]{1,64}", load).prop_map(
+        |(who, capabilities, version, (in_flight, term))| {
             let (name, id, role) = who;
-            AgentRecord { name, id, role, capabilities, version, in_flight }
+            AgentRecord { name, id, role, capabilities, version, in_flight, term }
         },
     )
 }
@@ -214,9 +215,9 @@ fn record() -> impl Strategy<Value = AgentRecord> {
 pub(super) fn discovery() -> impl Strategy<Value = Discovery> {
     let action = prop_oneof![prop::sample::select(DiscoveryAction::KNOWN), of("[a-z]{12,64}")];
     let versions = (count(), count(), 0..4_096u32, 1..=4_096u32);
-    let lists = (vec(record(), 0..5), vec(name(), 0..5));
+    let lists = (vec(record(), 0..5), vec(name(), 0..5), vec(name(), 0..5), vec(name(), 0..5));
     (node(), count(), action, versions, lists).prop_map(
-        |(node, incarnation, action, versions, (added, removed))| {
+        |(node, incarnation, action, versions, (added, removed, offered, withdrawn))| {
             let (one, other, part, parts) = versions;
             let (base_version, version) = (one.min(other), one.max(other));
             let quiet = matches!(action, DiscoveryAction::Query | DiscoveryAction::Goodbye);
@@ -232,6 +233,8 @@ pub(super) fn discovery() -> impl Strategy<Value = Discovery> {
                 parts,
                 added,
                 removed,
+                offered,
+                withdrawn,
             }
         },
     )

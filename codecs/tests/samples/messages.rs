@@ -31,6 +31,7 @@ pub(crate) fn record(name: &str) -> AgentRecord {
         capabilities: vec![parsed("summarise"), parsed("translate.fr")],
         version: "1.2.0".into(),
         in_flight: 4,
+        term: None,
     }
 }
 
@@ -52,6 +53,8 @@ pub(crate) fn discovery(action: DiscoveryAction) -> Discovery {
         parts: 1,
         added,
         removed,
+        offered: Vec::new(),
+        withdrawn: Vec::new(),
     }
 }
 

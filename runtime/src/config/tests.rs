@@ -58,8 +58,8 @@ fn the_defaults_are_pinned() {
         stream_timeout 10m
         drain_timeout 10s
         stop_timeout 10s
-        membership.heartbeat 1s
-        membership.suspect_after 3s
+        membership.heartbeat 500ms
+        membership.suspect_after 2s
         membership.down_after 6s
         mailbox.capacity 1024
         mailbox.bytes 8MiB
@@ -248,11 +248,11 @@ fn what_other_programs_set_too_is_a_warning() {
 
 #[test]
 fn values_that_do_not_go_together_are_told_with_both() {
-    let told = error(from_flags(&[("membership.suspect_after", "500ms")]));
+    let told = error(from_flags(&[("membership.suspect_after", "400ms")]));
     assert!(told.contains(
-        "membership.heartbeat = \"1s\" (default): it is not shorter than membership.suspect_after"
+        "membership.heartbeat = \"500ms\" (default): it is not shorter than membership.suspect_after"
     ));
-    assert!(told.contains("which is 500ms"), "{told}");
+    assert!(told.contains("which is 400ms"), "{told}");
     assert!(from_flags(&[("tasks.lease", "2h")]).is_err());
 }
 

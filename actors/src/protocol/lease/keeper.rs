@@ -127,9 +127,16 @@ impl Keeper {
         }
     }
 
+    /// Whoever waits looks whether it is free; whoever holds it, whether it was taken.
     fn changed(&mut self) {
-        if matches!(self.state, State::Waiting { .. }) {
-            self.look(None);
+        match self.state {
+            State::Waiting { .. } => self.look(None),
+            State::Holding(held) if held.ticket.is_none() => {
+                let ticket = self.ticket();
+                self.actions.push(Action::Read { ticket });
+                self.state = State::Holding(Held { ticket: Some(ticket), ..held });
+            }
+            State::Holding(_) | State::Idle | State::Looking { .. } | State::Taking { .. } => {}
         }
     }
 

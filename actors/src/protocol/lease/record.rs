@@ -14,6 +14,13 @@ pub struct LeaseRecord {
     pub expires: UnixMillis,
 }
 
+impl LeaseRecord {
+    /// Whether it was given back.
+    pub const fn is_free(&self) -> bool {
+        self.expires.0 == 0
+    }
+}
+
 /// What may be done about a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Move {

@@ -53,6 +53,20 @@ pub enum Action {
         /// Its name.
         name: AgentName,
     },
+    /// That node would run an agent of this name.
+    OfferUp {
+        /// Which node.
+        node: NodeId,
+        /// Which name.
+        name: AgentName,
+    },
+    /// It would not any more.
+    OfferDown {
+        /// Which node.
+        node: NodeId,
+        /// Which name.
+        name: AgentName,
+    },
     /// This node has [`super::AGENTS_MAX`] agents: others will not hear of this one.
     RegistryFull {
         /// Its name.

@@ -26,6 +26,10 @@ pub enum Input {
     Register(AgentRecord),
     /// An agent does not live here any more.
     Unregister(AgentName),
+    /// This node would run an agent of this name.
+    Offer(AgentName),
+    /// It would not any more.
+    Withdraw(AgentName),
     /// How many messages this node works on; goes out with the next heartbeat.
     Load {
         /// Messages in flight.

@@ -1,6 +1,6 @@
 //! What is said of this node: its registry, in versions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use connectome_codecs::limits::DISCOVERY_RECORDS_MAX;
@@ -21,6 +21,9 @@ pub(super) struct Local {
     announced: BTreeMap<AgentName, AgentRecord>,
     /// What the next one will change; `None` takes a name away.
     changes: BTreeMap<AgentName, Option<AgentRecord>>,
+    /// The names that this version offers, and which of them the next one will change.
+    offered: BTreeSet<AgentName>,
+    offer_changes: BTreeMap<AgentName, bool>,
     /// The next announcement does not come before this.
     quiet_until: Now,
 }
@@ -34,6 +37,8 @@ impl Local {
             in_flight: 0,
             announced: BTreeMap::new(),
             changes: BTreeMap::new(),
+            offered: BTreeSet::new(),
+            offer_changes: BTreeMap::new(),
             quiet_until: now,
         }
     }
@@ -60,15 +65,36 @@ impl Local {
         }
     }
 
+    /// Gives the name back when there are too many.
+    pub(super) fn offer(&mut self, name: AgentName) -> Result<(), AgentName> {
+        if self.offered.contains(&name) {
+            self.offer_changes.remove(&name);
+        } else if self.offered.len() + self.offer_changes.len() >= AGENTS_MAX {
+            return Err(name);
+        } else {
+            self.offer_changes.insert(name, true);
+        }
+        Ok(())
+    }
+
+    pub(super) fn withdraw(&mut self, name: AgentName) {
+        if self.offered.contains(&name) {
+            self.offer_changes.insert(name, false);
+        } else {
+            self.offer_changes.remove(&name);
+        }
+    }
+
     /// When the changes so far are due.
     pub(super) fn announce_at(&self) -> Option<Now> {
-        (!self.changes.is_empty()).then_some(self.quiet_until)
+        let nothing = self.changes.is_empty() && self.offer_changes.is_empty();
+        (!nothing).then_some(self.quiet_until)
     }
 
     /// The next version as a delta, when there is something to say and it is time, or as much as one message holds.
     pub(super) fn announce(&mut self, now: Now) -> Option<Discovery> {
         let due = self.announce_at().is_some_and(|due| now >= due);
-        if !due && self.changes.len() < DISCOVERY_RECORDS_MAX {
+        if !due && self.changes.len().max(self.offer_changes.len()) < DISCOVERY_RECORDS_MAX {
             return None;
         }
         self.quiet_until = now + ANNOUNCE_EVERY;
@@ -85,6 +111,15 @@ impl Local {
                     self.announced.remove(&name);
                     delta.removed.push(name);
                 }
+            }
+        }
+        for (name, is_offered) in std::mem::take(&mut self.offer_changes) {
+            if is_offered {
+                self.offered.insert(name.clone());
+                delta.offered.push(name);
+            } else {
+                self.offered.remove(&name);
+                delta.withdrawn.push(name);
             }
         }
         Some(delta)
@@ -111,12 +146,14 @@ impl Local {
 
     /// The whole registry at this version, in parts that each fit a frame.
     pub(super) fn snapshot(&self) -> impl Iterator<Item = Discovery> {
-        let parts = self.announced.len().div_ceil(DISCOVERY_RECORDS_MAX).max(1);
-        let mut records = self.announced.values().cloned();
+        let most = self.announced.len().max(self.offered.len());
+        let parts = most.div_ceil(DISCOVERY_RECORDS_MAX).max(1);
+        let (mut records, mut offered) = (self.announced.values().cloned(), self.offered.iter().cloned());
         (0..parts).map(move |part| Discovery {
             part: part as u32,
             parts: parts as u32,
             added: records.by_ref().take(DISCOVERY_RECORDS_MAX).collect(),
+            offered: offered.by_ref().take(DISCOVERY_RECORDS_MAX).collect(),
             ..self.discovery(DiscoveryAction::Snapshot)
         })
     }
@@ -132,6 +169,8 @@ impl Local {
             parts: 1,
             added: Vec::new(),
             removed: Vec::new(),
+            offered: Vec::new(),
+            withdrawn: Vec::new(),
         }
     }
 }

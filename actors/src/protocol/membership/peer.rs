@@ -1,6 +1,6 @@
 //! What is believed of another node: whether it is there, and one version of its registry, whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use connectome_codecs::limits::DISCOVERY_RECORDS_MAX;
@@ -43,6 +43,8 @@ pub(super) struct Peer {
     /// The newest version that it spoke of.
     newest: u64,
     agents: BTreeMap<AgentName, AgentRecord>,
+    /// The names that it offers.
+    offers: BTreeSet<AgentName>,
     /// A newer version that is arriving in parts.
     arriving: Option<Arriving>,
     ask_at: Now,
@@ -53,7 +55,7 @@ pub(super) struct Peer {
 #[derive(Debug)]
 struct Arriving {
     version: u64,
-    parts: BTreeMap<u32, Vec<AgentRecord>>,
+    parts: BTreeMap<u32, (Vec<AgentRecord>, Vec<AgentName>)>,
 }
 
 impl Peer {
@@ -65,6 +67,7 @@ impl Peer {
             version: 0,
             newest: 0,
             agents: BTreeMap::new(),
+            offers: BTreeSet::new(),
             arriving: None,
             ask_at: now,
             answer_at: now,
@@ -113,7 +116,7 @@ impl Peer {
     }
 
     pub(super) fn gone(&mut self, now: Now, node: NodeId, presence: Presence, actions: &mut Vec<Action>) {
-        self.install(node, BTreeMap::new(), actions);
+        self.install(node, BTreeMap::new(), BTreeSet::new(), actions);
         *self = Self { presence, ..Self::new(self.incarnation, now) };
     }
 
@@ -153,6 +156,12 @@ impl Peer {
         for record in delta.added {
             self.put(node, record, actions);
         }
+        for name in delta.withdrawn {
+            if self.offers.remove(&name) {
+                actions.push(Action::OfferDown { node, name });
+            }
+        }
+        self.offer(node, delta.offered, actions);
     }
 
     /// Takes one part; the whole replaces what was believed once it is complete.
@@ -168,13 +177,14 @@ impl Peer {
         let Some(arriving) = &mut self.arriving else {
             return;
         };
-        arriving.parts.insert(part.part, part.added);
+        arriving.parts.insert(part.part, (part.added, part.offered));
         if arriving.parts.len() == part.parts as usize {
             let parts = std::mem::take(&mut arriving.parts);
             self.arriving = None;
             self.version = part.version;
-            let agents = parts.into_values().flatten().map(|record| (record.name.clone(), record)).collect();
-            self.install(node, agents, actions);
+            let (agents, offers): (Vec<_>, Vec<_>) = parts.into_values().unzip();
+            let agents = agents.into_iter().flatten().map(|record| (record.name.clone(), record)).collect();
+            self.install(node, agents, offers.into_iter().flatten().collect(), actions);
         }
     }
 
@@ -182,12 +192,30 @@ impl Peer {
         self.version < self.newest
     }
 
-    fn install(&mut self, node: NodeId, agents: BTreeMap<AgentName, AgentRecord>, actions: &mut Vec<Action>) {
+    fn install(
+        &mut self,
+        node: NodeId,
+        agents: BTreeMap<AgentName, AgentRecord>,
+        offers: BTreeSet<AgentName>,
+        actions: &mut Vec<Action>,
+    ) {
         let gone = self.agents.keys().filter(|name| !agents.contains_key(*name)).cloned();
         actions.extend(gone.map(|name| Action::AgentDown { node, name }));
         self.agents.retain(|name, _| agents.contains_key(name));
         for record in agents.into_values() {
             self.put(node, record, actions);
+        }
+        let withdrawn = self.offers.iter().filter(|name| !offers.contains(*name)).cloned();
+        actions.extend(withdrawn.map(|name| Action::OfferDown { node, name }));
+        self.offers.retain(|name| offers.contains(name));
+        self.offer(node, offers, actions);
+    }
+
+    fn offer(&mut self, node: NodeId, names: impl IntoIterator<Item = AgentName>, actions: &mut Vec<Action>) {
+        for name in names {
+            if self.offers.len() < AGENTS_MAX && self.offers.insert(name.clone()) {
+                actions.push(Action::OfferUp { node, name });
+            }
         }
     }
 

@@ -22,6 +22,7 @@ pub(super) fn record(agent: usize, load: u32) -> AgentRecord {
         capabilities: Vec::new(),
         version: "1".into(),
         in_flight: load,
+        term: None,
     }
 }
 
@@ -143,7 +144,10 @@ impl Cluster {
             Action::AgentDown { node, name } => {
                 assert!(me.view.get_mut(&node).expect("its node is up").remove(&name).is_some());
             }
-            Action::NodeSuspected { .. } | Action::NodeRecovered { .. } => {}
+            Action::NodeSuspected { .. }
+            | Action::NodeRecovered { .. }
+            | Action::OfferUp { .. }
+            | Action::OfferDown { .. } => {}
             Action::RegistryFull { name } => panic!("{name} does not fit"),
         }
     }
