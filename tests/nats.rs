@@ -1,3 +1,4 @@
 //! What must hold on real nats-servers: each test starts its own, and ends it.
 
+mod publishes;
 mod servers;
