@@ -1,5 +1,7 @@
 //! What must hold on real nats-servers: each test starts its own, and ends it.
 
 mod deploy;
+mod failover;
+mod publishes;
 mod servers;
 mod transport;

@@ -22,7 +22,7 @@ mod tail;
 mod watch;
 mod work_queue;
 
-use backend::{Disk, Memory, Server, run};
+use backend::{Cluster, Disk, Memory, Server, run};
 use bench::Bench;
 
 macro_rules! suite {
@@ -232,6 +232,7 @@ macro_rules! all_cases_on {
 all_cases_on!(Memory as memory);
 all_cases_on!(Disk as disk);
 all_cases_on!(Server as jetstream);
+all_cases_on!(Cluster as jetstream_of_three);
 
 suite! { Disk as disk_again:
     disk_only {

@@ -8,7 +8,7 @@
 //! | `requests`, `attempts`, `api` | asking the server: once, until it answers, in its JSON |
 //! | `names`, `config` | our words and bounds in the server's |
 //! | `stream`, `publish`, `read` | streams: made, written, read |
-//! | `consumer`, `pull`, `acknowledge`, `exhausted` | consumers: opened, taken from, told, given up |
+//! | `consumer`, `pull`, `acknowledge`, `leaving`, `exhausted` | consumers: opened, taken from, told, done, given up |
 //! | `tail` | live readers |
 //! | `bucket`, `watch` | buckets, and who follows them |
 //! | `counts` | what was done |
@@ -40,6 +40,7 @@ mod config;
 mod consumer;
 mod counts;
 mod exhausted;
+mod leaving;
 mod names;
 mod publish;
 mod pull;

@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, timeout};
 
 use super::Bench;
-use crate::support::nats::NatsServer;
+use crate::support::nats::{NatsCluster, NatsServer};
 
 /// A store to run cases on.
 pub(crate) trait Backend: Sized {
@@ -109,6 +109,35 @@ impl Backend for Server {
         static CASES: AtomicU64 = AtomicU64::new(0);
         let namespace = format!("case-{}", CASES.fetch_add(1, Ordering::Relaxed));
         Self(connect(&NatsServer::shared().url(), &namespace).await)
+    }
+
+    fn streams(&self) -> Arc<dyn Streams> {
+        Arc::new(self.0.clone())
+    }
+}
+
+/// JetStream with three replicas, in a namespace of its own on the cluster of this test process.
+pub(crate) struct Cluster(JetStream);
+
+impl Backend for Cluster {
+    const SHORT: Duration = Server::SHORT;
+
+    fn runtime() -> Runtime {
+        Server::runtime()
+    }
+
+    async fn start() -> Self {
+        static CASES: AtomicU64 = AtomicU64::new(0);
+        let namespace = format!("case-{}", CASES.fetch_add(1, Ordering::Relaxed));
+        let connection =
+            NatsConnection::open(&NatsOptions::new(&NatsCluster::shared().urls()).unwrap()).await;
+        let options = JetStreamOptions {
+            namespace: namespace.clone(),
+            subject_prefix: Some(namespace),
+            replicas: 3,
+            ..JetStreamOptions::default()
+        };
+        Self(JetStream::open(&connection.unwrap(), options).await.unwrap())
     }
 
     fn streams(&self) -> Arc<dyn Streams> {

@@ -1,5 +1,7 @@
 //! Several servers that keep streams together.
 
+use std::sync::OnceLock;
+
 use super::{NatsServer, port};
 
 /// Servers with routes to each other, numbered from 0.
@@ -11,6 +13,12 @@ impl NatsCluster {
     /// Starts this many, and waits until they have chosen who leads.
     pub(crate) fn start(servers: usize) -> NatsCluster {
         NatsCluster::start_with(servers, "")
+    }
+
+    /// The three that tests of this process share: nobody kills one, and everybody keeps to a namespace of their own.
+    pub(crate) fn shared() -> &'static NatsCluster {
+        static SHARED: OnceLock<NatsCluster> = OnceLock::new();
+        SHARED.get_or_init(|| NatsCluster::start(3))
     }
 
     /// Starts this many, each with these lines in its configuration.

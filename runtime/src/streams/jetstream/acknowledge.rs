@@ -57,12 +57,12 @@ impl Place {
 impl Hub {
     pub(super) async fn ack(&self, tag: DeliveryTag) -> Result<(), StreamError> {
         self.say(tag, "+ACK".to_owned()).await?;
-        self.exhausted.ended(&self.store, tag.sequence.0).await
+        self.ended(tag).await
     }
 
     pub(super) async fn terminate(&self, tag: DeliveryTag) -> Result<(), StreamError> {
         self.say(tag, "+TERM".to_owned()).await?;
-        self.exhausted.ended(&self.store, tag.sequence.0).await
+        self.ended(tag).await
     }
 
     pub(super) async fn in_progress(&self, tag: DeliveryTag) -> Result<(), StreamError> {
@@ -100,6 +100,13 @@ impl Hub {
         // A message that somebody has acknowledged meanwhile does not run out of deliveries.
         drop(timeout(EXHAUSTED_WAIT, either).await);
         Ok(())
+    }
+
+    async fn ended(&self, tag: DeliveryTag) -> Result<(), StreamError> {
+        if self.is_queue {
+            self.leaving.begins(tag.sequence.0);
+        }
+        self.exhausted.ended(&self.store, tag.sequence.0).await
     }
 
     /// Says it, and waits until the server has heard.

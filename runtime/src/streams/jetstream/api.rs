@@ -28,7 +28,7 @@ pub(super) const MESSAGE_NOT_FOUND: u64 = 10_037;
 pub(super) const SEQUENCE_NOT_FOUND: u64 = 10_043;
 pub(super) const DELETE_FAILED: u64 = 10_057;
 pub(super) const STREAM_MISMATCH: u64 = 10_060;
-const FULL: u64 = 10_077;
+pub(super) const FULL: u64 = 10_077;
 const TOO_LARGE: u64 = 10_054;
 pub(super) const WRONG_REVISION: [u64; 2] = [10_071, 10_164];
 

@@ -3,8 +3,8 @@
 //! What is taken comes through `pull`, what becomes of it goes through `acknowledge`, and what ran out of deliveries is in
 //! `exhausted`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_nats::Message;
@@ -24,6 +24,7 @@ use super::api::{CONSUMER_NOT_FOUND, Refusal};
 use super::attempts::Repeat;
 use super::config;
 use super::exhausted::Exhausted;
+use super::leaving::Leaving;
 use super::names;
 use super::publish::ID;
 use super::pull::{Manner, Pulled, Pulls};
@@ -74,6 +75,9 @@ pub(super) struct Hub {
     pub(super) config: Mutex<ConsumerConfig>,
     pub(super) exhausted: Exhausted,
     pub(super) newest: Mutex<Newest>,
+    pub(super) leaving: Leaving,
+    /// Whether what is acknowledged leaves the stream.
+    pub(super) is_queue: bool,
     pulls: Pulls,
     redelivered: AtomicU64,
 }
@@ -90,6 +94,7 @@ pub(super) async fn open(
 ) -> Result<Handle, StreamError> {
     let filter = checks::check_consumer(&config)?;
     let info = store.find(stream).await?;
+    let is_queue = info.kept()?.retention() == Retention::WorkQueue;
     let found = look_up(store, stream, &config.name).await?;
     let kept = match found {
         Some(found) => change(store, stream, &config, found.config).await?,
@@ -100,7 +105,7 @@ pub(super) async fn open(
         let notes = config::exhausted(&store.names, &of, &store.options);
         store.keep(stream, &notes, |_| Ok(())).await?;
     }
-    let hub = hub(store, stream, &config, config::started_at(&kept)).await?;
+    let hub = hub(store, stream, &config, config::started_at(&kept), is_queue).await?;
     if config.max_deliver.is_some() {
         hub.exhausted.listen(store).await?;
     }
@@ -220,6 +225,7 @@ async fn hub(
     stream: &str,
     config: &ConsumerConfig,
     start: u64,
+    is_queue: bool,
 ) -> Result<Arc<Hub>, StreamError> {
     if let Some(hub) = store.hub(stream, &config.name) {
         return Ok(hub);
@@ -234,6 +240,8 @@ async fn hub(
         config: Mutex::new(config.clone()),
         exhausted: Exhausted::new(store, stream, &config.name),
         newest: Mutex::default(),
+        leaving: Leaving::default(),
+        is_queue,
         pulls: Pulls::new(connection, &store.names.stream(stream), &there, manner),
         redelivered: AtomicU64::new(0),
     });
@@ -258,10 +266,14 @@ impl Store {
 
     /// A message of a stream was removed: no consumer has it to tell any more.
     pub(super) fn removed(&self, stream: &str, sequence: u64) {
-        let hubs: Vec<Arc<Hub>> = self.hubs.lock().values().filter_map(std::sync::Weak::upgrade).collect();
-        for hub in hubs.iter().filter(|hub| hub.stream == stream) {
+        for hub in self.hubs_of(stream) {
             hub.exhausted.removed(sequence);
         }
+    }
+
+    pub(super) fn hubs_of(&self, stream: &str) -> Vec<Arc<Hub>> {
+        let hubs = self.hubs.lock();
+        hubs.values().filter_map(Weak::upgrade).filter(|hub| hub.stream == stream).collect()
     }
 }
 

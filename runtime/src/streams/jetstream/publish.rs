@@ -8,7 +8,7 @@ use connectome_codecs::Sequence;
 use serde::Deserialize;
 
 use super::Store;
-use super::api::{self, Refusal, STREAM_MISMATCH};
+use super::api::{self, FULL, Refusal, STREAM_MISMATCH};
 use super::attempts::{Repeat, Trouble};
 use super::requests::{Lost, Request};
 use crate::streams::checks;
@@ -37,9 +37,13 @@ impl Store {
         }
         let repeat = if id.is_some() { Repeat::Same } else { Repeat::Twice };
         let request = Request { subject: self.names.subject(&subject), headers: Some(headers), body };
-        let published =
-            self.persist(repeat, |patience| self.publish_once(stream, &subject, &request, patience));
-        match published.await? {
+        let publish =
+            || self.persist(repeat, |patience| self.publish_once(stream, &subject, &request, patience));
+        let mut published = publish().await?;
+        if matches!(&published, Err(refusal) if refusal.code == FULL) && self.settle(stream).await? {
+            published = publish().await?;
+        }
+        match published {
             Ok(Acknowledgement { seq, duplicate }) => Ok(Published { sequence: Sequence(seq), duplicate }),
             Err(Refusal { code: STREAM_MISMATCH, .. }) => Err(self.why_not(stream, &subject).await),
             Err(refusal) => Err(refusal.of_stream(stream)),

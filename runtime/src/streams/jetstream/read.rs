@@ -65,6 +65,7 @@ impl Store {
         if max == 0 {
             return self.find(stream).await.map(|_| Vec::new());
         }
+        self.settle(stream).await?;
         let filter = self.names.subject(filter);
         let there = self.names.stream(stream);
         match self.scan(&there, &filter, from.max(1), max.min(READ_MAX)).await? {

@@ -134,6 +134,7 @@ impl Store {
     }
 
     pub(super) async fn stream_info(&self, stream: &str) -> Result<StreamInfo, StreamError> {
+        self.settle(stream).await?;
         let info = self.find(stream).await?;
         let State { messages, bytes, last_seq, .. } = info.state;
         let consumers = self.consumers(stream).await?;
@@ -153,6 +154,7 @@ impl Store {
 
     pub(super) async fn count(&self, stream: &str, subject: &str) -> Result<u64, StreamError> {
         check_subject(subject)?;
+        self.settle(stream).await?;
         let call = format!("STREAM.INFO.{}", self.names.stream(stream));
         let subject = self.names.subject(subject);
         let body = json!({ "subjects_filter": subject });
