@@ -62,6 +62,21 @@ fn durable_task() {
     );
 }
 
+/// An agent that several nodes offer outlives the death of one owner and the leave of the next, with what it keeps.
+#[test]
+fn failover() {
+    prints(
+        "failover",
+        &[
+            "10 in the till, under term 1\n",
+            "its node is killed\n",
+            "20 in the till, under term 2\n",
+            "its node leaves\n",
+            "30 in the till, under term 3\n",
+        ],
+    );
+}
+
 /// The executable of an example: beside `deps/`, where this test is. `--test` alone builds no examples, so it may be old.
 fn executable(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();

@@ -147,3 +147,16 @@ pub(super) async fn until(mut holds: impl FnMut() -> bool) {
     };
     timeout(Duration::from_secs(30), waiting).await.expect("it holds within 30 s");
 }
+
+/// What a desk has noted, once it is so much; within 30 seconds.
+pub(super) async fn all_noted(desk: &AgentRef, count: usize) -> Vec<(u64, u64)> {
+    let reading = async {
+        loop {
+            match desk.call(Read).await {
+                Ok(notes) if notes.len() >= count => return notes,
+                Ok(_) | Err(_) => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    timeout(Duration::from_secs(30), reading).await.expect("all is noted within 30 s")
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use connectome_codecs::{AgentName, Revision, wire};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::LEASES;
 use crate::port::{Bucket, BucketConfig, Entry, Expect, Storage, StreamError, Watch};
@@ -12,6 +12,9 @@ use crate::router::Router;
 
 /// How long one request may take: a third of what is left of a default lease when it is renewed.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long after a failure its answer waits: what is asked again at once would be asked in a circle.
+const RETRY: Duration = Duration::from_millis(200);
 
 async fn bucket(router: &Router) -> Result<Box<dyn Bucket>, StreamError> {
     let config = BucketConfig { name: LEASES.to_owned(), ttl: None, storage: Storage::File };
@@ -33,6 +36,7 @@ pub(super) async fn read(router: &Router, name: &AgentName) -> Result<Option<(Le
         Ok(Ok(entry)) => Ok(entry.and_then(|entry| Some((record_of(&entry)?, entry.revision)))),
         Ok(Err(error)) => {
             tracing::debug!(agent = %name, %error, "a lease could not be looked at");
+            sleep(RETRY).await;
             Err(())
         }
         Err(_) => Err(()),
@@ -56,6 +60,7 @@ pub(super) async fn write(
         Ok(Err(StreamError::WrongRevision { .. })) => Answer::Conflict,
         Ok(Err(error)) => {
             tracing::debug!(agent = %name, %error, "a lease may not have been written");
+            sleep(RETRY).await;
             Answer::Unknown
         }
         Err(_) => Answer::Unknown,

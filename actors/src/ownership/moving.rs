@@ -65,7 +65,9 @@ impl Router {
                 }
             };
             match answer {
-                Err(error) if self.comes_again(&error, node) => self.until_moved(name, asked, until).await,
+                Err(error) if Instant::now() < until && self.comes_again(&error, node) => {
+                    self.until_moved(name, asked, until).await
+                }
                 answer => return answer,
             }
         }
@@ -92,7 +94,9 @@ impl Router {
                 Place::There(node) => (self.transmit(node, self.afresh(&envelope)).await, Some(node)),
             };
             match sent {
-                Err(error) if self.comes_again(&error, node) => self.until_moved(name, asked, until).await,
+                Err(error) if Instant::now() < until && self.comes_again(&error, node) => {
+                    self.until_moved(name, asked, until).await
+                }
                 sent => return sent,
             }
         }

@@ -100,7 +100,7 @@ fn the_wanted_go_first() {
     let mut world = settled(2, 400);
     world.kill(0);
     let waiting = world.running();
-    let lost = (0..400).map(name).filter(|name| !waiting.contains_key(name)).last().expect("one was there");
+    let lost = (0..400).map(name).rfind(|name| !waiting.contains_key(name)).expect("one was there");
     world.run_for(1_990);
     world.want(&lost);
     assert!(world.run_until(1_000, |world| world.running().contains_key(&lost)), "it does not run");
