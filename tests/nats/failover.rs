@@ -80,7 +80,10 @@ async fn hung() {
         away.push(began.elapsed());
         office.process(&owner).signal("-CONT");
         let (now, later) = office.ask().await;
-        assert!(later >= term && (later > term || now == next), "{now} under {later} after {next} under {term}");
+        assert!(
+            later >= term && (later > term || now == next),
+            "{now} under {later} after {next} under {term}"
+        );
     }
     print("hung (SIGSTOP)", away);
 }
@@ -252,7 +255,8 @@ struct Calls {
 
 impl Calls {
     fn begin(desk: &AgentRef) -> Calls {
-        let (desk, answered, over) = (desk.clone(), Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
+        let (desk, answered, over) =
+            (desk.clone(), Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
         let (count, is_over) = (answered.clone(), over.clone());
         let caller = tokio::spawn(async move {
             let mut longest = Duration::ZERO;

@@ -132,7 +132,7 @@ fn hidden(url: &str) -> String {
 #[non_exhaustive]
 pub enum NatsError {
     /// The configuration names something that is no server.
-    #[error("NATS_URL: {url:?} is no server: {problem}; write nats://host:4222, several separated by commas")]
+    #[error("NATS_URL: {url:?} is no server: {problem}")]
     Url {
         /// What was given, without a password.
         url: String,
