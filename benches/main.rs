@@ -8,13 +8,14 @@
 //!
 //! 1. `harness.rs`: turns, medians, and how they are shown. It knows no actors.
 //! 2. `peers.rs`: the same counter as an agent, a ractor actor, a kameo actor, and a task behind a channel.
-//! 3. One file a group: `messages`, `spawn`, `restart`, `envelope`, `store`, `tasks`.
+//! 3. One file a group: `messages`, `spawn`, `restart`, `envelope`, `store`, `tasks`, `nats`.
 
 #![allow(clippy::panic, reason = "crashes are measured")]
 
 mod envelope;
 mod harness;
 mod messages;
+mod nats;
 mod peers;
 mod restart;
 mod runtimes;
@@ -54,6 +55,7 @@ fn groups(options: &Options) -> Vec<Group> {
         envelope::groups,
         store::groups,
         tasks::groups,
+        nats::groups,
     ];
     all.iter().flat_map(|groups| groups()).filter(|group| options.wants(group.name())).collect()
 }

@@ -25,6 +25,7 @@ const WORKERS: usize = 2;
 const LEASE: Duration = Duration::from_secs(2);
 
 /// Who works beside the first node.
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 pub enum Company {
     Here(Here),
     Processes(Processes),

@@ -126,7 +126,7 @@ pub struct Node {
     stop: Duration,
     /// Closed last, when the node has one.
     #[cfg(feature = "nats")]
-    connection: Option<crate::transport::nats::NatsConnection>,
+    connection: Option<std::sync::Arc<crate::transport::nats::NatsConnection>>,
 }
 
 impl Node {
@@ -142,7 +142,7 @@ impl Node {
         let made = ports::make(&config).await?;
         let node = Node::start_with(made.ports, config.node_options()).await?;
         #[cfg(feature = "nats")]
-        let node = Node { connection: made.connection, ..node };
+        let node = Node { connection: made.connection.map(std::sync::Arc::new), ..node };
         Ok(node)
     }
 
