@@ -165,7 +165,11 @@ impl Watch for Handle {
             if let Some(change) = self.changes.pop_front() {
                 return Ok(change);
             }
-            self.look().await?;
+            match self.look().await {
+                // A watch outlives its servers: it goes on when they are back.
+                Ok(()) | Err(StreamError::Unavailable(_) | StreamError::Unknown(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 }
