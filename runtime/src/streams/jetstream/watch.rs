@@ -20,7 +20,7 @@ use super::config::nanos;
 use super::names;
 use super::pull::{Manner, Pulled, Pulls};
 use super::requests::Request;
-use crate::streams::embedded::later;
+use crate::streams::embedded::sleeper::later;
 
 /// Entries taken at once; they are the only ones that a watch holds.
 const CHUNK: usize = 256;
