@@ -3,5 +3,6 @@
 mod deploy;
 mod failover;
 mod publishes;
+mod refusals;
 mod servers;
 mod transport;

@@ -37,7 +37,7 @@ mod core;
 mod disk;
 #[cfg(test)]
 mod failing;
-mod sleeper;
+pub(crate) mod sleeper;
 mod store;
 mod tail;
 mod watch;
@@ -57,7 +57,6 @@ use self::core::effects::Effects;
 use self::core::reading::Seen;
 use self::core::{Core, Now};
 pub use self::disk::OpenError;
-pub(crate) use self::sleeper::later;
 use self::store::Store;
 use super::subject::Filter;
 

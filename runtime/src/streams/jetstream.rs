@@ -60,6 +60,7 @@ use connectome_actors::port::{
     StreamError, StreamInfo, Streams, Tail,
 };
 use connectome_codecs::Sequence;
+use connectome_codecs::limits::FRAME_MAX;
 use parking_lot::Mutex;
 
 use self::consumer::Hub;
@@ -68,6 +69,9 @@ pub use self::counts::JetStreamCounts;
 use self::names::Names;
 use self::requests::Requests;
 use crate::transport::nats::NatsConnection;
+
+/// Bytes of the headers beside a body, at the most: names and ids of bounded length.
+const HEADERS_MAX: usize = 512;
 
 /// How streams and buckets are kept in JetStream.
 ///
@@ -143,6 +147,7 @@ impl JetStream {
     ) -> Result<JetStream, StreamError> {
         config::check_options(&options)?;
         let requests = Requests::open(connection.clone()).await?;
+        check_payload(connection);
         let names = Names::new(options.namespace.clone(), options.subject_prefix.clone());
         let (counters, hubs) = (Counters::default(), Mutex::default());
         Ok(JetStream { store: Arc::new(Store { options, names, requests, counters, hubs }) })
@@ -151,6 +156,18 @@ impl JetStream {
     /// What was done since it was opened.
     pub fn counts(&self) -> JetStreamCounts {
         self.store.counters.snapshot()
+    }
+}
+
+/// Says so when the largest bodies have no room on the server.
+fn check_payload(connection: &NatsConnection) {
+    let max_payload = connection.client().max_payload();
+    if max_payload < FRAME_MAX + HEADERS_MAX {
+        let largest = max_payload.saturating_sub(HEADERS_MAX);
+        tracing::warn!(
+            max_payload,
+            "bodies past {largest} bytes are refused: set the NATS server's max_payload to 2MB"
+        );
     }
 }
 

@@ -76,6 +76,7 @@ impl Filter {
     }
 
     /// Whether it matches every subject that the filter `other` matches.
+    #[cfg(any(feature = "nats", test))]
     pub(crate) fn covers(&self, other: &str) -> bool {
         let (mut ours, mut theirs) = (self.text.split('.'), other.split('.'));
         loop {

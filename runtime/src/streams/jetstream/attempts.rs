@@ -48,7 +48,9 @@ impl From<Lost> for Trouble {
                 Trouble::Passing("nobody answers for it: the stream has no leader now".to_owned())
             }
             Lost::Silent => Trouble::Silent("the NATS server was asked, and did not answer".to_owned()),
-            Lost::Refused(problem) => Trouble::Final(StreamError::Invalid(problem)),
+            Lost::Refused(problem) => Trouble::Final(StreamError::Invalid(format!(
+                "{problem}; split it, or raise the NATS server's max_payload to 2MB"
+            ))),
         }
     }
 }

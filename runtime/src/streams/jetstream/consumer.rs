@@ -30,7 +30,7 @@ use super::publish::ID;
 use super::pull::{Manner, Pulled, Pulls};
 use super::stream;
 use crate::streams::checks;
-use crate::streams::embedded::later;
+use crate::streams::embedded::sleeper::later;
 use crate::streams::subject::Filter;
 
 /// Deliveries that one fetch takes, whatever it asked for; the next fetch takes more. As the embedded store.

@@ -36,6 +36,9 @@ const SLACK: Duration = Duration::from_secs(1);
 /// How long a line is left for a next fetch.
 const LEFT_MAX: Duration = Duration::from_secs(1);
 
+/// Lines that are kept without a pull, and lines that are left: workers beyond these pay for a subscription at each fetch.
+const LINES_MAX: usize = 64;
+
 /// How one pull ended.
 #[derive(Debug)]
 pub(super) enum Pulled {
@@ -84,9 +87,9 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Lines {
-    /// Those whose fetch was dropped, oldest first: as many as fetches are dropped within [`LEFT_MAX`].
+    /// Those whose fetch was dropped, oldest first.
     left: VecDeque<Line>,
-    /// Those without a pull: as many as ever fetched at once.
+    /// Those without a pull.
     idle: Vec<Line>,
     next: u64,
 }
@@ -204,7 +207,8 @@ impl Shared {
     /// Leaves a line to the next fetch, and gives it up if there is none in time.
     fn leave(self: &Arc<Self>, line: Line) {
         let number = line.number;
-        self.lines.lock().left.push_back(line);
+        let one_too_many = self.lines.lock().leave(line);
+        one_too_many.into_iter().for_each(|line| self.give_up(line));
         let (Some(age), Ok(runtime)) = (self.manner.give_back, tokio::runtime::Handle::try_current()) else {
             return;
         };
@@ -341,8 +345,22 @@ impl Drop for Held<'_> {
         match line.end {
             // A pull that was lost may still be answered: its subscription ends with it.
             Some(End::Lost) if line.got.is_empty() => {}
-            Some(_) if line.got.is_empty() => self.shared.lines.lock().idle.push(line),
+            Some(_) if line.got.is_empty() => self.shared.lines.lock().rest(line),
             Some(_) | None => self.shared.leave(line),
+        }
+    }
+}
+
+impl Lines {
+    /// Leaves a line; gives the oldest one when there are too many.
+    fn leave(&mut self, line: Line) -> Option<Line> {
+        self.left.push_back(line);
+        (self.left.len() > LINES_MAX).then(|| self.left.pop_front()).flatten()
+    }
+
+    fn rest(&mut self, line: Line) {
+        if self.idle.len() < LINES_MAX {
+            self.idle.push(line);
         }
     }
 }

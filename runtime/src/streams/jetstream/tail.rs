@@ -91,6 +91,13 @@ impl Handle {
         Ok(!self.read.is_empty())
     }
 
+    async fn look_or_wait(&mut self) -> Result<(), StreamError> {
+        if !self.look().await? {
+            self.wait().await?;
+        }
+        Ok(())
+    }
+
     /// Waits for a sign, or until it is time to look again.
     async fn wait(&mut self) -> Result<(), StreamError> {
         let Some(sign) = &mut self.sign else {
@@ -126,8 +133,10 @@ impl Tail for Handle {
             if let Some(next) = self.read.pop_front() {
                 return next;
             }
-            if !self.look().await? {
-                self.wait().await?;
+            match self.look_or_wait().await {
+                // A tail outlives its servers: it goes on when they are back.
+                Ok(()) | Err(StreamError::Unavailable(_)) => {}
+                Err(error) => return Err(error),
             }
         }
     }

@@ -20,7 +20,7 @@ use super::config::nanos;
 use super::names;
 use super::pull::{Manner, Pulled, Pulls};
 use super::requests::Request;
-use crate::streams::embedded::later;
+use crate::streams::embedded::sleeper::later;
 
 /// Entries taken at once; they are the only ones that a watch holds.
 const CHUNK: usize = 256;
@@ -165,7 +165,11 @@ impl Watch for Handle {
             if let Some(change) = self.changes.pop_front() {
                 return Ok(change);
             }
-            self.look().await?;
+            match self.look().await {
+                // A watch outlives its servers: it goes on when they are back.
+                Ok(()) | Err(StreamError::Unavailable(_) | StreamError::Unknown(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 }
