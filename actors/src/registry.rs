@@ -132,11 +132,15 @@ impl Registry {
         here.max(self.elsewhere(name).and_then(|(term, _)| term))
     }
 
-    /// Whether another node than this one has the name under a newer term than it had.
-    pub(crate) fn is_overtaken(&self, name: &AgentName, by: NodeId) -> bool {
+    /// Whether a node that had the name has fallen silent, and somebody else has it now. While it is heard from, what it
+    /// has to say is on its way.
+    pub(crate) fn is_overtaken(&self, name: &AgentName, had: NodeId) -> bool {
+        if self.nodes.read().get(&had) == Some(&NodeState::Up) {
+            return false;
+        }
         match self.find(name) {
             Some(Place::Here(cell)) => cell.term().is_some(),
-            Some(Place::There(node)) => node != by,
+            Some(Place::There(node)) => node != had,
             None => false,
         }
     }

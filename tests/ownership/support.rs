@@ -112,11 +112,18 @@ pub(super) async fn cluster() -> LocalCluster {
 }
 
 /// The same, and all of them offer this desk.
-pub(super) async fn cluster_offering(name: &str) -> LocalCluster {
+pub(super) async fn cluster_about_to_run(name: &str) -> LocalCluster {
     let cluster = cluster().await;
     for place in NODES {
         offer(&node(&cluster, place), place, name).await;
     }
+    cluster
+}
+
+/// The same, and one of them runs it.
+pub(super) async fn cluster_offering(name: &str) -> LocalCluster {
+    let cluster = cluster_about_to_run(name).await;
+    until(|| !runs_on(&cluster, name).is_empty()).await;
     cluster
 }
 

@@ -142,7 +142,7 @@ impl Router {
         }
     }
 
-    /// Waits for the answer of a node, but not after another one has taken its place: then none will come.
+    /// Waits for the answer of a node, but not once it is silent and another one has taken its place: then none will come.
     async fn unless_overtaken<T>(
         &self,
         name: &AgentName,

@@ -188,7 +188,9 @@ impl Claim {
             rank += 1;
         }
         self.rank = rank;
-        let settled = if self.wanted { now } else { view.began.max(self.offered) + view.rules.settle };
+        // A name that had an owner was offered long enough for others to be heard of.
+        let known = if record.is_some() { view.began } else { view.began.max(self.offered) };
+        let settled = if self.wanted { now } else { known + view.rules.settle };
         turn.max(settled).max(self.not_before)
     }
 
