@@ -25,7 +25,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ),
     ("tests/ownership/support.rs", "the same, and a desk that takes its time"),
     ("tests/nats/deploy.rs", "`until` asks servers again and again until they agree"),
-    ("tests/nats/failover.rs", "a caller tries again and again, as callers do, and the time it takes is measured"),
+    (
+        "tests/nats/failover.rs",
+        "a caller tries again and again, as callers do, and the time it takes is measured",
+    ),
 ];
 
 fn check(tree: &Tree) -> Vec<Finding> {
