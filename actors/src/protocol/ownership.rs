@@ -1,6 +1,6 @@
 //! Which of the names that a node offers it owns: when it takes one, in which order, and when it stops.
 //!
-//! Several nodes offer an agent; one of them runs it. Who may is a [`lease`](super::lease) on its name; this is what
+//! Several nodes offer an agent; one of them runs it. Who may is a `lease` on its name; this is what
 //! stands between a node's leases and its agents, and it is the same for one name and for ten thousand.
 //!
 //! ```text
