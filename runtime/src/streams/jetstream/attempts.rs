@@ -66,8 +66,12 @@ impl Store {
         let (mut pause, mut is_open) = (PAUSE_FIRST, false);
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            let problem = match attempt(self.options.request_timeout.min(left)).await {
+            let attempted = timeout_at(end, attempt(self.options.request_timeout.min(left))).await;
+            let problem = match attempted.unwrap_or_else(|_| Err(Lost::Silent.into())) {
                 Ok(answer) => return Ok(answer),
+                Err(Trouble::Final(StreamError::Unavailable(problem))) => {
+                    return Err(given_up(is_open, problem));
+                }
                 Err(Trouble::Final(error)) => return Err(error),
                 Err(Trouble::Passing(problem)) => problem,
                 Err(Trouble::Silent(problem)) => {

@@ -231,7 +231,8 @@ async fn hub(
         return Ok(hub);
     }
     let connection = store.requests.connection();
-    let manner = Manner { start, give_back: Some(config.ack_wait / 2) };
+    let is_replicated = store.options.replicas > 1;
+    let manner = Manner { start, give_back: Some(config.ack_wait / 2), is_replicated };
     let there = names::consumer(&config.name);
     let new = Arc::new(Hub {
         store: Arc::clone(store),

@@ -75,6 +75,8 @@ pub(super) struct Manner {
     pub(super) start: u64,
     /// How long lines may be left, if what came on them is to be given back at all.
     pub(super) give_back: Option<Duration>,
+    /// Whether the server that serves the consumer may be behind the one that took a message.
+    pub(super) is_replicated: bool,
 }
 
 #[derive(Debug)]
@@ -123,7 +125,9 @@ impl Pulls {
 
     /// Takes what was left, or asks for up to `max` until `end`. Dropping the future loses nothing.
     pub(super) async fn pull(&self, max: usize, end: Instant) -> Result<Pulled, StreamError> {
-        match self.pull_once(max, end, false).await? {
+        // Whoever does not want to wait is given all that comes within the shortest pull, also from a server that is behind.
+        let all = self.0.manner.is_replicated && end <= Instant::now();
+        match self.pull_once(max, end, all).await? {
             Ok(pulled) => Ok(pulled),
             Err(InLine) => Ok(self.pull_once(1, end, true).await?.unwrap_or(Pulled::Nothing)),
         }
@@ -133,7 +137,7 @@ impl Pulls {
         &self,
         max: usize,
         end: Instant,
-        in_line: bool,
+        stays: bool,
     ) -> Result<Result<Pulled, InLine>, StreamError> {
         if let Some(held) = self.take_up() {
             let until = end.max(Instant::now() + PULL_MIN).min(held.line().until + SLACK);
@@ -141,7 +145,7 @@ impl Pulls {
         }
         let mut held = self.line().await?;
         let wait = end.saturating_duration_since(Instant::now()).clamp(PULL_MIN, PULL_MAX);
-        if !held.ask(max, wait, in_line).await {
+        if !held.ask(max, wait, stays).await {
             return Ok(Ok(Pulled::Lost));
         }
         let until = held.line().until + SLACK;
@@ -269,15 +273,16 @@ impl Held<'_> {
         self.line.as_mut().expect("a fetch holds its line until it is over")
     }
 
-    /// Asks the server; whether it was sent.
-    async fn ask(&mut self, max: usize, wait: Duration, in_line: bool) -> bool {
+    /// Asks the server; whether it was sent. A pull that `stays` does so for its whole time, and any other until it has given
+    /// what there is.
+    async fn ask(&mut self, max: usize, wait: Duration, stays: bool) -> bool {
         let connection = &self.shared.connection;
         let (connected, subject) = (connection.counts().connected, self.shared.subject.clone());
         if !connection.is_up() {
             return false;
         }
         let reply = self.line_mut().begin(max, wait, connected);
-        let request = json!({ "batch": max, "expires": nanos(wait), "no_wait": !in_line }).to_string();
+        let request = json!({ "batch": max, "expires": nanos(wait), "no_wait": !stays }).to_string();
         let sending = connection.client().publish_with_reply(subject, reply, request.into());
         let is_sent = matches!(timeout(SLACK, sending).await, Ok(Ok(())));
         self.line_mut().end = if is_sent { None } else { Some(End::Lost) };

@@ -87,7 +87,7 @@ impl Handle {
         }});
         let made = store.api::<Value>(Repeat::Same, &call, &body).await?;
         made.map_err(|refusal| refusal.of_stream(there))?;
-        let manner = Manner { start: 0, give_back: None };
+        let manner = Manner { start: 0, give_back: None, is_replicated: false };
         let pulls = Pulls::new(store.requests.connection(), there, &name, manner);
         self.following = Some(Following { pulls, name, deliveries: 0 });
         Ok(())
