@@ -66,6 +66,7 @@ use parking_lot::Mutex;
 use self::consumer::Hub;
 use self::counts::Counters;
 pub use self::counts::JetStreamCounts;
+use self::leaving::AllLeaving;
 use self::names::Names;
 use self::requests::Requests;
 use crate::transport::nats::NatsConnection;
@@ -134,6 +135,7 @@ struct Store {
     counters: Counters,
     /// The consumers that somebody here has open, by stream and name.
     hubs: Mutex<BTreeMap<(String, String), Weak<Hub>>>,
+    leaving: AllLeaving,
 }
 
 impl JetStream {
@@ -149,8 +151,8 @@ impl JetStream {
         let requests = Requests::open(connection.clone()).await?;
         check_payload(connection);
         let names = Names::new(options.namespace.clone(), options.subject_prefix.clone());
-        let (counters, hubs) = (Counters::default(), Mutex::default());
-        Ok(JetStream { store: Arc::new(Store { options, names, requests, counters, hubs }) })
+        let (counters, hubs, leaving) = (Counters::default(), Mutex::default(), AllLeaving::default());
+        Ok(JetStream { store: Arc::new(Store { options, names, requests, counters, hubs, leaving }) })
     }
 
     /// What was done since it was opened.

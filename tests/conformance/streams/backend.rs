@@ -135,6 +135,8 @@ impl Backend for Cluster {
             namespace: namespace.clone(),
             subject_prefix: Some(namespace),
             replicas: 3,
+            // Three servers on a busy machine take their time to elect a leader for each stream and consumer.
+            deadline: Duration::from_secs(30),
             ..JetStreamOptions::default()
         };
         Self(JetStream::open(&connection.unwrap(), options).await.unwrap())

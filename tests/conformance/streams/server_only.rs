@@ -269,7 +269,7 @@ fn who_follows_goes_on() {
     });
 }
 
-/// While the server is away nothing is promised, and the caller hears within the deadline that nothing happened.
+/// While the server is away nothing is promised, and the caller hears within the deadline what is known.
 #[test]
 fn a_store_that_is_away_says_so() {
     run(async |mut own: Own| {
@@ -285,12 +285,14 @@ fn a_store_that_is_away_says_so() {
         );
         assert!(matches!(fetched, Err(StreamError::Unavailable(_))), "{fetched:?}");
         assert!(matches!(read, Err(StreamError::Unavailable(_))), "{read:?}");
-        // A request may have been on its way when the connection was lost.
-        let told = |error: Option<StreamError>| {
-            matches!(error, Some(StreamError::Unavailable(_) | StreamError::Unknown(_)))
-        };
-        assert!(told(published.err()) && told(put.err()));
+        assert!(matches!(put, Err(StreamError::Unavailable(_) | StreamError::Unknown(_))), "{put:?}");
         own.restart();
-        assert_eq!(own.bench.put("s.a", "again").await, 1);
+        let again = own.bench.put("s.a", "again").await;
+        match published {
+            Err(StreamError::Unavailable(_)) => assert_eq!(again, 1, "nothing happened"),
+            // It was on its way when the connection was lost.
+            Err(StreamError::Unknown(_)) => assert!(again <= 2),
+            other => panic!("a server that is away acknowledges nothing: {other:?}"),
+        }
     });
 }

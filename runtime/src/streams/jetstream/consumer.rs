@@ -75,7 +75,7 @@ pub(super) struct Hub {
     pub(super) config: Mutex<ConsumerConfig>,
     pub(super) exhausted: Exhausted,
     pub(super) newest: Mutex<Newest>,
-    pub(super) leaving: Leaving,
+    pub(super) leaving: Arc<Leaving>,
     /// Whether what is acknowledged leaves the stream.
     pub(super) is_queue: bool,
     pulls: Pulls,
@@ -241,7 +241,7 @@ async fn hub(
         config: Mutex::new(config.clone()),
         exhausted: Exhausted::new(store, stream, &config.name),
         newest: Mutex::default(),
-        leaving: Leaving::default(),
+        leaving: store.leaving.add(stream),
         is_queue,
         pulls: Pulls::new(connection, &store.names.stream(stream), &there, manner),
         redelivered: AtomicU64::new(0),

@@ -3,6 +3,7 @@
 //! A cluster answers an acknowledgement when the consumer's servers agree, and removes the task a moment later. Whoever looks
 //! at the queue here waits for that moment, so that a task that was acknowledged here is gone for whoever looks here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use connectome_actors::port::StreamError;
@@ -21,6 +22,26 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// The task of a consumer that was acknowledged last: those before it leave before it.
 #[derive(Debug, Default)]
 pub(super) struct Leaving(Mutex<Option<(u64, Instant)>>);
+
+/// Those of all consumers that were opened here, by their streams. One outlives the handles of its consumer for a moment.
+#[derive(Debug, Default)]
+pub(super) struct AllLeaving(Mutex<Vec<(String, Arc<Leaving>)>>);
+
+impl AllLeaving {
+    /// One for a consumer of a stream; forgets those that nobody can wait for any more.
+    pub(super) fn add(&self, stream: &str) -> Arc<Leaving> {
+        let leaving = Arc::new(Leaving::default());
+        let mut all = self.0.lock();
+        all.retain(|(_, leaving)| Arc::strong_count(leaving) > 1 || leaving.newest().is_some());
+        all.push((stream.to_owned(), Arc::clone(&leaving)));
+        leaving
+    }
+
+    fn of(&self, stream: &str) -> Vec<Arc<Leaving>> {
+        let all = self.0.lock();
+        all.iter().filter(|(of, _)| of == stream).map(|(_, leaving)| Arc::clone(leaving)).collect()
+    }
+}
 
 impl Leaving {
     pub(super) fn begins(&self, sequence: u64) {
@@ -45,12 +66,12 @@ impl Store {
             return Ok(had_to);
         }
         let there = self.names.stream(stream);
-        for hub in self.hubs_of(stream) {
-            let Some(sequence) = hub.leaving.newest() else { continue };
+        for leaving in self.leaving.of(stream) {
+            let Some(sequence) = leaving.newest() else { continue };
             had_to = true;
-            while hub.leaving.newest() == Some(sequence) {
+            while leaving.newest() == Some(sequence) {
                 if self.get(&there, Which::At(sequence)).await?.is_none() {
-                    hub.leaving.left(sequence);
+                    leaving.left(sequence);
                     break;
                 }
                 tokio::time::sleep(PAUSE).await;

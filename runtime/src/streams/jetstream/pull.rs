@@ -27,6 +27,9 @@ const PULL_MAX: Duration = Duration::from_secs(5);
 /// And at least so long, so that what is there comes even from a busy server to whoever does not want to wait.
 const PULL_MIN: Duration = Duration::from_millis(100);
 
+/// The same where the server that serves the consumer first hears of a message from another one.
+const PULL_MIN_REPLICATED: Duration = Duration::from_millis(500);
+
 /// When some messages have come, and no more come for so long, the consumer has as many in hand as it may.
 const NO_MORE: Duration = Duration::from_millis(100);
 
@@ -140,16 +143,20 @@ impl Pulls {
         stays: bool,
     ) -> Result<Result<Pulled, InLine>, StreamError> {
         if let Some(held) = self.take_up() {
-            let until = end.max(Instant::now() + PULL_MIN).min(held.line().until + SLACK);
+            let until = end.max(Instant::now() + self.shortest()).min(held.line().until + SLACK);
             return Ok(held.wait(max, until).await);
         }
         let mut held = self.line().await?;
-        let wait = end.saturating_duration_since(Instant::now()).clamp(PULL_MIN, PULL_MAX);
+        let wait = end.saturating_duration_since(Instant::now()).clamp(self.shortest(), PULL_MAX);
         if !held.ask(max, wait, stays).await {
             return Ok(Ok(Pulled::Lost));
         }
         let until = held.line().until + SLACK;
         Ok(held.wait(max, until).await)
+    }
+
+    fn shortest(&self) -> Duration {
+        if self.0.manner.is_replicated { PULL_MIN_REPLICATED } else { PULL_MIN }
     }
 
     /// A line that a dropped fetch has left.
