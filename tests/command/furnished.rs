@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use connectome::codecs::{TaskId, UnixMillis};
 use connectome::port::Start;
 use connectome::prelude::*;
 use connectome::{DEAD_LETTERS, MailboxConfig};
@@ -100,8 +101,10 @@ async fn furnish(directory: &Path) {
     clerk.send(Note("poison".into())).await.unwrap();
     let mut letters = node.ports().streams.tail(DEAD_LETTERS, ">", Start::First).await.unwrap();
     letters.next().await.unwrap();
-    let done = node.submit(Submit::new("divide", Divide(8, 2))).await.unwrap();
-    let failed = node.submit(Submit::new("divide", Divide(1, 0))).await.unwrap();
+    // Ids of one millisecond have no order, and the tasks are listed in that of their ids.
+    let [first, second] = [1, 2].map(|at| TaskId::from_parts(UnixMillis(1_700_000_000_000 + at), 0));
+    let done = node.submit(Submit::new("divide", Divide(8, 2)).id(first)).await.unwrap();
+    let failed = node.submit(Submit::new("divide", Divide(1, 0)).id(second)).await.unwrap();
     done.ended().await.unwrap();
     failed.ended().await.unwrap();
     letters.next().await.unwrap();
