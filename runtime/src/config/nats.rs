@@ -37,10 +37,17 @@ impl Default for NatsConfig {
     }
 }
 
+impl NatsConfig {
+    /// The servers as they may be shown: without user and password. `None`: the node keeps its own store.
+    pub fn servers(&self) -> Option<String> {
+        self.url.as_deref().map(shown)
+    }
+}
+
 impl fmt::Debug for NatsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NatsConfig")
-            .field("url", &self.url.as_deref().map(shown))
+            .field("url", &self.servers())
             .field("credentials", &self.credentials)
             .field("ca_file", &self.ca_file)
             .field("replicas", &self.replicas)

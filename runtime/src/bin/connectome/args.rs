@@ -81,12 +81,12 @@ Examples:
 const NODE: &str = "\
 Run a node until it is interrupted.
 
-The node keeps the embedded store of its data directory and has no agents of its own: agents are
-libraries, linked into a program that starts a node itself. So this one is a keeper of a store: it
-makes the streams where they are missing, lets what is in them age, and holds the directory's lock.
-Use it to see that a configuration works on a machine.
+The node has no agents of its own: agents are libraries, linked into a program that starts a node
+itself. So this one is a keeper of a store: it makes the streams where they are missing, and lets
+what is in them age. The store is the embedded one of its data directory, whose lock it holds, or,
+with nats.url, the one on those servers. Use it to see that a configuration works on a machine.
 
-It prints its id and the path of the store; its log goes to standard error. SIGINT or SIGTERM stops
+It prints its id and where the store is; its log goes to standard error. SIGINT or SIGTERM stops
 it gracefully, within drain_timeout and stop_timeout; a second signal ends it at once.";
 
 const NODE_EXAMPLES: &str = "\

@@ -26,15 +26,26 @@ fn leave(runtime: Runtime) {
     runtime.shutdown_background();
 }
 
+/// Where the streams are: what a person looks for next.
+fn place_of_store(config: &Config) -> String {
+    if let Some(servers) = config.nats.servers() {
+        return servers;
+    }
+    match config.streams.storage {
+        Storage::File => {
+            let path = std::path::absolute(config.store_path()).unwrap_or_else(|_| config.store_path());
+            path.display().to_string()
+        }
+        Storage::Memory => "in memory, gone with the process".to_owned(),
+    }
+}
+
 async fn keep(config: Config, json: bool) -> Result<(), Failure> {
     // Listened to before the node starts, so that it can be interrupted from its first moment.
     let mut signals = Signals::listen()?;
-    let store = match config.streams.storage {
-        Storage::File => std::path::absolute(config.store_path()).unwrap_or_else(|_| config.store_path()),
-        Storage::Memory => "in memory, gone with the process".into(),
-    };
+    let store = place_of_store(&config);
     let node = Node::start(config).await?;
-    let parts = vec![("node", Doc::text(node.id())), ("store", Doc::text(store.display()))];
+    let parts = vec![("node", Doc::text(node.id())), ("store", Doc::text(store))];
     // A node keeps its store whether somebody reads this or not.
     drop(output::write(&Doc::Record(parts), json));
     tokio::select! {
