@@ -2,6 +2,7 @@
 
 mod deploy;
 mod failover;
+mod mail;
 mod publishes;
 mod refusals;
 mod servers;

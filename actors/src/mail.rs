@@ -3,25 +3,33 @@
 //! ```text
 //!  sender                 AGENT_MESSAGES                lane of the agent            agent
 //!    │ ── publish(id) ───────► │                              │                        │
-//!    │ ◄─ stored ───────────── │ ── delivery, attempt ──────► │ ── one at a time ────► │
+//!    │ ◄─ stored ───────────── │ ── "there is one" ─────────► │                        │
+//!    │                         │ ◄─ read, by subject ──────── │                        │
+//!    │                         │                              │ ── one at a time ────► │
 //!    │                         │                              │ ◄─ handled, state ──── │
 //!    │                         │          state and cursor ◄─ │                        │
-//!    │                         │ ◄─ acknowledgement ───────── │                        │
+//!    │                         │ ◄─ remove ────────────────── │                        │
 //! ```
 //!
-//! The cursor is saved with the agent's state, before the acknowledgement: a message that is delivered again after it
-//! was applied is acknowledged and not applied twice. What a lane decides is in `protocol/delivery`.
+//! The cursor is saved with the agent's state, before the message is removed: one that is read again after it was applied is
+//! removed and not applied twice. What a lane decides is in `protocol/delivery`.
+//!
+//! The store keeps nothing for a lane. Where an agent stands is in its own state, so an agent that nobody runs costs only
+//! what waits for it, ten thousand agents need no ten thousand consumers, and the next owner reads on at once: there is no
+//! delivery that would have to time out first.
 
 mod answer;
+mod credit;
 mod inherit;
 mod keeper;
 mod lane;
 mod state;
 
+pub(crate) use credit::Credit;
 pub(crate) use inherit::{NotInherited, inherit};
 pub(crate) use keeper::MailKeeper;
-pub(crate) use lane::Word;
-pub(crate) use state::Kept;
+pub(crate) use lane::{LaneHandle, Word};
+pub(crate) use state::{Kept, States};
 pub use state::{STATE_MAX, STATES};
 
 use connectome_codecs::{Address, AgentName, Envelope, Kind, MessageId, MessageName, wire};

@@ -15,9 +15,9 @@ mod world;
 
 pub use keystore::{KeyStore, KeyStoreError};
 pub use streams::{
-    Bucket, BucketConfig, Consumer, ConsumerConfig, ConsumerInfo, Delivery, DeliveryTag, Discard, Entry,
-    Expect, Publish, Published, Retention, Start, Storage, Stored, StreamConfig, StreamError, StreamInfo,
-    Streams, Tail, Watch,
+    Arrival, Arrivals, Bucket, BucketConfig, Consumer, ConsumerConfig, ConsumerInfo, Delivery, DeliveryTag,
+    Discard, Entry, Expect, Publish, Published, Retention, Start, Storage, Stored, StreamConfig, StreamError,
+    StreamInfo, Streams, Tail, Watch,
 };
 pub use transport::{Inbound, Transport, TransportError};
 pub use world::World;

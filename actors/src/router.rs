@@ -22,6 +22,7 @@ use crate::cell::AgentCell;
 use crate::dead_letters::{DeadLetter, DeadLetters, Reason, address_of};
 use crate::error::CallError;
 use crate::event_dispatcher::Events;
+use crate::mail::States;
 use crate::mailbox::{Accounts, MailboxConfig};
 use crate::monitor::{Down, DownReason, MonitorId, Signal, Watcher};
 use crate::ownership::Offers;
@@ -37,6 +38,10 @@ use crate::task_queue::Tasks;
 
 /// Events that wait to be published at the most: a second's worth of a busy store. Then whoever emits waits.
 pub(crate) const EVENTS_WAITING_MAX: usize = 8_192;
+
+/// Durable messages read ahead by all agents of a node together, by default: 64 for each of 64 busy agents, and at some
+/// kilobytes each a few megabytes.
+const MAIL_AHEAD: usize = 4_096;
 
 /// Why a node that stops refuses what is new.
 pub(crate) const STOPPING: &str = "its node is stopping";
@@ -59,6 +64,9 @@ pub struct RouterConfig {
     pub tasks_per_worker: usize,
     /// The bounds of a mailbox whose agent does not set its own.
     pub mailbox: MailboxConfig,
+    /// Durable messages that all agents of this node together may have read ahead, beyond the one that each works on. What
+    /// is not read waits in the stream, so memory holds one message for each agent at work, and these.
+    pub mail_ahead: usize,
     /// The first token of every subject: clusters with different namespaces share a store and do not see each other.
     pub namespace: String,
     /// Shorter bodies are not compressed, in bytes.
@@ -82,6 +90,7 @@ impl Default for RouterConfig {
             task_attempt_max: Duration::from_secs(3600),
             tasks_per_worker: 1,
             mailbox: MailboxConfig::default(),
+            mail_ahead: MAIL_AHEAD,
             namespace: "connectome".to_owned(),
             compression_threshold: COMPRESSION_THRESHOLD,
             encodings: Encoding::KNOWN.to_vec(),
@@ -124,6 +133,8 @@ pub(crate) struct Inner {
     pub(crate) announce: Changes,
     /// The same for the mail keeper, which attends to their durable messages.
     pub(crate) mail: Changes,
+    /// What the agents keep.
+    pub(crate) states: States,
     /// What the agents that are gone have handled.
     retired: Mutex<Accounts>,
     draining: AtomicBool,
@@ -146,6 +157,7 @@ impl Router {
             offers: Offers::default(),
             announce: Changes::default(),
             mail: Changes::default(),
+            states: States::default(),
             retired: Mutex::default(),
             draining: AtomicBool::new(false),
         }));

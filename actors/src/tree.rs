@@ -23,7 +23,7 @@ use crate::agent::Agent;
 use crate::agent_ref::AgentRef;
 use crate::cluster::ClusterKeeper;
 use crate::event_dispatcher::Publisher;
-use crate::mail::MailKeeper;
+use crate::mail::{Credit, MailKeeper};
 use crate::message_handler::MessageHandler;
 use crate::ownership::OwnershipKeeper;
 use crate::port::StreamError;
@@ -190,7 +190,13 @@ fn consumers(router: &Router) -> SupervisorSpec {
         .supervisor(Supervisor::for_agents("lanes").published(&lanes))
         .service("mail-keeper", {
             let router = router.clone();
-            move || MailKeeper { router: router.clone(), lanes: lanes.clone(), opened: BTreeMap::new() }
+            let credit = Arc::new(Credit::new(router.inner().config.mail_ahead));
+            move || MailKeeper {
+                router: router.clone(),
+                lanes: lanes.clone(),
+                credit: credit.clone(),
+                opened: BTreeMap::new(),
+            }
         })
         .service("task-router", {
             let router = router.clone();

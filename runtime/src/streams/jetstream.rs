@@ -9,7 +9,7 @@
 //! | `names`, `config` | our words and bounds in the server's |
 //! | `stream`, `publish`, `read` | streams: made, written, read |
 //! | `consumer`, `pull`, `acknowledge`, `leaving`, `exhausted` | consumers: opened, taken from, told, done, given up |
-//! | `tail` | live readers |
+//! | `tail`, `arrivals` | live readers, and those who only hear that there is something |
 //! | `bucket`, `watch` | buckets, and who follows them |
 //! | `counts` | what was done |
 //!
@@ -34,6 +34,7 @@
 
 mod acknowledge;
 mod api;
+mod arrivals;
 mod attempts;
 mod bucket;
 mod config;
@@ -56,8 +57,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connectome_actors::port::{
-    Bucket, BucketConfig, Consumer, ConsumerConfig, Publish, Published, Start, Stored, StreamConfig,
-    StreamError, StreamInfo, Streams, Tail,
+    Arrivals, Bucket, BucketConfig, Consumer, ConsumerConfig, Publish, Published, Start, Stored,
+    StreamConfig, StreamError, StreamInfo, Streams, Tail,
 };
 use connectome_codecs::Sequence;
 use connectome_codecs::limits::FRAME_MAX;
@@ -203,6 +204,10 @@ impl Streams for JetStream {
 
     async fn tail(&self, stream: &str, filter: &str, start: Start) -> Result<Box<dyn Tail>, StreamError> {
         Ok(Box::new(tail::open(&self.store, stream, filter, start).await?))
+    }
+
+    async fn arrivals(&self, stream: &str, filter: &str) -> Result<Box<dyn Arrivals>, StreamError> {
+        Ok(Box::new(arrivals::open(&self.store, stream, filter).await?))
     }
 
     async fn delete(&self, stream: &str, sequence: Sequence) -> Result<(), StreamError> {
