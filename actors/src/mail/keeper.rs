@@ -87,11 +87,7 @@ impl MailKeeper {
 
     async fn close(&mut self, name: &AgentName) -> Result<(), String> {
         self.opened.remove(name);
-        let lanes = self.lanes.current().map_err(|error| error.to_string())?;
-        match lanes.terminate(name.as_str()).await {
-            Ok(()) | Err(SupervisorError::Refused { refusal: Refusal::NotFound, .. }) => Ok(()),
-            Err(error) => Err(error.to_string()),
-        }
+        self.end(name).await
     }
 
     async fn arrived(&mut self, subject: &str, sequence: Sequence) -> Result<(), String> {
@@ -144,9 +140,18 @@ impl MailKeeper {
 
     async fn open(&mut self, cell: Arc<AgentCell>) -> Result<(), String> {
         self.opened.insert(cell.name.clone(), Arc::downgrade(&cell));
+        if self.begin(&cell).await? {
+            return Ok(());
+        }
+        // There is one from before this keeper began, of an agent that had the name before, or one that has ended.
+        self.end(&cell.name).await?;
+        self.begin(&cell).await.map(drop)
+    }
+
+    /// Starts a lane; false when there is one by that name.
+    async fn begin(&self, cell: &Arc<AgentCell>) -> Result<bool, String> {
         let child = ChildSpec::worker(cell.name.as_str()).restart(Restart::Transient);
-        let router = self.router.clone();
-        let credit = self.credit.clone();
+        let (router, cell, credit) = (self.router.clone(), cell.clone(), self.credit.clone());
         let start = ServiceStart::shared(move || Lane {
             router: router.clone(),
             cell: cell.clone(),
@@ -154,11 +159,19 @@ impl MailKeeper {
         });
         let lanes = self.lanes.current().map_err(|error| error.to_string())?;
         match lanes.add(child, start).await {
-            Ok(())
-            | Err(SupervisorError::Refused {
+            Ok(()) => Ok(true),
+            Err(SupervisorError::Refused {
                 refusal: Refusal::AlreadyStarted(_) | Refusal::AlreadyPresent,
                 ..
-            }) => Ok(()),
+            }) => Ok(false),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn end(&self, name: &AgentName) -> Result<(), String> {
+        let lanes = self.lanes.current().map_err(|error| error.to_string())?;
+        match lanes.terminate(name.as_str()).await {
+            Ok(()) | Err(SupervisorError::Refused { refusal: Refusal::NotFound, .. }) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
     }

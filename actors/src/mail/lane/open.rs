@@ -17,7 +17,12 @@ impl Work {
     /// Reads where the lane was left. `None`: stopped meanwhile, or somebody owns the agent under a newer term.
     pub(super) async fn open(lane: Lane, stop: &CancellationToken) -> Option<Work> {
         loop {
-            match Work::try_open(&lane, stop).await {
+            let opened = tokio::select! {
+                biased;
+                () = stop.cancelled() => return None,
+                opened = Work::try_open(&lane, stop) => opened,
+            };
+            match opened {
                 Ok(work) => return work,
                 Err(error) => {
                     tracing::warn!(agent = %lane.cell.name, %error, "a lane could not be opened; trying again")
