@@ -1,8 +1,15 @@
 //! What must hold on real nats-servers: each test starts its own, and ends it.
 
+mod away;
 mod deploy;
+mod disk;
+mod empty;
 mod failover;
+mod foreign;
+mod profiles;
 mod publishes;
 mod refusals;
+mod rolling;
 mod servers;
+mod trade;
 mod transport;

@@ -1,0 +1,145 @@
+//! A server that comes back with an empty disk under running nodes: what is gone is told, and everything else goes on.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+use std::path::Path;
+use std::time::Instant;
+
+use connectome::EventFilter;
+use connectome::port::{Expect, Start, StreamError};
+use connectome::prelude::*;
+use tokio::time::{sleep, timeout};
+
+use super::trade::{Add, Adder, LOOK, Ledger, Note, Notes, PATIENCE, UnderTerm, config, notes, until_ok};
+use crate::support::nats::NatsServer;
+
+async fn node(name: &str, keys: &Path, server: &NatsServer) -> Node {
+    let node = Node::start(config(name, keys, &server.url())).await.unwrap();
+    node.offer("ledger", Ledger::default).await.unwrap();
+    let spec = AgentSpec::new(&format!("adder-{name}"), Adder::default).capability("add");
+    node.spawn_with(spec).await.unwrap();
+    node.spawn(&format!("book-{name}"), Ledger::default).await.unwrap();
+    node
+}
+
+/// Streams, buckets, consumers, leases, tails and watches are there again without a restart of a node; terms rise; the loss
+/// stands in the events.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_emptied_is_furnished_again() {
+    let (mut server, keys) = (NatsServer::start(), tempfile::tempdir().unwrap());
+    let (one, two) = (node("one", keys.path(), &server).await, node("two", keys.path(), &server).await);
+    let (ledger, book) = (two.agent("ledger").unwrap(), two.agent("book-one").unwrap());
+    for n in 0..20 {
+        ledger.send(Note(n)).await.unwrap();
+        book.send(Note(n)).await.unwrap();
+    }
+    assert_eq!((notes(&ledger, 20).await.len(), notes(&book, 20).await.len()), (20, 20));
+    assert_eq!(one.submit(Submit::new("add", Add(1, 2))).await.unwrap().result().await.unwrap(), 3);
+    let term = ledger.call(UnderTerm).await.unwrap();
+    let lost = EventFilter::default().of(EventType::ErrorOccurred);
+    let mut heard = one.listen(lost, Start::New).await.unwrap();
+
+    server.kill_and_empty();
+    server.restart();
+    let began = Instant::now();
+    // What these ledgers kept was on that disk; they begin anew, and take what is sent from now on.
+    for n in 100..110 {
+        until_ok("send", async || ledger.send(Note(n)).await).await;
+        until_ok("send", async || book.send(Note(n)).await).await;
+    }
+    let sent = began.elapsed();
+    for to in [&ledger, &book] {
+        let reading = async {
+            while !to.call(Notes).await.is_ok_and(|notes| notes.ends_with(&(100..110).collect::<Vec<_>>())) {
+                sleep(LOOK).await;
+            }
+        };
+        timeout(PATIENCE, reading).await.expect("what is sent after the loss is applied, in order and once");
+    }
+    let task = until_ok("submit", async || one.submit(Submit::new("add", Add(2, 3))).await).await;
+    assert_eq!(timeout(PATIENCE, task.result()).await.unwrap().unwrap(), 5);
+    let again = until_ok("call", async || ledger.call(UnderTerm).await).await;
+    let leases = two.ports().streams.bucket(leases()).await.unwrap();
+    let told = timeout(PATIENCE, async {
+        while leases.get("ledger").await.unwrap().is_none() {
+            sleep(LOOK).await;
+        }
+        loop {
+            match heard.next().await {
+                Ok(heard) => return heard.event,
+                Err(StreamError::Gap { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+    let told = format!("{:?}", told.await.expect("the lease is there again, and the loss is told").fact);
+    assert!(told.contains("has lost") && told.contains("store_dir"), "{told}");
+    println!(
+        "emptied: 20 sends after {sent:.1?}, all verbs after {:.1?}; term {term}, then {again}; told: {told}",
+        began.elapsed()
+    );
+    assert!(again > term, "the lease was lost, and terms rise: {again} after {term}");
+    one.stop().await;
+    two.stop().await;
+}
+
+/// A place that was kept in memory is not trusted in what follows: a tail, a watch and a revision from before the loss.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn places_from_before_mean_nothing() {
+    let (mut server, keys) = (NatsServer::start(), tempfile::tempdir().unwrap());
+    let node = Node::start(config("one", keys.path(), &server.url())).await.unwrap();
+    let store = node.ports().streams.clone();
+    let bucket = store.bucket(leases()).await.unwrap();
+    let (stale, gone) = (
+        bucket.put("stays", "1".into(), Expect::Absent, None).await.unwrap(),
+        bucket.put("gone", "1".into(), Expect::Absent, None).await.unwrap(),
+    );
+    let mut watch = bucket.watch("").await.unwrap();
+    assert_eq!([watch.next().await.unwrap().revision, watch.next().await.unwrap().revision], [stale, gone]);
+    let mut tail = node.listen(EventFilter::default(), Start::New).await.unwrap();
+
+    server.kill_and_empty();
+    server.restart();
+    let refused = until_answered(async || bucket.put("stays", "2".into(), Expect::Revision(stale), None).await).await;
+    assert!(matches!(refused, Err(StreamError::WrongRevision { current: None, .. })), "{refused:?}");
+    let written = bucket.put("stays", "3".into(), Expect::Absent, None).await.unwrap();
+    assert!(written > gone, "revisions rise: {written} after {gone}");
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        let entry = timeout(PATIENCE, watch.next()).await.unwrap().unwrap();
+        seen.push((entry.key, entry.value.is_some(), entry.revision));
+    }
+    seen.sort();
+    assert!(seen[0].0 == "gone" && !seen[0].1 && seen[0].2 > gone, "{seen:?}");
+    assert_eq!(seen[1], ("stays".to_owned(), true, written));
+
+    let event = Fact::ResourceLow(connectome::codecs::event::ResourceLow { resource: "ink".into(), used: 1, limit: 1 });
+    let emitted = until_answered(async || node.emit(event.clone()).await).await.unwrap();
+    let heard = timeout(PATIENCE, async {
+        loop {
+            match tail.next().await {
+                Ok(heard) if heard.sequence == emitted => return heard,
+                Ok(_) | Err(StreamError::Gap { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+    heard.await.expect("a tail goes on in the stream that follows");
+    println!("revision {gone} before, {written} after; the watch told of the key that is gone: {seen:?}");
+    node.stop().await;
+}
+
+fn leases() -> connectome::port::BucketConfig {
+    let storage = connectome::port::Storage::File;
+    connectome::port::BucketConfig { name: "leases".into(), ttl: None, storage }
+}
+
+/// What the store says once it is there.
+async fn until_answered<T>(mut act: impl AsyncFnMut() -> Result<T, StreamError>) -> Result<T, StreamError> {
+    loop {
+        match act().await {
+            Err(StreamError::Unavailable(_) | StreamError::Unknown(_)) => sleep(LOOK).await,
+            answer => return answer,
+        }
+    }
+}
