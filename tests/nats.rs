@@ -1,6 +1,7 @@
 //! What must hold on real nats-servers: each test starts its own, and ends it.
 
 mod away;
+mod dead;
 mod deploy;
 mod disk;
 mod empty;

@@ -16,6 +16,11 @@ use crate::support::nats::NatsServer;
 /// What an operation may take: the store's deadline, and a moment on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(14);
 
+/// A message of some size.
+#[derive(Message, Serialize, Deserialize)]
+#[message(name = "bulk", reply = ())]
+struct Bulk(String);
+
 /// A small disk of its own; whoever may not mount one has none.
 struct Disk(PathBuf);
 
@@ -114,15 +119,16 @@ async fn a_full_disk_is_told_and_loses_nothing() {
 async fn a_full_stream_is_told() {
     let (server, keys) = (NatsServer::start(), tempfile::tempdir().unwrap());
     let mut config = config("one", keys.path(), &server.url());
-    config.streams.max_bytes = Some(64 << 10);
+    config.streams.max_bytes = Some(1 << 20);
     let node = Node::start(config).await.unwrap();
     let nobody = node.agent("nobody-yet").unwrap();
-    let sent = until_refused(async |n| nobody.send(Note(n)).await.map(drop).map_err(|error| error.to_string())).await;
+    let bulk = |n: u64| Bulk(n.to_string().repeat(8 << 10));
+    let sent = until_refused(async |n| nobody.send(bulk(n)).await.map(drop).map_err(|error| error.to_string()));
     let submitted = until_refused(async |n| {
-        let submitted = node.submit(Submit::new("add", Add(n, 1))).await;
+        let submitted = node.submit(Submit::new("add", bulk(n))).await;
         submitted.map(drop).map_err(|error| error.to_string())
     });
-    for (stream, refused) in [("AGENT_MESSAGES", sent), ("TASK_ROUTING", submitted.await)] {
+    for (stream, refused) in [("AGENT_MESSAGES", sent.await), ("TASK_ROUTING", submitted.await)] {
         println!("{} acknowledged, then after {:.2?}: {}", refused.done, refused.after, refused.error);
         assert!(refused.error.contains(&format!("{stream} is full")) && refused.error.contains("raise"), "{}", refused.error);
     }
