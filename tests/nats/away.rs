@@ -81,10 +81,16 @@ async fn reconnection_backs_off_with_jitter() {
     let attempts = attempts.await.unwrap();
     let first = attempts.iter().filter(|at| **at < Duration::from_secs(2)).count();
     let last = attempts.iter().filter(|at| **at > Duration::from_secs(6)).count();
-    println!("two clients tried {} times in 8 s, {first} in the first two, {last} in the last two: {attempts:.1?}", attempts.len());
+    println!(
+        "two clients tried {} times in 8 s, {first} in the first two, {last} in the last two: {attempts:.1?}",
+        attempts.len()
+    );
     assert!((2..=6).contains(&last) && attempts.len() <= 40, "{attempts:?}");
     server.restart();
-    until_ok("reconnecting", async || if connections.iter().all(NatsConnection::is_up) { Ok(()) } else { Err("away") }).await;
+    until_ok("reconnecting", async || {
+        if connections.iter().all(NatsConnection::is_up) { Ok(()) } else { Err("away") }
+    })
+    .await;
 }
 
 /// A `send` and a `call` while the server is away fail by name and in time; a `send` that is still waiting when it is back
@@ -104,10 +110,10 @@ async fn what_was_not_acknowledged_is_not_forgotten() {
     }
     server.kill();
     let began = Instant::now();
-    let (called, sent) = tokio::join!(
-        async { (ledger.call(Notes).await.unwrap_err().to_string(), began.elapsed()) },
-        async { (ledger.send(Note(1_000)).await.unwrap_err().to_string(), began.elapsed()) },
-    );
+    let (called, sent) =
+        tokio::join!(async { (ledger.call(Notes).await.unwrap_err().to_string(), began.elapsed()) }, async {
+            (ledger.send(Note(1_000)).await.unwrap_err().to_string(), began.elapsed())
+        },);
     println!("call failed after {:.1?}: {}", called.1, called.0);
     println!("send failed after {:.1?}: {}", sent.1, sent.0);
     assert!(sent.0.contains("no NATS server is connected"), "{}", sent.0);
@@ -117,7 +123,10 @@ async fn what_was_not_acknowledged_is_not_forgotten() {
     waited.unwrap();
     let kept = notes(&ledger, 11).await;
     println!("back: {kept:?}");
-    assert_eq!(kept.iter().filter(|n| **n != 1_000).copied().collect::<Vec<_>>(), (0..=10).collect::<Vec<_>>());
+    assert_eq!(
+        kept.iter().filter(|n| **n != 1_000).copied().collect::<Vec<_>>(),
+        (0..=10).collect::<Vec<_>>()
+    );
     one.stop().await;
     two.stop().await;
 }

@@ -96,7 +96,8 @@ async fn letters_of_a_cluster_are_looked_after() {
     let (node, clerk) = open(keys.path(), &server, true).await;
     let said = dead(&server, &["replay", &sequences[0]]).unwrap();
     assert!(said.contains("sent again as message") && said.contains("is removed"), "{said}");
-    let task: TaskId = read(&dead(&server, &["replay", &sequences[1], "--json"]))["id"].as_str().unwrap().parse().unwrap();
+    let task: TaskId =
+        read(&dead(&server, &["replay", &sequences[1], "--json"]))["id"].as_str().unwrap().parse().unwrap();
     assert_eq!(timeout(PATIENCE, node.task::<Hope>(task).result()).await.unwrap().unwrap(), 1);
     let heard = async {
         while clerk.call(Remarks).await.unwrap() != ["poison"] {
@@ -115,7 +116,8 @@ async fn letters_of_a_cluster_are_looked_after() {
 
 fn list_and_show(server: &NatsServer) -> Vec<String> {
     let letters = read(&dead(server, &["ls", "--json"]));
-    let column = |name: &str| letters.as_array().unwrap().iter().map(|row| row[name].clone()).collect::<Vec<_>>();
+    let column =
+        |name: &str| letters.as_array().unwrap().iter().map(|row| row[name].clone()).collect::<Vec<_>>();
     assert_eq!(column("kind"), ["message", "task", "task"]);
     assert_eq!(column("attempts"), [3, 1, 3]);
     println!("{}", dead(server, &["ls"]).unwrap().trim_end());
@@ -128,8 +130,14 @@ fn list_and_show(server: &NatsServer) -> Vec<String> {
     assert_eq!((&vain["task"]["state"], &vain["task"]["attempt"]), (&json!("failed"), &json!(1)));
     assert_eq!((&hopeless["task"]["state"], &hopeless["task"]["attempt"]), (&json!("failed"), &json!(3)));
     let steps = hopeless["task"]["history"].as_array().unwrap().len();
-    println!("out of attempts: {}, {steps} steps of history, input {}", hopeless["cause"], hopeless["envelope"]["body"]["input"]);
-    assert!(hopeless["cause"].as_str().unwrap().contains("number 7 will do better") && steps >= 6, "{hopeless}");
+    println!(
+        "out of attempts: {}, {steps} steps of history, input {}",
+        hopeless["cause"], hopeless["envelope"]["body"]["input"]
+    );
+    assert!(
+        hopeless["cause"].as_str().unwrap().contains("number 7 will do better") && steps >= 6,
+        "{hopeless}"
+    );
     let plain = dead(server, &["show", &sequences[2]]).unwrap();
     assert!(plain.contains("history") && plain.contains("number 7 will do better"), "{plain}");
     sequences
@@ -142,8 +150,13 @@ async fn letter(letters: &mut dyn Tail) {
 /// Runs `connectome dead` as a person would: with nothing but where the servers are. `Err`: what it complained of.
 fn dead(server: &NatsServer, arguments: &[&str]) -> Result<String, String> {
     let test = std::env::current_exe().unwrap();
-    let built = test.ancestors().nth(2).expect("tests lie in a directory of their profile").join("connectome");
-    assert!(built.exists(), "{} is missing: run `cargo test` from the root, or `cargo build`", built.display());
+    let built =
+        test.ancestors().nth(2).expect("tests lie in a directory of their profile").join("connectome");
+    assert!(
+        built.exists(),
+        "{} is missing: run `cargo test` from the root, or `cargo build`",
+        built.display()
+    );
     let mut command = Command::new(built);
     command.arg("dead").args(arguments).env_clear().env("NATS_URL", server.url());
     let output = command.current_dir(std::env::temp_dir()).output().unwrap();

@@ -64,7 +64,9 @@ impl Drop for Disk {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_told_and_loses_nothing() {
     let Some(disk) = Disk::mount() else {
-        println!("no disk was filled: mounting one takes root; a full stream is tried by `a_full_stream_is_told`");
+        println!(
+            "no disk was filled: mounting one takes root; a full stream is tried by `a_full_stream_is_told`"
+        );
         return;
     };
     let (mut server, keys) = (NatsServer::start_in(&disk.0.join("store"), ""), tempfile::tempdir().unwrap());
@@ -83,8 +85,15 @@ async fn a_full_disk_is_told_and_loses_nothing() {
         }),
     );
     for (verb, refused) in [("send", &sent), ("emit", &emitted), ("submit", &submitted)] {
-        println!("{verb}: {} acknowledged, then after {:.1?}: {}", refused.done, refused.after, refused.error);
-        assert!(refused.error.contains("disk is full") && refused.error.contains("store_dir"), "{}", refused.error);
+        println!(
+            "{verb}: {} acknowledged, then after {:.1?}: {}",
+            refused.done, refused.after, refused.error
+        );
+        assert!(
+            refused.error.contains("disk is full") && refused.error.contains("store_dir"),
+            "{}",
+            refused.error
+        );
         assert!(refused.after < DEADLINE, "{:?}", refused.after);
     }
     disk.free();
@@ -110,7 +119,12 @@ async fn a_full_disk_is_told_and_loses_nothing() {
         }
     });
     done.await.expect("every task that was acknowledged is done");
-    println!("room again: {} notes and {} tasks are there, {:.1?} after the restart", kept.len(), submitted.done, began.elapsed());
+    println!(
+        "room again: {} notes and {} tasks are there, {:.1?} after the restart",
+        kept.len(),
+        submitted.done,
+        began.elapsed()
+    );
     node.stop().await;
 }
 
@@ -123,14 +137,19 @@ async fn a_full_stream_is_told() {
     let node = Node::start(config).await.unwrap();
     let nobody = node.agent("nobody-yet").unwrap();
     let bulk = |n: u64| Bulk(n.to_string().repeat(8 << 10));
-    let sent = until_refused(async |n| nobody.send(bulk(n)).await.map(drop).map_err(|error| error.to_string()));
+    let sent =
+        until_refused(async |n| nobody.send(bulk(n)).await.map(drop).map_err(|error| error.to_string()));
     let submitted = until_refused(async |n| {
         let submitted = node.submit(Submit::new("add", bulk(n))).await;
         submitted.map(drop).map_err(|error| error.to_string())
     });
     for (stream, refused) in [("AGENT_MESSAGES", sent.await), ("TASK_ROUTING", submitted.await)] {
         println!("{} acknowledged, then after {:.2?}: {}", refused.done, refused.after, refused.error);
-        assert!(refused.error.contains(&format!("{stream} is full")) && refused.error.contains("raise"), "{}", refused.error);
+        assert!(
+            refused.error.contains(&format!("{stream} is full")) && refused.error.contains("raise"),
+            "{}",
+            refused.error
+        );
     }
     node.stop().await;
 }

@@ -100,7 +100,8 @@ async fn places_from_before_mean_nothing() {
 
     server.kill_and_empty();
     server.restart();
-    let refused = until_answered(async || bucket.put("stays", "2".into(), Expect::Revision(stale), None).await).await;
+    let refused =
+        until_answered(async || bucket.put("stays", "2".into(), Expect::Revision(stale), None).await).await;
     assert!(matches!(refused, Err(StreamError::WrongRevision { current: None, .. })), "{refused:?}");
     let written = bucket.put("stays", "3".into(), Expect::Absent, None).await.unwrap();
     assert!(written > gone, "revisions rise: {written} after {gone}");
@@ -113,7 +114,11 @@ async fn places_from_before_mean_nothing() {
     assert!(seen[0].0 == "gone" && !seen[0].1 && seen[0].2 > gone, "{seen:?}");
     assert_eq!(seen[1], ("stays".to_owned(), true, written));
 
-    let event = Fact::ResourceLow(connectome::codecs::event::ResourceLow { resource: "ink".into(), used: 1, limit: 1 });
+    let event = Fact::ResourceLow(connectome::codecs::event::ResourceLow {
+        resource: "ink".into(),
+        used: 1,
+        limit: 1,
+    });
     let emitted = until_answered(async || node.emit(event.clone()).await).await.unwrap();
     let heard = timeout(PATIENCE, async {
         loop {

@@ -90,29 +90,40 @@ async fn a_client_in_python() {
     node.offer("desk", Ledger::default).await.unwrap();
     let desk = node.agent("desk").unwrap();
     desk.call(super::trade::Notes).await.unwrap();
-    let wanted = EventFilter::default().of(EventType::from_static("SHOUT_PLEASE"));
+    let wanted = EventFilter::default().of("SHOUT_PLEASE".parse().unwrap());
     let mut pleas = node.listen(wanted, Start::New).await.unwrap();
 
     let python = tokio::task::spawn_blocking(python).await.unwrap();
-    let mut command = tokio::process::Command::new(python);
+    let mut command = Command::new(python);
     command.arg(here("client.py")).args([&server.url(), "connectome", &node.id().to_string()]);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let client = command.spawn().unwrap();
+    // It gives up by itself after a while.
+    let client = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output());
     let shouting = async {
         let plea = timeout(PATIENCE, pleas.next()).await.expect("it emits in time").unwrap().event;
         let shout = Shout { text: "quietly".into() };
         let task = node.submit(Submit::new("shout", shout)).await.unwrap();
-        (plea, timeout(PATIENCE, task.result()).await.expect("it works in time").unwrap(), task.record().await.unwrap())
+        (
+            plea,
+            timeout(PATIENCE, task.result()).await.expect("it works in time").unwrap(),
+            task.record().await.unwrap(),
+        )
     };
-    let (said, (plea, shouted, record)) = tokio::join!(client.wait_with_output(), shouting);
-    let said = said.unwrap();
+    let (said, (plea, shouted, record)) = tokio::join!(client, shouting);
+    let said = said.unwrap().unwrap();
     let lines = String::from_utf8_lossy(&said.stdout);
     print!("{lines}");
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
     assert_eq!(lines.lines().count(), 6);
     assert!(lines.contains("['from Python']") && lines.contains("completed under term 1 -> 42"), "{lines}");
-    assert!(lines.contains("dead letter:") && lines.contains(&format!("desk is {} under term 1", node.id())), "{lines}");
-    println!("heard {:?} of {}; the task that Python worked gave {shouted:?}", plea.fact.event_type(), plea.source);
+    assert!(
+        lines.contains("dead letter:") && lines.contains(&format!("desk is {} under term 1", node.id())),
+        "{lines}"
+    );
+    println!(
+        "heard {:?} of {}; the task that Python worked gave {shouted:?}",
+        plea.fact.event_type(),
+        plea.source
+    );
     assert_eq!((shouted.as_str(), plea.source.to_string().as_str()), ("QUIETLY", "python"));
     assert_eq!((record.as_ref().unwrap().attempt.0, record.unwrap().term.0), (1, 1));
     node.stop().await;

@@ -46,7 +46,11 @@ async fn measure(profile: &str, urls: &str, replicas: usize) {
         let rate = took.len() as f64 / began.elapsed().as_secs_f64();
         took.sort_unstable();
         let at = |share: usize| took[(took.len() * share).div_ceil(100).saturating_sub(1)];
-        println!("{profile}, {writers} writers: {rate:.0} messages/s, p50 {:.2?}, p99 {:.2?}", at(50), at(99));
+        println!(
+            "{profile}, {writers} writers: {rate:.0} messages/s, p50 {:.2?}, p99 {:.2?}",
+            at(50),
+            at(99)
+        );
     }
 }
 

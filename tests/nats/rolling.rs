@@ -62,7 +62,13 @@ async fn a_rolling_restart_fails_nothing() {
     }
     let (sent, emitted, submitted) = load.end().await;
     for (what, did) in [("send", &sent), ("emit", &emitted), ("submit", &submitted)] {
-        println!("{what}: {} in {:.0?}, longest {:.2?}, failed {}", did.count, began.elapsed(), did.longest, did.failed.len());
+        println!(
+            "{what}: {} in {:.0?}, longest {:.2?}, failed {}",
+            did.count,
+            began.elapsed(),
+            did.longest,
+            did.failed.len()
+        );
     }
     println!("told of the end of a server: {:?}", watcher.counts());
     for did in [&sent, &emitted, &submitted] {

@@ -13,8 +13,7 @@ const PAUSE_FIRST: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
 /// What is said while there is no connection, and what would be right.
-pub(super) const AWAY: &str =
-    "no NATS server is connected: start one of those that NATS_URL names, or look whether they can be reached";
+pub(super) const AWAY: &str = "no NATS server is connected: start one of those that NATS_URL names, or look whether they can be reached";
 
 /// What doing it twice means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -306,7 +306,11 @@ impl Hub {
         let config = self.config.lock().clone();
         let wanted = config::consumer(&self.store.names, &config);
         write(&self.store, &self.stream, &config, "create", wanted).await?;
-        tracing::error!(stream = self.stream, "the NATS server has lost consumer {}: it is made again", self.name);
+        tracing::error!(
+            stream = self.stream,
+            "the NATS server has lost consumer {}: it is made again",
+            self.name
+        );
         self.begins.store(stream.state.first(), Ordering::Relaxed);
         *self.newest.lock() = Newest::default();
         look_up(&self.store, &self.stream, &self.name).await?.ok_or_else(not_found)

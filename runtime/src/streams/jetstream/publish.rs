@@ -72,7 +72,9 @@ impl Store {
                     Ok(()) => Err(Lost::Nobody.into()),
                 }
             }
-            Err(Attempt::Lost(Lost::Silent)) => Err(self.why_silent(stream, &self.names.stream(stream)).await),
+            Err(Attempt::Lost(Lost::Silent)) => {
+                Err(self.why_silent(stream, &self.names.stream(stream)).await)
+            }
             Err(attempt) => Err(attempt.into()),
             Ok(answer) => Ok(answer),
         }

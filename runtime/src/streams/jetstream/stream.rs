@@ -88,7 +88,8 @@ impl Store {
         }
         check(&kept)?;
         if let Some(changed) = config::overlay(&info.config, wanted, config::FIXED) {
-            let updated = self.api::<Value>(Repeat::Same, &format!("STREAM.UPDATE.{there}"), &changed).await?;
+            let updated =
+                self.api::<Value>(Repeat::Same, &format!("STREAM.UPDATE.{there}"), &changed).await?;
             updated.map_err(|refusal| refusal.of_stream(name))?;
         }
         Ok(self.note(there, name, wanted))
