@@ -16,6 +16,9 @@ use crate::support::nats::NatsServer;
 /// What an operation may take: the store's deadline, and a moment on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(14);
 
+/// A server reserves what streams may take; this one believes that it has room.
+const TAKEN_FOR_LARGE: &str = "max_file_store: 10GB";
+
 /// A message of some size.
 #[derive(Message, Serialize, Deserialize)]
 #[message(name = "bulk", reply = ())]
@@ -69,7 +72,8 @@ async fn a_full_disk_is_told_and_loses_nothing() {
         );
         return;
     };
-    let (mut server, keys) = (NatsServer::start_in(&disk.0.join("store"), ""), tempfile::tempdir().unwrap());
+    let (mut server, keys) =
+        (NatsServer::start_in(&disk.0.join("store"), TAKEN_FOR_LARGE, ""), tempfile::tempdir().unwrap());
     let (node, adder) = furnished(keys.path(), &server).await;
     let (ledger, worker) = (node.agent("ledger").unwrap(), adder.clone());
     let spec = AgentSpec::new("adder", move || worker.clone()).capability("add");

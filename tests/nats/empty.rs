@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use connectome::EventFilter;
 use connectome::port::{Expect, Start, StreamError};
@@ -131,6 +131,41 @@ async fn places_from_before_mean_nothing() {
     });
     heard.await.expect("a tail goes on in the stream that follows");
     println!("revision {gone} before, {written} after; the watch told of the key that is gone: {seen:?}");
+    node.stop().await;
+}
+
+/// A server that comes back empty and has no place for what it had: everybody is told that, and what would be right, again and
+/// again; no node falls; with room for it, work goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_can_not_be_made_again_is_told() {
+    let (mut server, keys) = (NatsServer::start(), tempfile::tempdir().unwrap());
+    let node = node("one", keys.path(), &server).await;
+    let book = node.agent("book-one").unwrap();
+    book.send(Note(1)).await.unwrap();
+    notes(&book, 1).await;
+    server.kill_and_empty();
+    server.restart_to_keep("max_file_store: 1MB");
+    for round in 0..3 {
+        let began = Instant::now();
+        let error = book.send(Note(2)).await.unwrap_err().to_string();
+        println!("refused after {:.1?}: {error}", began.elapsed());
+        // The first one may have been on its way when the connection was lost.
+        assert!(round == 0 || error.starts_with("not sent"), "it certainly was not: {error}");
+        assert!(
+            error.contains("has lost AGENT_MESSAGES") && error.contains("raise the server's max_file"),
+            "{error}"
+        );
+        assert!(began.elapsed() < Duration::from_secs(14));
+    }
+    assert!(timeout(Duration::ZERO, node.ended()).await.is_err(), "the node goes on");
+    server.restart_to_keep("");
+    until_ok("send", async || book.send(Note(3)).await).await;
+    let reading = async {
+        while !book.call(Notes).await.is_ok_and(|notes| notes.ends_with(&[3])) {
+            sleep(LOOK).await;
+        }
+    };
+    timeout(PATIENCE, reading).await.expect("what is sent then is applied");
     node.stop().await;
 }
 

@@ -84,7 +84,8 @@ fn python() -> String {
 /// It sends, calls, submits, works, emits, and reads events, dead letters and leases; both sides see it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_in_python() {
-    let (server, keys) = (NatsServer::start(), tempfile::tempdir().unwrap());
+    // A server that carries little, so that a long answer goes in parts.
+    let (server, keys) = (NatsServer::start_with("max_payload: 8192"), tempfile::tempdir().unwrap());
     let node = Node::start(config("one", keys.path(), &server.url())).await.unwrap();
     node.spawn_with(AgentSpec::new("diary", Diary::default).capability("sum")).await.unwrap();
     node.offer("desk", Ledger::default).await.unwrap();
@@ -113,7 +114,8 @@ async fn a_client_in_python() {
     let lines = String::from_utf8_lossy(&said.stdout);
     print!("{lines}");
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-    assert_eq!(lines.lines().count(), 6);
+    assert_eq!(lines.lines().count(), 7);
+    assert!(lines.contains("9011 characters in 2 parts, and 1500 more"), "{lines}");
     assert!(lines.contains("['from Python']") && lines.contains("completed under term 1 -> 42"), "{lines}");
     assert!(
         lines.contains("dead letter:") && lines.contains(&format!("desk is {} under term 1", node.id())),

@@ -37,8 +37,8 @@ pub(crate) struct NatsServer {
     monitor: u16,
     directory: PathBuf,
     store: PathBuf,
-    /// What it may keep there beyond what there is room for; nothing: three quarters of what is free.
-    may_keep: &'static str,
+    /// How it keeps things there, beyond where: what follows in that part of its configuration file.
+    keeps: String,
     /// Beyond the port, the store and `max_payload`: what stands in its configuration file.
     configuration: String,
     running: Option<Running>,
@@ -75,11 +75,10 @@ impl NatsServer {
         panic!("no nats-server started, though {PORT_TRIES} ports were tried: {said}");
     }
 
-    /// Starts one with these lines in its configuration, that keeps what it keeps in this directory, and takes it for large.
-    pub(crate) fn start_in(store: &Path, configuration: &str) -> NatsServer {
+    /// Starts one with these lines in its configuration, that keeps what it keeps in this directory, in this way.
+    pub(crate) fn start_in(store: &Path, keeps: &str, configuration: &str) -> NatsServer {
         let mut server = NatsServer::prepare(port::free(), configuration);
-        server.store = store.to_owned();
-        server.may_keep = ", max_file_store: 10GB";
+        (server.store, server.keeps) = (store.to_owned(), keeps.to_owned());
         server.run().unwrap_or_else(|problem| panic!("no nats-server started: {problem}"));
         server
     }
@@ -96,6 +95,12 @@ impl NatsServer {
             running.process.wait().expect("it is our child");
             self.guard.watch(None);
         }
+    }
+
+    /// Starts it again, to keep things in another way from now on.
+    pub(crate) fn restart_to_keep(&mut self, keeps: &str) {
+        self.keeps = keeps.to_owned();
+        self.restart();
     }
 
     /// Kills it, and removes all that it kept.
@@ -164,7 +169,16 @@ impl NatsServer {
         let guard = Guard::start(&directory);
         let (monitor, store) = (port::free(), directory.join("store"));
         let configuration = configuration.to_owned();
-        NatsServer { port, monitor, directory, store, may_keep: "", configuration, running: None, guard }
+        NatsServer {
+            port,
+            monitor,
+            directory,
+            store,
+            keeps: String::new(),
+            configuration,
+            running: None,
+            guard,
+        }
     }
 
     fn run(&mut self) -> Result<(), String> {
@@ -189,9 +203,9 @@ impl NatsServer {
     }
 
     fn file(&self) -> String {
-        let NatsServer { port, monitor, store, may_keep, configuration, .. } = self;
+        let NatsServer { port, monitor, store, keeps, configuration, .. } = self;
         format!(
-            "listen: \"127.0.0.1:{port}\"\nhttp: \"127.0.0.1:{monitor}\"\nmax_payload: {MAX_PAYLOAD}\njetstream: {{ store_dir: {store:?}{may_keep} }}\n{configuration}\n"
+            "listen: \"127.0.0.1:{port}\"\nhttp: \"127.0.0.1:{monitor}\"\nmax_payload: {MAX_PAYLOAD}\njetstream: {{ store_dir: {store:?}, {keeps} }}\n{configuration}\n"
         )
     }
 }

@@ -19,6 +19,9 @@ import link
 import wire
 
 PATIENCE_S = 60  # a busy machine
+LONG = 3_000  # characters: three such lines do not fit one message of the server that this is tried on
+AT_ONCE = 50
+CALLS = 1_500  # more answers than a node sends without being told that they were read
 
 
 class Client:
@@ -143,6 +146,14 @@ async def main(url, namespace, node):
         while (lines := await way.call("diary", "lines", {"least": 1})) != ["from Python"]:
             await asyncio.sleep(0.02)
         print("sent, and read back by a call over the link:", lines)
+        for _ in range(3):
+            await client.send("diary", "line", {"text": "x" * LONG})
+        while len(lines := await way.call("diary", "lines", {"least": 4})) < 4:
+            await asyncio.sleep(0.02)
+        answers = []
+        while len(answers) < CALLS:
+            answers += await asyncio.gather(*(way.call("diary", "lines", {"least": 9}) for _ in range(AT_ONCE)))
+        print(f"called: an answer of {sum(map(len, lines))} characters in {way.parts_read} parts, and {len(answers)} more")
 
     task = await client.submit("sum", "sum", {"numbers": [1, 2, 39]})
     record = await client.ended(task)

@@ -12,6 +12,7 @@ CONTEXT = b"connectome/nats/link/v1"
 ANNOUNCE, HELLO, DATA, PART, CREDIT, KEEP_ALIVE, FAREWELL, REFUSED = range(1, 9)
 KEEP_ALIVE_S = 0.5
 MEET_S = 30
+CREDIT_EVERY = 256  # frames: well before the node's 1,024 are used up
 CALL_MS = 10_000
 
 
@@ -25,7 +26,7 @@ class Link:
         self.incarnation, self.mine = os.urandom(8), os.urandom(16)
         self.theirs = None
         self.sent = self.read = 0
-        self.parts = bytearray()
+        self.parts, self.parts_read = bytearray(), 0
         self.up = asyncio.Event()
         self.answers = {}
 
@@ -100,10 +101,13 @@ class Link:
         if kind == PART:
             offset, size = struct.unpack(">II", rest[:8])
             self.parts = self.parts[:offset] + rest[8:]
+            self.parts_read += 1
             if len(self.parts) < size:
                 return
             rest, self.parts = bytes(self.parts), bytearray()
         self.read = sequence + 1
+        if self.read % CREDIT_EVERY == 0:
+            await self.tell(CREDIT, self.theirs + struct.pack(">Q", self.read))
         _, header, body = wire.unpack(rest)
         answer = self.answers.pop(header.get(6), None)
         if header[2] in (wire.RESPONSE, wire.ERROR) and answer and not answer.done():

@@ -84,13 +84,25 @@ impl Store {
             };
             let is_over = Instant::now() + pause >= end || (is_open && repeat == Repeat::Twice);
             if is_over {
-                return Err(given_up(is_open, problem));
+                return Err(given_up(is_open, self.without_streams().unwrap_or(problem)));
             }
             known = Some(problem);
             self.counters.retries.add(1);
             self.pause(pause, end).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
+    }
+
+    /// A server that keeps no streams explains everything else.
+    fn without_streams(&self) -> Option<String> {
+        let connection = self.requests.connection();
+        let info = connection.client().server_info();
+        (connection.is_up() && !info.jetstream).then(|| {
+            format!(
+                "the NATS server {} has JetStream off: start it with -js, or name a server that has it",
+                info.server_name
+            )
+        })
     }
 
     /// Waits for so long, and then until a server is connected.

@@ -201,7 +201,7 @@ impl Handle {
         if let Some(info) = self.store.look_up(&self.there).await? {
             return Ok(info.state.last_seq);
         }
-        self.store.make_again(&self.there).await?;
+        self.store.make_again_slowly(&self.there).await?;
         let info = self.store.look_up(&self.there).await?.ok_or_else(|| self.gone())?;
         Ok(info.state.last_seq)
     }

@@ -64,14 +64,12 @@ impl Store {
         patience: Duration,
     ) -> Result<Result<Acknowledgement, Refusal>, Trouble> {
         match self.write(request.clone(), patience).await {
-            Err(Attempt::Lost(Lost::Nobody)) => {
-                // Either no stream takes it, or the one that does has no leader now.
-                match self.check_taken(stream, subject).await {
-                    Err(StreamError::Unavailable(problem)) => Err(Trouble::Passing(problem)),
-                    Err(error) => Err(error.into()),
-                    Ok(()) => Err(Lost::Nobody.into()),
-                }
-            }
+            // Either no stream takes it, or the one that does is lost, or has no leader now.
+            Err(Attempt::Lost(Lost::Nobody)) => match self.check_there(stream, subject).await {
+                Err(StreamError::Unavailable(problem)) => Err(Trouble::Passing(problem)),
+                Err(error) => Err(error.into()),
+                Ok(()) => Err(Lost::Nobody.into()),
+            },
             Err(Attempt::Lost(Lost::Silent)) => {
                 Err(self.why_silent(stream, &self.names.stream(stream)).await)
             }
@@ -93,6 +91,12 @@ impl Store {
             self.counters.duplicates.add(u64::from(acknowledgement.duplicate));
         }
         Ok(answer)
+    }
+
+    /// Passes when the stream takes the subject, and is there, or is again.
+    async fn check_there(&self, stream: &str, subject: &str) -> Result<(), StreamError> {
+        self.make_again(&self.names.stream(stream)).await?;
+        self.check_taken(stream, subject).await
     }
 
     /// Passes when the stream is there and takes the subject.

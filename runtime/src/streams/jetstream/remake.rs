@@ -14,10 +14,11 @@ use connectome_actors::port::StreamError;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::Store;
 
-/// How long whoever needs what can't be made again waits for that answer: those who ask in a circle ask slowly.
+/// How long whoever asks in a circle waits before the answer that something can't be made again; and how seldom that is logged.
 const REFUSED_PAUSE: Duration = Duration::from_secs(3);
 
 /// How often each stream and bucket was lost, by our names.
@@ -31,6 +32,8 @@ pub(super) struct Made {
     /// One is made again at a time, so that its loss is told once.
     making: tokio::sync::Mutex<()>,
     losses: watch::Sender<Losses>,
+    /// When it was last logged that something can't be made again.
+    complained: Mutex<Option<Instant>>,
 }
 
 impl Made {
@@ -40,6 +43,16 @@ impl Made {
 
     fn of(&self, there: &str) -> Option<(String, Value)> {
         self.wanted.lock().get(there).cloned()
+    }
+
+    /// Whether it is time to log it again.
+    fn complains(&self) -> bool {
+        let mut complained = self.complained.lock();
+        let is_time = complained.is_none_or(|at| at.elapsed() >= REFUSED_PAUSE);
+        if is_time {
+            *complained = Some(Instant::now());
+        }
+        is_time
     }
 
     fn lost(&self, name: &str) {
@@ -69,13 +82,23 @@ impl Store {
             Ok(()) => self.say_lost(&name),
             Err(error @ (StreamError::Unavailable(_) | StreamError::Unknown(_))) => return Err(error),
             Err(error) => {
-                tracing::error!(%error, "the NATS server has lost {name}, and it can't be made again");
-                tokio::time::sleep(REFUSED_PAUSE).await;
                 let problem = format!("the NATS server has lost {name}, and it can't be made again: {error}");
+                if self.made.complains() {
+                    tracing::error!("{problem}");
+                }
                 return Err(StreamError::Unavailable(problem));
             }
         }
         Ok(true)
+    }
+
+    /// The same, for those who would ask again at once: an error comes slowly.
+    pub(super) async fn make_again_slowly(&self, there: &str) -> Result<bool, StreamError> {
+        let made = self.make_again(there).await;
+        if made.is_err() {
+            tokio::time::sleep(REFUSED_PAUSE).await;
+        }
+        made
     }
 
     fn say_lost(&self, name: &str) {

@@ -77,7 +77,7 @@ impl Store {
     ) -> Result<(), StreamError> {
         let there = wanted["name"].as_str().unwrap_or_default();
         let Some(info) = self.look_up(there).await? else {
-            if !self.make_again(there).await? {
+            if !self.make_again_slowly(there).await? {
                 self.make(name, there, wanted, &check).await?;
             }
             return Ok(self.note(there, name, wanted));
@@ -140,7 +140,7 @@ impl Store {
         if let Some(info) = self.look_up(&there).await? {
             return Ok(info);
         }
-        if !self.make_again(&there).await? {
+        if !self.make_again_slowly(&there).await? {
             return Err(not_found());
         }
         self.look_up(&there).await?.ok_or_else(not_found)
