@@ -9,9 +9,9 @@ use connectome::DEAD_LETTERS;
 use connectome::port::{Start, Tail};
 use connectome::prelude::*;
 use serde_json::{Value, json};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use super::trade::{LOOK, PATIENCE, config};
+use super::trade::{PATIENCE, config, until};
 use crate::support::nats::NatsServer;
 
 #[derive(Message, Serialize, Deserialize)]
@@ -99,12 +99,7 @@ async fn letters_of_a_cluster_are_looked_after() {
     let task: TaskId =
         read(&dead(&server, &["replay", &sequences[1], "--json"]))["id"].as_str().unwrap().parse().unwrap();
     assert_eq!(timeout(PATIENCE, node.task::<Hope>(task).result()).await.unwrap().unwrap(), 1);
-    let heard = async {
-        while clerk.call(Remarks).await.unwrap() != ["poison"] {
-            sleep(LOOK).await;
-        }
-    };
-    timeout(PATIENCE, heard).await.expect("what is sent again is handled");
+    until("what is sent again is handled", async || clerk.call(Remarks).await.unwrap() == ["poison"]).await;
     let dropped = read(&dead(&server, &["drop", &sequences[2], "--json"]));
     assert_eq!(dropped["dropped"].to_string(), sequences[2]);
     assert_eq!(read(&dead(&server, &["ls", "--json"])), json!([]));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use connectome::prelude::*;
 
-use super::trade::{Add, Adder, LOOK, Ledger, Note, Notes, PATIENCE, config, until_ok};
+use super::trade::{Add, Adder, Ledger, Note, config, notes_that, until, until_ok};
 use crate::support::nats::NatsServer;
 
 /// What an operation may take: the store's deadline, and a moment on a busy machine.
@@ -104,25 +104,13 @@ async fn a_full_disk_is_told_and_loses_nothing() {
     server.restart();
     let began = Instant::now();
     until_ok("send", async || ledger.send(Note(1_000_000)).await).await;
-    let kept = tokio::time::timeout(PATIENCE, async {
-        loop {
-            match ledger.call(Notes).await {
-                Ok(notes) if notes.ends_with(&[1_000_000]) => return notes,
-                Ok(_) | Err(_) => tokio::time::sleep(LOOK).await,
-            }
-        }
-    });
-    let kept = kept.await.expect("the ledger goes on");
+    let kept = notes_that(&ledger, "the ledger goes on", |notes| notes.ends_with(&[1_000_000])).await;
     let expected: Vec<u64> = (0..sent.done).collect();
     // The note whose acknowledgement never came may be there.
     assert_eq!(kept[..expected.len()], expected, "none is lost, none applied twice, in order");
     assert!(kept.len() <= expected.len() + 2, "{kept:?}");
-    let done = tokio::time::timeout(PATIENCE, async {
-        while (0..submitted.done).any(|n| !adder.done().contains_key(&n)) {
-            tokio::time::sleep(LOOK).await;
-        }
-    });
-    done.await.expect("every task that was acknowledged is done");
+    let all_done = async || (0..submitted.done).all(|n| adder.done().contains_key(&n));
+    until("every task that was acknowledged is done", all_done).await;
     println!(
         "room again: {} notes and {} tasks are there, {:.1?} after the restart",
         kept.len(),

@@ -5,12 +5,14 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use connectome::EventFilter;
 use connectome::port::{Expect, Start, StreamError};
 use connectome::prelude::*;
-use tokio::time::{sleep, timeout};
+use connectome::{EventFilter, EventListener, Heard};
+use tokio::time::timeout;
 
-use super::trade::{Add, Adder, LOOK, Ledger, Note, Notes, PATIENCE, UnderTerm, config, notes, until_ok};
+use super::trade::{
+    Add, Adder, Ledger, Note, PATIENCE, UnderTerm, config, notes, notes_that, until, until_ok,
+};
 use crate::support::nats::NatsServer;
 
 async fn node(name: &str, keys: &Path, server: &NatsServer) -> Node {
@@ -49,30 +51,17 @@ async fn a_server_that_is_emptied_is_furnished_again() {
     }
     let sent = began.elapsed();
     for to in [&ledger, &book] {
-        let reading = async {
-            while !to.call(Notes).await.is_ok_and(|notes| notes.ends_with(&(100..110).collect::<Vec<_>>())) {
-                sleep(LOOK).await;
-            }
-        };
-        timeout(PATIENCE, reading).await.expect("what is sent after the loss is applied, in order and once");
+        let wanted: Vec<u64> = (100..110).collect();
+        notes_that(to, "what is sent then is applied, in order and once", |notes| notes.ends_with(&wanted))
+            .await;
     }
     let task = until_ok("submit", async || one.submit(Submit::new("add", Add(2, 3))).await).await;
     assert_eq!(timeout(PATIENCE, task.result()).await.unwrap().unwrap(), 5);
     let again = until_ok("call", async || ledger.call(UnderTerm).await).await;
     let leases = two.ports().streams.bucket(leases()).await.unwrap();
-    let told = timeout(PATIENCE, async {
-        while leases.get("ledger").await.unwrap().is_none() {
-            sleep(LOOK).await;
-        }
-        loop {
-            match heard.next().await {
-                Ok(heard) => return heard.event,
-                Err(StreamError::Gap { .. }) => {}
-                Err(error) => panic!("{error}"),
-            }
-        }
-    });
-    let told = format!("{:?}", told.await.expect("the lease is there again, and the loss is told").fact);
+    until("the lease is there again", async || leases.get("ledger").await.unwrap().is_some()).await;
+    let told = timeout(PATIENCE, next_of(&mut heard)).await.expect("the loss is told");
+    let told = format!("{:?}", told.event.fact);
     assert!(told.contains("has lost") && told.contains("store_dir"), "{told}");
     println!(
         "emptied: 20 sends after {sent:.1?}, all verbs after {:.1?}; term {term}, then {again}; told: {told}",
@@ -120,16 +109,8 @@ async fn places_from_before_mean_nothing() {
         limit: 1,
     });
     let emitted = until_answered(async || node.emit(event.clone()).await).await.unwrap();
-    let heard = timeout(PATIENCE, async {
-        loop {
-            match tail.next().await {
-                Ok(heard) if heard.sequence == emitted => return heard,
-                Ok(_) | Err(StreamError::Gap { .. }) => {}
-                Err(error) => panic!("{error}"),
-            }
-        }
-    });
-    heard.await.expect("a tail goes on in the stream that follows");
+    let heard = async { while next_of(&mut tail).await.sequence != emitted {} };
+    timeout(PATIENCE, heard).await.expect("a tail goes on in the stream that follows");
     println!("revision {gone} before, {written} after; the watch told of the key that is gone: {seen:?}");
     node.stop().await;
 }
@@ -160,12 +141,7 @@ async fn what_can_not_be_made_again_is_told() {
     assert!(timeout(Duration::ZERO, node.ended()).await.is_err(), "the node goes on");
     server.restart_to_keep("");
     until_ok("send", async || book.send(Note(3)).await).await;
-    let reading = async {
-        while !book.call(Notes).await.is_ok_and(|notes| notes.ends_with(&[3])) {
-            sleep(LOOK).await;
-        }
-    };
-    timeout(PATIENCE, reading).await.expect("what is sent then is applied");
+    notes_that(&book, "what is sent then is applied", |notes| notes.ends_with(&[3])).await;
     node.stop().await;
 }
 
@@ -176,10 +152,20 @@ fn leases() -> connectome::port::BucketConfig {
 
 /// What the store says once it is there.
 async fn until_answered<T>(mut act: impl AsyncFnMut() -> Result<T, StreamError>) -> Result<T, StreamError> {
+    until_ok("the store answers", async || match act().await {
+        Err(error @ (StreamError::Unavailable(_) | StreamError::Unknown(_))) => Err(error),
+        answer => Ok(answer),
+    })
+    .await
+}
+
+/// The next event; what was lost between is passed over.
+async fn next_of(listener: &mut EventListener) -> Heard {
     loop {
-        match act().await {
-            Err(StreamError::Unavailable(_) | StreamError::Unknown(_)) => sleep(LOOK).await,
-            answer => return answer,
+        match listener.next().await {
+            Ok(heard) => return heard,
+            Err(StreamError::Gap { .. }) => {}
+            Err(error) => panic!("{error}"),
         }
     }
 }

@@ -169,9 +169,7 @@ impl Ledger {
         for writer in 0..WRITERS {
             writers.spawn(write(self.0.clone(), writer, over.clone(), count.clone()));
         }
-        while count.load(Ordering::Relaxed) < enough {
-            tokio::time::sleep(super::trade::LOOK).await;
-        }
+        super::trade::until("enough is acknowledged", async || count.load(Ordering::Relaxed) >= enough).await;
         tokio::task::block_in_place(fail);
         over.store(true, Ordering::Relaxed);
         // What was on its way is not acknowledged, and nobody waits for it.

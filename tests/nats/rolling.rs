@@ -12,9 +12,9 @@ use connectome::codecs::event::ResourceLow;
 use connectome::prelude::*;
 use connectome::transport::nats::{NatsConnection, NatsOptions};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::interval;
 
-use super::trade::{Add, Adder, LOOK, Ledger, Note, PATIENCE, config, notes};
+use super::trade::{Add, Adder, Ledger, Note, config, notes, until};
 use crate::support::nats::NatsCluster;
 
 /// The shortest that a server takes for its clients to leave; they leave sooner when they are few.
@@ -88,12 +88,7 @@ async fn nothing_is_missing(nodes: &[Node], adder: &Adder, sent: &Did, emitted: 
         assert_eq!(notes(&ledger, expected.len()).await, expected, "ledger-{name}");
     }
     let counts = || nodes.iter().map(Node::task_counts).reduce(|a, b| a + b).unwrap();
-    let all_done = async {
-        while counts().completed < submitted.count {
-            tokio::time::sleep(LOOK).await;
-        }
-    };
-    timeout(PATIENCE, all_done).await.expect("all tasks are done");
+    until("all tasks are done", async || counts().completed >= submitted.count).await;
     println!("tasks: {:?}", counts());
     assert_eq!((counts().completed, adder.done().len() as u64), (submitted.count, submitted.count));
     let filter = EventFilter::default().of(EventType::ResourceLow);
@@ -157,7 +152,7 @@ where
     E: std::fmt::Display,
     F: Future<Output = Result<(), E>>,
 {
-    let mut did = Did::default();
+    let (mut did, mut pace) = (Did::default(), interval(PACE));
     while !over.load(Ordering::Relaxed) {
         let began = Instant::now();
         match act(did.count).await {
@@ -165,7 +160,7 @@ where
             Err(error) => did.failed.push(format!("{}: {error}", did.count)),
         }
         did.longest = did.longest.max(began.elapsed());
-        tokio::time::sleep(PACE).await;
+        pace.tick().await;
     }
     did
 }

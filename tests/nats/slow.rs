@@ -11,7 +11,7 @@ use connectome::keystore::{MemoryKeys, NodeIdentity};
 use connectome::transport::nats::{Identity, NatsConnection, NatsOptions, NatsTransport};
 use tokio::time::timeout;
 
-use super::trade::{LOOK, PATIENCE};
+use super::trade::{PATIENCE, until};
 use crate::support::nats::NatsServer;
 
 /// More than the client keeps for a subscription that nobody reads.
@@ -64,12 +64,7 @@ async fn what_is_dropped_is_counted() {
         stranger.publish("main.nodes", "flood".into()).await.unwrap();
     }
     stranger.flush().await.unwrap();
-    let dropped = async {
-        while connection.counts().slow_consumer == 0 {
-            tokio::time::sleep(LOOK).await;
-        }
-    };
-    timeout(PATIENCE, dropped).await.expect("the client says that it drops");
+    until("the client says that it drops", async || connection.counts().slow_consumer > 0).await;
     let_go.send(()).unwrap();
     let bob = NatsTransport::open(connect(&server).await, "main", Arc::new(identity("bob"))).await.unwrap();
     let met = async { tokio::join!(ada.met(bob.node_id()), bob.met(ada.node_id())) };

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use connectome::prelude::*;
 use connectome::{Bytes, codecs};
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, timeout};
 
 /// Longer than any way back takes on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Before it is looked again whether something has happened.
-pub(super) const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(Message, Serialize, Deserialize, Clone)]
 #[message(name = "note", reply = ())]
@@ -106,31 +106,35 @@ pub(super) fn config(name: &str, directory: &Path, urls: &str) -> Config {
     config
 }
 
+/// The notes of a ledger, once they are as they should be.
+pub(super) async fn notes_that(ledger: &AgentRef, what: &str, are: impl Fn(&[u64]) -> bool) -> Vec<u64> {
+    let read = async || ledger.call(Notes).await.map_err(|error| error.to_string());
+    until_ok(what, async || {
+        read().await.and_then(|notes| if are(&notes) { Ok(notes) } else { Err("not yet".into()) })
+    })
+    .await
+}
+
 /// The notes of a ledger, once there are so many.
 pub(super) async fn notes(ledger: &AgentRef, count: usize) -> Vec<u64> {
-    let reading = async {
-        loop {
-            match ledger.call(Notes).await {
-                Ok(notes) if notes.len() >= count => return notes,
-                Ok(_) | Err(_) => sleep(LOOK).await,
-            }
-        }
-    };
-    timeout(PATIENCE, reading).await.unwrap_or_else(|_| panic!("{count} notes come in time"))
+    notes_that(ledger, &format!("{count} notes are there"), |notes| notes.len() >= count).await
 }
 
 /// Does it again until it succeeds.
-pub(super) async fn until_ok<T, E: std::fmt::Display>(
-    what: &str,
-    mut act: impl AsyncFnMut() -> Result<T, E>,
-) -> T {
+pub(super) async fn until_ok<T, E>(what: &str, mut act: impl AsyncFnMut() -> Result<T, E>) -> T {
     let trying = async {
+        let mut look = interval(LOOK);
         loop {
             match act().await {
                 Ok(done) => return done,
-                Err(_) => sleep(LOOK).await,
-            }
+                Err(_) => look.tick().await,
+            };
         }
     };
-    timeout(PATIENCE, trying).await.unwrap_or_else(|_| panic!("{what} succeeds in time"))
+    timeout(PATIENCE, trying).await.unwrap_or_else(|_| panic!("in time: {what}"))
+}
+
+/// Looks again until it is so.
+pub(super) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    until_ok(what, async || is_so().await.then_some(()).ok_or(())).await;
 }
