@@ -17,6 +17,8 @@ use crate::config::{Config, ConfigError};
 use crate::streams::OpenError;
 use crate::transport::local::JoinError;
 
+#[cfg(feature = "nats")]
+mod losses;
 mod ports;
 
 /// How a node is made of given ports: everything in [`Config`] that is not about making the ports.
@@ -143,6 +145,10 @@ impl Node {
         let node = Node::start_with(made.ports, config.node_options()).await?;
         #[cfg(feature = "nats")]
         let node = Node { connection: made.connection.map(std::sync::Arc::new), ..node };
+        #[cfg(feature = "nats")]
+        if let Some(losses) = made.losses {
+            tokio::spawn(losses::tell(node.clone(), losses));
+        }
         Ok(node)
     }
 

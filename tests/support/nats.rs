@@ -10,6 +10,7 @@ mod link;
 mod log;
 mod port;
 
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, OnceLock};
@@ -32,7 +33,12 @@ const MAX_PAYLOAD: usize = 2 * 1024 * 1024;
 /// One nats-server with JetStream and a store of its own.
 pub(crate) struct NatsServer {
     port: u16,
+    /// Where it tells how it is.
+    monitor: u16,
     directory: PathBuf,
+    store: PathBuf,
+    /// How it keeps things there, beyond where: what follows in that part of its configuration file.
+    keeps: String,
     /// Beyond the port, the store and `max_payload`: what stands in its configuration file.
     configuration: String,
     running: Option<Running>,
@@ -69,6 +75,14 @@ impl NatsServer {
         panic!("no nats-server started, though {PORT_TRIES} ports were tried: {said}");
     }
 
+    /// Starts one with these lines in its configuration, that keeps what it keeps in this directory, in this way.
+    pub(crate) fn start_in(store: &Path, keeps: &str, configuration: &str) -> NatsServer {
+        let mut server = NatsServer::prepare(port::free(), configuration);
+        (server.store, server.keeps) = (store.to_owned(), keeps.to_owned());
+        server.run().unwrap_or_else(|problem| panic!("no nats-server started: {problem}"));
+        server
+    }
+
     /// Where clients connect.
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
@@ -80,6 +94,44 @@ impl NatsServer {
             running.process.kill().expect("it is our child");
             running.process.wait().expect("it is our child");
             self.guard.watch(None);
+        }
+    }
+
+    /// Starts it again, to keep things in another way from now on.
+    pub(crate) fn restart_to_keep(&mut self, keeps: &str) {
+        self.keeps = keeps.to_owned();
+        self.restart();
+    }
+
+    /// Kills it, and removes all that it kept.
+    pub(crate) fn kill_and_empty(&mut self) {
+        self.kill();
+        std::fs::remove_dir_all(&self.store).expect("it was there");
+    }
+
+    /// Asks it to hand over what it leads, to let its clients go, and to end (lame duck mode); waits until it has.
+    pub(crate) fn retire(&mut self) {
+        self.signal("-USR2");
+        if let Some(mut running) = self.running.take() {
+            running.process.wait().expect("it is our child");
+            self.guard.watch(None);
+        }
+    }
+
+    /// Whether it says that it has caught up with the others, in all that it keeps.
+    pub(crate) fn is_healthy(&self) -> bool {
+        let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", self.monitor)) else { return false };
+        let asked = stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n");
+        let mut said = String::new();
+        asked.is_ok() && stream.read_to_string(&mut said).is_ok() && said.starts_with("HTTP/1.0 200")
+    }
+
+    /// Waits until it has caught up.
+    pub(crate) fn wait_until_healthy(&self) {
+        let end = std::time::Instant::now() + START_TIMEOUT;
+        while !self.is_healthy() {
+            assert!(std::time::Instant::now() < end, "the nats-server {} does not catch up", self.url());
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -115,7 +167,18 @@ impl NatsServer {
     fn prepare(port: u16, configuration: &str) -> NatsServer {
         let directory = tempfile::tempdir().expect("there is a directory for temporary files").keep();
         let guard = Guard::start(&directory);
-        NatsServer { port, directory, configuration: configuration.to_owned(), running: None, guard }
+        let (monitor, store) = (port::free(), directory.join("store"));
+        let configuration = configuration.to_owned();
+        NatsServer {
+            port,
+            monitor,
+            directory,
+            store,
+            keeps: String::new(),
+            configuration,
+            running: None,
+            guard,
+        }
     }
 
     fn run(&mut self) -> Result<(), String> {
@@ -140,10 +203,9 @@ impl NatsServer {
     }
 
     fn file(&self) -> String {
-        let NatsServer { port, directory, configuration, .. } = self;
-        let store = directory.join("store");
+        let NatsServer { port, monitor, store, keeps, configuration, .. } = self;
         format!(
-            "listen: \"127.0.0.1:{port}\"\nmax_payload: {MAX_PAYLOAD}\njetstream: {{ store_dir: {store:?} }}\n{configuration}\n"
+            "listen: \"127.0.0.1:{port}\"\nhttp: \"127.0.0.1:{monitor}\"\nmax_payload: {MAX_PAYLOAD}\njetstream: {{ store_dir: {store:?}, {keeps} }}\n{configuration}\n"
         )
     }
 }
@@ -167,7 +229,7 @@ impl Drop for NatsServer {
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("nats/server");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("tests/nats/server");
         let said = Command::new(&script).stdin(Stdio::null()).output();
         let said = said.unwrap_or_else(|error| panic!("{}: {error}", script.display()));
         let last = String::from_utf8_lossy(&said.stderr).lines().last().unwrap_or_default().to_owned();

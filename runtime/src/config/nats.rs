@@ -100,6 +100,7 @@ impl NatsConfig {
             namespace: namespace.to_owned(),
             replicas: self.replicas,
             request_timeout: self.request_timeout,
+            remake: true,
             ..JetStreamOptions::default()
         }
     }

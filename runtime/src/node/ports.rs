@@ -17,6 +17,9 @@ pub(super) struct Made {
     pub(super) ports: Ports,
     #[cfg(feature = "nats")]
     pub(super) connection: Option<crate::transport::nats::NatsConnection>,
+    /// What the servers have lost.
+    #[cfg(feature = "nats")]
+    pub(super) losses: Option<tokio::sync::watch::Receiver<crate::streams::jetstream::Losses>>,
 }
 
 /// Opens what the configuration names.
@@ -36,6 +39,8 @@ pub(super) async fn make(config: &Config) -> Result<Made, NodeError> {
         ports: Ports { world, keys, transport, streams },
         #[cfg(feature = "nats")]
         connection: None,
+        #[cfg(feature = "nats")]
+        losses: None,
     })
 }
 
@@ -60,8 +65,9 @@ async fn on_nats(
     let connection = NatsConnection::open(options).await?;
     let kept = config.nats.store(&config.namespace);
     let streams = Arc::new(JetStream::open(&connection, kept).await.map_err(NodeError::Streams)?);
+    let losses = Some(streams.losses());
     let identity = Arc::new(NodeIdentity::new(keys.clone()));
     let transport = NatsTransport::open(connection.clone(), &config.namespace, identity).await?;
     let ports = Ports { world, keys, transport: Arc::new(transport), streams };
-    Ok(Made { ports, connection: Some(connection) })
+    Ok(Made { ports, connection: Some(connection), losses })
 }

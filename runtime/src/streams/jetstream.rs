@@ -8,6 +8,7 @@
 //! | `requests`, `attempts`, `api` | asking the server: once, until it answers, in its JSON |
 //! | `names`, `config` | our words and bounds in the server's |
 //! | `stream`, `publish`, `read` | streams: made, written, read |
+//! | `remake`, `room` | what the server has lost is made again; how much may wait for it |
 //! | `consumer`, `pull`, `acknowledge`, `leaving`, `exhausted` | consumers: opened, taken from, told, done, given up |
 //! | `tail`, `arrivals` | live readers, and those who only hear that there is something |
 //! | `bucket`, `watch` | buckets, and who follows them |
@@ -46,7 +47,9 @@ mod names;
 mod publish;
 mod pull;
 mod read;
+mod remake;
 mod requests;
+mod room;
 mod stream;
 mod tail;
 mod watch;
@@ -69,7 +72,10 @@ use self::counts::Counters;
 pub use self::counts::JetStreamCounts;
 use self::leaving::AllLeaving;
 use self::names::Names;
+pub(crate) use self::remake::Losses;
+use self::remake::Made;
 use self::requests::Requests;
+use self::room::Room;
 use crate::transport::nats::NatsConnection;
 
 /// Bytes of the headers beside a body, at the most: names and ids of bounded length.
@@ -95,6 +101,10 @@ pub struct JetStreamOptions {
     pub request_timeout: Duration,
     /// How long an operation is tried again in all: it should outlive an election of 5 to 9 s.
     pub deadline: Duration,
+    /// Whether streams and buckets that the server has lost are made again, empty, and consumers with them. The sequences of
+    /// what is made then begin with the moment of it, so that no place in what is gone is taken for one in what follows. Nodes
+    /// do so; a store that is only looked into does not.
+    pub remake: bool,
 }
 
 impl Default for JetStreamOptions {
@@ -105,6 +115,7 @@ impl Default for JetStreamOptions {
             replicas: 1,
             request_timeout: Duration::from_secs(2),
             deadline: Duration::from_secs(10),
+            remake: false,
         }
     }
 }
@@ -137,6 +148,8 @@ struct Store {
     /// The consumers that somebody here has open, by stream and name.
     hubs: Mutex<BTreeMap<(String, String), Weak<Hub>>>,
     leaving: AllLeaving,
+    made: Made,
+    room: Room,
 }
 
 impl JetStream {
@@ -152,13 +165,27 @@ impl JetStream {
         let requests = Requests::open(connection.clone()).await?;
         check_payload(connection);
         let names = Names::new(options.namespace.clone(), options.subject_prefix.clone());
-        let (counters, hubs, leaving) = (Counters::default(), Mutex::default(), AllLeaving::default());
-        Ok(JetStream { store: Arc::new(Store { options, names, requests, counters, hubs, leaving }) })
+        let store = Store {
+            options,
+            names,
+            requests,
+            counters: Counters::default(),
+            hubs: Mutex::default(),
+            leaving: AllLeaving::default(),
+            made: Made::default(),
+            room: Room::default(),
+        };
+        Ok(JetStream { store: Arc::new(store) })
     }
 
     /// What was done since it was opened.
     pub fn counts(&self) -> JetStreamCounts {
         self.store.counters.snapshot()
+    }
+
+    /// Follows what the server has lost, and this store has made again.
+    pub(crate) fn losses(&self) -> tokio::sync::watch::Receiver<Losses> {
+        self.store.losses()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Several servers that keep streams together.
 
+use std::path::Path;
 use std::sync::OnceLock;
 
 use super::{NatsServer, port};
@@ -26,6 +27,16 @@ impl NatsCluster {
         let routes: Vec<u16> = (0..servers).map(|_| port::free()).collect();
         let start = |number| NatsServer::start_with(&member(number, &routes, configuration));
         let cluster = NatsCluster { servers: (0..servers).map(start).collect() };
+        cluster.servers.iter().for_each(|server| server.wait_for_log("metadata leader"));
+        cluster
+    }
+
+    /// Starts one server for each of these directories, that keeps what it keeps there, in this way.
+    pub(crate) fn start_in<'s>(stores: impl IntoIterator<Item = &'s Path>, keeps: &str) -> NatsCluster {
+        let stores: Vec<&Path> = stores.into_iter().collect();
+        let routes: Vec<u16> = stores.iter().map(|_| port::free()).collect();
+        let start = |(number, store)| NatsServer::start_in(store, keeps, &member(number, &routes, ""));
+        let cluster = NatsCluster { servers: stores.into_iter().enumerate().map(start).collect() };
         cluster.servers.iter().for_each(|server| server.wait_for_log("metadata leader"));
         cluster
     }

@@ -29,6 +29,8 @@ pub struct Keeper {
     me: NodeId,
     ttl: Duration,
     suspected: BTreeSet<NodeId>,
+    /// The highest term that this node knows of: an entry that is gone takes none of them back.
+    newest: Term,
     tickets: u64,
     state: State,
     actions: Vec<Action>,
@@ -70,7 +72,14 @@ impl Keeper {
     /// This node's part in a lease of this time to live. On a cluster it should be 15 s or more: a store that elects a
     /// new leader is silent for 5 to 9 s.
     pub fn new(me: NodeId, ttl: Duration) -> Self {
-        Self { me, ttl, suspected: BTreeSet::new(), tickets: 0, state: State::Idle, actions: Vec::new() }
+        let (suspected, newest, actions) = (BTreeSet::new(), Term(0), Vec::new());
+        Self { me, ttl, suspected, newest, tickets: 0, state: State::Idle, actions }
+    }
+
+    /// There was such a term: what this node takes from now on is above it, though a store that has lost its entries knows
+    /// nothing of it.
+    pub fn known(&mut self, term: Term) {
+        self.newest = self.newest.max(term);
     }
 
     /// Takes one input and returns what is to be done, in order. `now` measures; `wall` is only written down, and
@@ -199,10 +208,12 @@ impl Keeper {
 
     fn consider(&mut self, now: Now, wall: UnixMillis, entry: Option<(LeaseRecord, Revision)>) {
         let record = entry.map(|(record, _)| record);
+        self.known(record.map_or(Term(0), |record| record.term));
         let holder = record.map(|record| record.holder);
         let suspected = holder.is_some_and(|holder| self.suspected.contains(&holder));
         match decide(self.me, record.as_ref(), wall, suspected) {
             Move::Take { term } => {
+                let term = term.max(self.newest.next());
                 let ticket = self.ticket();
                 self.write(ticket, term, wall.after(self.ttl), entry.map(|(_, revision)| revision));
                 self.state = State::Taking { ticket, written: Written { term, sent: now } };
@@ -270,6 +281,7 @@ impl Keeper {
         if now >= tenure.ends_at() {
             return self.look(None);
         }
+        self.known(written.term);
         self.state =
             State::Holding(Held { term: written.term, revision, tenure, ticket: None, unsure: None });
         self.actions.push(Action::Acquired { term: written.term });

@@ -168,6 +168,7 @@ impl Claim {
     /// The holder of this term has told of it, over the path whose silence counts.
     pub(super) fn heard(&mut self, term: Term) {
         self.told_of = self.told_of.max(Some(term));
+        self.keeper.known(term);
     }
 
     /// When it is this node's turn: those who come first are given time, one after the other.
@@ -205,6 +206,9 @@ impl Claim {
     pub(super) fn see(&mut self, record: Option<LeaseRecord>, revision: Revision) -> bool {
         if self.seen.is_some_and(|(_, known)| known >= revision) {
             return false;
+        }
+        if let Some(record) = record {
+            self.keeper.known(record.term);
         }
         if self.seen.is_none() {
             // It was so before this node looked: its holder is either heard of soon, or gone.

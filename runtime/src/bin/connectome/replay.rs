@@ -4,7 +4,7 @@
 
 use connectome::codecs::message::{Body, Task};
 use connectome::codecs::{Attempt, Encoding, Envelope, Kind, MessageId, TaskId, TaskRecord, UnixMillis};
-use connectome::port::{Expect, Publish, Stored, World};
+use connectome::port::{Expect, Publish, Stored, StreamError, World};
 use connectome::{Buried, Bytes};
 
 use crate::doc::Doc;
@@ -112,9 +112,12 @@ fn refuse_late(what: &str, until: Option<UnixMillis>, now: UnixMillis) -> Result
     }
 }
 
-/// The queue has the task, and that is the promise; the record lets it be looked at before a worker has it.
+/// The queue has the task, and that is the promise; the record lets it be looked at before a worker has it. A worker of a
+/// cluster that runs may have been faster.
 async fn show_task(store: &Store, record: &TaskRecord) -> Result<(), Failure> {
     let value = record.encode().map_err(|error| Failure::new(error.to_string()))?;
-    task::bucket(store).await?.put(&record.id.to_string(), value, Expect::Absent, None).await?;
-    Ok(())
+    match task::bucket(store).await?.put(&record.id.to_string(), value, Expect::Absent, None).await {
+        Ok(_) | Err(StreamError::WrongRevision { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }

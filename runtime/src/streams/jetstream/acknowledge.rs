@@ -3,6 +3,7 @@
 //! The subject that an acknowledgement goes to names the message, so it can be written for any tag. The server answers each,
 //! so that whoever looks next sees it done.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::Message;
@@ -111,6 +112,10 @@ impl Hub {
 
     /// Says it, and waits until the server has heard.
     async fn say(&self, tag: DeliveryTag, word: String) -> Result<(), StreamError> {
+        if tag.sequence.0 < self.begins.load(Ordering::Relaxed) {
+            // Lost with the stream that it came from.
+            return Ok(());
+        }
         let Some(delivery) = self.delivery_of(tag).await? else { return Ok(()) };
         let (stream, consumer) = self.there();
         let DeliveryTag { sequence, attempt } = tag;

@@ -23,6 +23,7 @@ pub(super) struct Refusal {
 }
 
 pub(super) const STREAM_NOT_FOUND: u64 = 10_059;
+pub(super) const NAME_IN_USE: u64 = 10_058;
 pub(super) const CONSUMER_NOT_FOUND: u64 = 10_014;
 pub(super) const MESSAGE_NOT_FOUND: u64 = 10_037;
 pub(super) const SEQUENCE_NOT_FOUND: u64 = 10_043;
@@ -70,7 +71,7 @@ impl Store {
         self.persist(repeat, |patience| self.api_once(call, body, patience)).await
     }
 
-    async fn api_once<T: DeserializeOwned>(
+    pub(super) async fn api_once<T: DeserializeOwned>(
         &self,
         call: &str,
         body: &Value,

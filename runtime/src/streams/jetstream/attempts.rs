@@ -12,6 +12,9 @@ use super::requests::Lost;
 const PAUSE_FIRST: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
+/// What is said while there is no connection, and what would be right.
+pub(super) const AWAY: &str = "no NATS server is connected: start one of those that NATS_URL names, or look whether they can be reached";
+
 /// What doing it twice means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repeat {
@@ -43,7 +46,7 @@ impl From<StreamError> for Trouble {
 impl From<Lost> for Trouble {
     fn from(lost: Lost) -> Trouble {
         match lost {
-            Lost::Away => Trouble::Passing("no NATS server is connected".to_owned()),
+            Lost::Away => Trouble::Passing(AWAY.to_owned()),
             Lost::Nobody => {
                 Trouble::Passing("nobody answers for it: the stream has no leader now".to_owned())
             }
@@ -63,11 +66,11 @@ impl Store {
         mut attempt: impl FnMut(Duration) -> F,
     ) -> Result<T, StreamError> {
         let end = Instant::now() + self.options.deadline;
-        let (mut pause, mut is_open) = (PAUSE_FIRST, false);
+        let (mut pause, mut is_open, mut known) = (PAUSE_FIRST, false, None);
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let attempted = timeout_at(end, attempt(self.options.request_timeout.min(left))).await;
-            let problem = match attempted.unwrap_or_else(|_| Err(Lost::Silent.into())) {
+            let problem = match attempted.unwrap_or_else(|_| Err(cut_off(known.take()))) {
                 Ok(answer) => return Ok(answer),
                 Err(Trouble::Final(StreamError::Unavailable(problem))) => {
                     return Err(given_up(is_open, problem));
@@ -81,12 +84,25 @@ impl Store {
             };
             let is_over = Instant::now() + pause >= end || (is_open && repeat == Repeat::Twice);
             if is_over {
-                return Err(given_up(is_open, problem));
+                return Err(given_up(is_open, self.without_streams().unwrap_or(problem)));
             }
+            known = Some(problem);
             self.counters.retries.add(1);
             self.pause(pause, end).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
+    }
+
+    /// A server that keeps no streams explains everything else.
+    fn without_streams(&self) -> Option<String> {
+        let connection = self.requests.connection();
+        let info = connection.client().server_info();
+        (connection.is_up() && !info.jetstream).then(|| {
+            format!(
+                "the NATS server {} has JetStream off: start it with -js, or name a server that has it",
+                info.server_name
+            )
+        })
     }
 
     /// Waits for so long, and then until a server is connected.
@@ -96,6 +112,11 @@ impl Store {
         // Whoever paused looks at the time, and at the connection, again.
         drop(timeout_at(end, up.wait_for(|up| *up)).await);
     }
+}
+
+/// An attempt that the deadline has cut off: what was known before it is still the best that can be said.
+fn cut_off(known: Option<String>) -> Trouble {
+    known.map_or_else(|| Lost::Silent.into(), Trouble::Silent)
 }
 
 fn given_up(is_open: bool, problem: String) -> StreamError {

@@ -16,9 +16,9 @@ use super::Store;
 use super::api::{Refusal, WRONG_REVISION};
 use super::attempts::{Repeat, Trouble};
 use super::config::{self, MARK_TTL};
-use super::publish::{Acknowledgement, ID};
+use super::publish::{Acknowledgement, Attempt, ID};
 use super::read::{Raw, Which};
-use super::requests::Request;
+use super::requests::{Lost, Request};
 use super::{names, watch};
 use crate::streams::checks;
 use crate::streams::names::{BUCKET, KEY};
@@ -136,6 +136,7 @@ impl Handle {
         write: &Write<'_>,
         expected: Option<u64>,
     ) -> Result<Option<Revision>, StreamError> {
+        let _room = self.store.room(write.value.as_ref().map_or(0, Bytes::len)).await?;
         let subject = self.subject(&names::tokens(write.key));
         let headers = Some(self.headers(write, expected));
         let request = Request { subject, headers, body: write.value.clone().unwrap_or_default() };
@@ -152,7 +153,17 @@ impl Handle {
         request: &Request,
         patience: Duration,
     ) -> Result<Result<Acknowledgement, Refusal>, Trouble> {
-        Ok(self.store.write(request.clone(), patience).await?)
+        match self.store.write(request.clone(), patience).await {
+            Err(Attempt::Lost(Lost::Nobody)) => match self.store.make_again(&self.there).await {
+                Err(StreamError::Unavailable(problem)) => Err(Trouble::Passing(problem)),
+                Err(error) => Err(error.into()),
+                Ok(_) => Err(Lost::Nobody.into()),
+            },
+            Err(Attempt::Lost(Lost::Silent)) => {
+                Err(self.store.why_silent(&self.config.name, &self.there).await)
+            }
+            written => Ok(written?),
+        }
     }
 
     /// The id makes a write that is tried again the same write, whatever it expects.
@@ -183,6 +194,16 @@ impl Handle {
             let found = found.into_iter().map(|raw| self.entry(raw));
             entries.extend(found.filter(|entry| entry.key.starts_with(prefix)));
         }
+    }
+
+    /// The newest revision that the bucket ever gave; one that the server has lost is made again.
+    pub(super) async fn newest(&self) -> Result<u64, StreamError> {
+        if let Some(info) = self.store.look_up(&self.there).await? {
+            return Ok(info.state.last_seq);
+        }
+        self.store.make_again_slowly(&self.there).await?;
+        let info = self.store.look_up(&self.there).await?.ok_or_else(|| self.gone())?;
+        Ok(info.state.last_seq)
     }
 
     pub(super) fn entry(&self, raw: Raw) -> Entry {

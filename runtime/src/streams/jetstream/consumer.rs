@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::Store;
 use super::acknowledge::Place;
 use super::api::{CONSUMER_NOT_FOUND, Refusal};
-use super::attempts::Repeat;
+use super::attempts::{AWAY, Repeat};
 use super::config;
 use super::exhausted::Exhausted;
 use super::leaving::Leaving;
@@ -78,6 +78,8 @@ pub(super) struct Hub {
     pub(super) leaving: Arc<Leaving>,
     /// Whether what is acknowledged leaves the stream.
     pub(super) is_queue: bool,
+    /// Where the stream began when the consumer was made again: what was delivered from before is gone.
+    pub(super) begins: AtomicU64,
     pulls: Pulls,
     redelivered: AtomicU64,
 }
@@ -243,6 +245,7 @@ async fn hub(
         newest: Mutex::default(),
         leaving: store.leaving.add(stream),
         is_queue,
+        begins: AtomicU64::new(0),
         pulls: Pulls::new(connection, &store.names.stream(stream), &there, manner),
         redelivered: AtomicU64::new(0),
     });
@@ -286,7 +289,30 @@ impl Hub {
 
     /// What the server tells of it.
     pub(super) async fn look(&self) -> Result<Info, StreamError> {
+        match look_up(&self.store, &self.stream, &self.name).await {
+            Ok(Some(info)) => Ok(info),
+            Ok(None) | Err(StreamError::NotFound { .. }) => self.make_again().await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The server has lost it, with its stream most likely: both are made again, if this store does so.
+    async fn make_again(&self) -> Result<Info, StreamError> {
         let not_found = || StreamError::NotFound { what: "consumer", name: self.name.clone() };
+        let stream = self.store.find(&self.stream).await?;
+        if !self.store.options.remake {
+            return Err(not_found());
+        }
+        let config = self.config.lock().clone();
+        let wanted = config::consumer(&self.store.names, &config);
+        write(&self.store, &self.stream, &config, "create", wanted).await?;
+        tracing::error!(
+            stream = self.stream,
+            "the NATS server has lost consumer {}: it is made again",
+            self.name
+        );
+        self.begins.store(stream.state.first(), Ordering::Relaxed);
+        *self.newest.lock() = Newest::default();
         look_up(&self.store, &self.stream, &self.name).await?.ok_or_else(not_found)
     }
 
@@ -318,7 +344,7 @@ impl Hub {
         if self.store.requests.connection().is_up() {
             return Ok(Vec::new());
         }
-        Err(StreamError::Unavailable("no NATS server is connected".to_owned()))
+        Err(StreamError::Unavailable(AWAY.to_owned()))
     }
 
     fn taken(&self, messages: Vec<Message>) -> Vec<Delivery> {

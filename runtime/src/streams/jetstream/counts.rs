@@ -18,6 +18,8 @@ pub struct JetStreamCounts {
     pub redeliveries: u64,
     /// Times that a pull request or a watch was lost with its connection or its server, and was made again.
     pub resumed: u64,
+    /// Streams and buckets that the server had lost, and that were made again, empty.
+    pub remade: u64,
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +30,7 @@ pub(super) struct Counters {
     pub(super) deliveries: Counter,
     pub(super) redeliveries: Counter,
     pub(super) resumed: Counter,
+    pub(super) remade: Counter,
 }
 
 impl Counters {
@@ -39,6 +42,7 @@ impl Counters {
             deliveries: self.deliveries.get(),
             redeliveries: self.redeliveries.get(),
             resumed: self.resumed.get(),
+            remade: self.remade.get(),
         }
     }
 }

@@ -6,17 +6,22 @@ use async_nats::HeaderMap;
 use connectome_actors::port::{Publish, Published, StreamError};
 use connectome_codecs::Sequence;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::Store;
 use super::api::{self, FULL, Refusal, STREAM_MISMATCH};
 use super::attempts::{Repeat, Trouble};
 use super::requests::{Lost, Request};
+use super::stream::Info;
 use crate::streams::checks;
 use crate::streams::subject::Filter;
 
 /// Headers that the server reads, and keeps with the message.
 pub(super) const ID: &str = "Nats-Msg-Id";
 const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
+
+/// How long a server is asked why it does not acknowledge a write: one that answers does so at once.
+const WHY_MAX: Duration = Duration::from_millis(500);
 
 /// The server's acknowledgement.
 #[derive(Debug, Deserialize)]
@@ -35,6 +40,7 @@ impl Store {
         if let Some(id) = id {
             headers.insert(ID, id.to_string());
         }
+        let _room = self.room(body.len()).await?;
         let repeat = if id.is_some() { Repeat::Same } else { Repeat::Twice };
         let request = Request { subject: self.names.subject(&subject), headers: Some(headers), body };
         let publish =
@@ -58,13 +64,16 @@ impl Store {
         patience: Duration,
     ) -> Result<Result<Acknowledgement, Refusal>, Trouble> {
         match self.write(request.clone(), patience).await {
-            Err(Attempt::Lost(Lost::Nobody)) => {
-                // Either no stream takes it, or the one that does has no leader now.
-                self.check_taken(stream, subject).await?;
-                Err(Lost::Nobody.into())
+            // Either no stream takes it, or the one that does is lost, or has no leader now.
+            Err(Attempt::Lost(Lost::Nobody)) => match self.check_there(stream, subject).await {
+                Err(StreamError::Unavailable(problem)) => Err(Trouble::Passing(problem)),
+                Err(error) => Err(error.into()),
+                Ok(()) => Err(Lost::Nobody.into()),
+            },
+            Err(Attempt::Lost(Lost::Silent)) => {
+                Err(self.why_silent(stream, &self.names.stream(stream)).await)
             }
-            Err(Attempt::Lost(lost)) => Err(lost.into()),
-            Err(Attempt::Trouble(trouble)) => Err(trouble),
+            Err(attempt) => Err(attempt.into()),
             Ok(answer) => Ok(answer),
         }
     }
@@ -84,12 +93,30 @@ impl Store {
         Ok(answer)
     }
 
+    /// Passes when the stream takes the subject, and is there, or is again.
+    async fn check_there(&self, stream: &str, subject: &str) -> Result<(), StreamError> {
+        self.make_again(&self.names.stream(stream)).await?;
+        self.check_taken(stream, subject).await
+    }
+
     /// Passes when the stream is there and takes the subject.
     async fn check_taken(&self, stream: &str, subject: &str) -> Result<(), StreamError> {
         let config = self.find(stream).await?.kept()?.stream(&self.names, stream);
         let filters: Vec<Filter> =
             config.subjects.iter().filter_map(|text| Filter::parse(text).ok()).collect();
         checks::check_taken(&config, &filters, subject)
+    }
+
+    /// Why a write was not acknowledged: a server whose disk is full answers everything else.
+    pub(super) async fn why_silent(&self, name: &str, there: &str) -> Trouble {
+        match self.api_once::<Info>(&format!("STREAM.INFO.{there}"), &Value::Null, WHY_MAX).await {
+            Ok(Ok(info)) => Trouble::Silent(format!(
+                "{name}: the NATS server answers, and acknowledges nothing that is written there, beside {} bytes: its disk is \
+                 full, or fails. Free space where its store_dir is, then restart that server",
+                info.state.bytes
+            )),
+            Ok(Err(_)) | Err(_) => Lost::Silent.into(),
+        }
     }
 
     async fn why_not(&self, stream: &str, subject: &str) -> StreamError {

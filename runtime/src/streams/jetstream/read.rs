@@ -70,7 +70,8 @@ impl Store {
         let there = self.names.stream(stream);
         match self.scan(&there, &filter, from.max(1), max.min(READ_MAX)).await? {
             Some(found) => Ok(found.into_iter().map(|raw| self.stored(raw)).collect()),
-            None => Err(StreamError::NotFound { what: "stream", name: stream.to_owned() }),
+            // Made again, or not ours.
+            None => self.find(stream).await.map(|_| Vec::new()),
         }
     }
 

@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::Store;
-use super::api::{DELETE_FAILED, MESSAGE_NOT_FOUND, Refusal, SEQUENCE_NOT_FOUND, STREAM_NOT_FOUND};
+use super::api::{
+    DELETE_FAILED, MESSAGE_NOT_FOUND, NAME_IN_USE, Refusal, SEQUENCE_NOT_FOUND, STREAM_NOT_FOUND,
+};
 use super::attempts::Repeat;
 use super::config::{self, Kept};
 use super::consumer;
@@ -75,30 +77,46 @@ impl Store {
     ) -> Result<(), StreamError> {
         let there = wanted["name"].as_str().unwrap_or_default();
         let Some(info) = self.look_up(there).await? else {
-            return self.make(name, there, wanted, &check).await;
+            if !self.make_again_slowly(there).await? {
+                self.make(name, there, wanted, &check).await?;
+            }
+            return Ok(self.note(there, name, wanted));
         };
         let kept = info.kept()?;
         if !kept.belongs_to(&self.names) {
             checks::check_same("namespace", name, kept.namespace(), self.names.namespace())?;
         }
         check(&kept)?;
-        let Some(changed) = config::overlay(&info.config, wanted, config::FIXED) else { return Ok(()) };
-        let updated = self.api::<Value>(Repeat::Same, &format!("STREAM.UPDATE.{there}"), &changed).await?;
-        updated.map(drop).map_err(|refusal| refusal.of_stream(name))
+        if let Some(changed) = config::overlay(&info.config, wanted, config::FIXED) {
+            let updated =
+                self.api::<Value>(Repeat::Same, &format!("STREAM.UPDATE.{there}"), &changed).await?;
+            updated.map_err(|refusal| refusal.of_stream(name))?;
+        }
+        Ok(self.note(there, name, wanted))
     }
 
-    async fn make(
+    /// It is there now: should the server lose it, this is what is made again.
+    fn note(&self, there: &str, name: &str, wanted: &Value) {
+        if self.options.remake {
+            self.made.note(there, name, wanted);
+        }
+    }
+
+    pub(super) async fn make(
         &self,
         name: &str,
         there: &str,
         wanted: &Value,
         check: &impl Fn(&Kept) -> Result<(), StreamError>,
     ) -> Result<(), StreamError> {
-        let made = self.api::<Value>(Repeat::Same, &format!("STREAM.CREATE.{there}"), wanted).await?;
+        let wanted = self.beginning(wanted);
+        let made = self.api::<Value>(Repeat::Same, &format!("STREAM.CREATE.{there}"), &wanted).await?;
         let Err(refusal) = made else { return Ok(()) };
         // Somebody else may have made it meanwhile: what there is now decides.
         match self.look_up(there).await? {
             Some(info) => check(&info.kept()?),
+            // A cluster that elects knows of it, and can't show it yet.
+            None if refusal.code == NAME_IN_USE => Err(StreamError::Unavailable(refusal.description)),
             None => Err(refusal.of_stream(name)),
         }
     }
@@ -112,13 +130,20 @@ impl Store {
         }
     }
 
-    /// Our stream `name`.
+    /// Our stream `name`; one that the server has lost is made again.
     pub(super) async fn find(&self, name: &str) -> Result<Info, StreamError> {
         let not_found = || StreamError::NotFound { what: "stream", name: name.to_owned() };
         if names::STREAM.check(name).is_err() {
             return Err(not_found());
         }
-        self.look_up(&self.names.stream(name)).await?.ok_or_else(not_found)
+        let there = self.names.stream(name);
+        if let Some(info) = self.look_up(&there).await? {
+            return Ok(info);
+        }
+        if !self.make_again_slowly(&there).await? {
+            return Err(not_found());
+        }
+        self.look_up(&there).await?.ok_or_else(not_found)
     }
 
     pub(super) async fn delete(&self, stream: &str, sequence: u64) -> Result<(), StreamError> {
@@ -158,8 +183,11 @@ impl Store {
         let call = format!("STREAM.INFO.{}", self.names.stream(stream));
         let subject = self.names.subject(subject);
         let body = json!({ "subjects_filter": subject });
-        let info: Info =
-            self.api(Repeat::Reads, &call, &body).await?.map_err(|refusal| refusal.of_stream(stream))?;
+        let info = match self.api::<Info>(Repeat::Reads, &call, &body).await? {
+            // Made again, or not ours.
+            Err(Refusal { code: STREAM_NOT_FOUND, .. }) => return self.find(stream).await.map(|_| 0),
+            info => info.map_err(|refusal| refusal.of_stream(stream))?,
+        };
         Ok(info.state.subjects.get(&subject).and_then(Value::as_u64).unwrap_or(0))
     }
 

@@ -40,6 +40,10 @@ pub(super) struct Handle {
     /// Whether it wants everything that its stream takes: then a sequence that is not there was removed.
     wants_all: bool,
     next: u64,
+    /// The newest sequence that was known when the tail last looked at its stream.
+    newest: u64,
+    /// How often the connection had been made by then.
+    connected: u64,
     read: VecDeque<Result<Stored, StreamError>>,
     sign: Option<Subscriber>,
 }
@@ -66,6 +70,8 @@ pub(super) async fn open(
         filter: store.names.subject(filter),
         wants_all: kept.subjects.iter().all(|subject| wanted.covers(subject)),
         next,
+        newest: info.state.last_seq,
+        connected: store.requests.connection().counts().connected,
         read: missed.into_iter().map(Err).collect(),
         sign: None,
     })
@@ -79,16 +85,38 @@ fn gap(from: u64, found: u64) -> Option<StreamError> {
 impl Handle {
     /// Reads on; whether there was something.
     async fn look(&mut self) -> Result<bool, StreamError> {
+        self.look_whether_it_began_anew().await?;
         let there = self.store.names.stream(&self.stream);
         let found = self.store.batch(&there, &self.filter, self.next.max(1), CHUNK).await?;
-        let not_found = || StreamError::NotFound { what: "stream", name: self.stream.clone() };
-        for raw in found.ok_or_else(not_found)? {
+        let Some(found) = found else {
+            // Made again, or not there for good.
+            self.store.find(&self.stream).await?;
+            return Ok(false);
+        };
+        for raw in found {
             let missed = gap(self.next, raw.sequence).filter(|_| self.wants_all);
             self.read.extend(missed.map(Err));
             self.next = raw.sequence + 1;
+            self.newest = self.newest.max(raw.sequence);
             self.read.push_back(Ok(self.store.stored(raw)));
         }
         Ok(!self.read.is_empty())
+    }
+
+    /// A server that was away may have come back without the stream, and the stream be there again from its beginning, made
+    /// by somebody who does not count as we do. Then this place in it means nothing.
+    async fn look_whether_it_began_anew(&mut self) -> Result<(), StreamError> {
+        let connected = self.store.requests.connection().counts().connected;
+        if connected == self.connected {
+            return Ok(());
+        }
+        let state = self.store.find(&self.stream).await?.state;
+        if state.last_seq < self.newest {
+            self.read.extend(gap(self.next, self.next + 1).map(Err));
+            self.next = state.first();
+        }
+        (self.newest, self.connected) = (state.last_seq, connected);
+        Ok(())
     }
 
     async fn look_or_wait(&mut self) -> Result<(), StreamError> {

@@ -69,6 +69,9 @@ pub(super) async fn open(bucket: bucket::Handle, prefix: &str) -> Result<Handle,
 impl Handle {
     /// Makes the consumer, behind what was seen.
     async fn follow(&mut self) -> Result<(), StreamError> {
+        if self.was_lost {
+            self.look_whether_it_began_anew().await?;
+        }
         let store = self.bucket.store();
         let there = self.bucket.there();
         let name = store.requests.connection().client().new_inbox().replace('.', "-");
@@ -90,6 +93,15 @@ impl Handle {
         let manner = Manner { start: 0, give_back: None, is_replicated: false };
         let pulls = Pulls::new(store.requests.connection(), there, &name, manner);
         self.following = Some(Following { pulls, name, deliveries: 0 });
+        Ok(())
+    }
+
+    /// A server that was away may have come back without the bucket, and somebody who does not count as we do have made it
+    /// again. Then everything in it is news.
+    async fn look_whether_it_began_anew(&mut self) -> Result<(), StreamError> {
+        if self.bucket.newest().await? < self.seen {
+            self.seen = 0;
+        }
         Ok(())
     }
 
@@ -123,13 +135,15 @@ impl Handle {
 
     /// Finds the keys that were removed while nobody followed, and whose marks are gone.
     async fn compare(&mut self) -> Result<(), StreamError> {
+        // Asked before the entries are: what is not among them was removed by then.
+        let last = self.bucket.newest().await?;
         let there = self.bucket.entries(&self.prefix).await?;
         let known: BTreeSet<&str> = there.iter().map(|entry| entry.key.as_str()).collect();
         let gone: Vec<String> =
             self.present.iter().filter(|key| !known.contains(key.as_str())).cloned().collect();
         for key in gone {
             self.present.remove(&key);
-            let (revision, at) = (Revision(self.seen), UnixMillis::default());
+            let (revision, at) = (Revision(last.max(self.seen)), UnixMillis::default());
             self.changes.push_back(Entry { key, value: None, revision, at });
         }
         self.was_lost = false;
