@@ -32,6 +32,8 @@ const MAX_PAYLOAD: usize = 2 * 1024 * 1024;
 /// One nats-server with JetStream and a store of its own.
 pub(crate) struct NatsServer {
     port: u16,
+    /// Where it listens: on loopback alone, or on every address.
+    host: &'static str,
     directory: PathBuf,
     /// Beyond the port, the store and `max_payload`: what stands in its configuration file.
     configuration: String,
@@ -58,9 +60,18 @@ impl NatsServer {
 
     /// Starts one with these lines in its configuration.
     pub(crate) fn start_with(configuration: &str) -> NatsServer {
+        NatsServer::start_on("127.0.0.1", configuration)
+    }
+
+    /// Starts one that is reached over every address of this machine.
+    pub(crate) fn start_everywhere() -> NatsServer {
+        NatsServer::start_on("0.0.0.0", "")
+    }
+
+    fn start_on(host: &'static str, configuration: &str) -> NatsServer {
         let mut said = String::new();
         for _ in 0..PORT_TRIES {
-            let mut server = NatsServer::prepare(port::free(), configuration);
+            let mut server = NatsServer::prepare(host, port::free(), configuration);
             match server.run() {
                 Ok(()) => return server,
                 Err(problem) => said = problem,
@@ -112,10 +123,11 @@ impl NatsServer {
         log.wait_for(words, START_TIMEOUT).unwrap_or_else(|problem| panic!("{problem}"));
     }
 
-    fn prepare(port: u16, configuration: &str) -> NatsServer {
+    fn prepare(host: &'static str, port: u16, configuration: &str) -> NatsServer {
         let directory = tempfile::tempdir().expect("there is a directory for temporary files").keep();
         let guard = Guard::start(&directory);
-        NatsServer { port, directory, configuration: configuration.to_owned(), running: None, guard }
+        let configuration = configuration.to_owned();
+        NatsServer { port, host, directory, configuration, running: None, guard }
     }
 
     fn run(&mut self) -> Result<(), String> {
@@ -140,10 +152,10 @@ impl NatsServer {
     }
 
     fn file(&self) -> String {
-        let NatsServer { port, directory, configuration, .. } = self;
+        let NatsServer { port, host, directory, configuration, .. } = self;
         let store = directory.join("store");
         format!(
-            "listen: \"127.0.0.1:{port}\"\nmax_payload: {MAX_PAYLOAD}\njetstream: {{ store_dir: {store:?} }}\n{configuration}\n"
+            "listen: \"{host}:{port}\"\nmax_payload: {MAX_PAYLOAD}\njetstream: {{ store_dir: {store:?} }}\n{configuration}\n"
         )
     }
 }
