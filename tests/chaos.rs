@@ -17,17 +17,21 @@ mod senders;
 mod tasks;
 mod work;
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// Longer than anything takes that a busy machine does in the end.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long one try of a caller waits: short, so that the next answer is seen when it comes.
 const TRY: Duration = Duration::from_millis(500);
+
+/// How often something is tried that comes by itself.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// How long a task belongs to a worker that is silent: short, so that what the dead had comes again soon.
 const TASK_LEASE: Duration = Duration::from_secs(2);
@@ -56,6 +60,26 @@ fn runs(unless_asked: usize) -> usize {
 /// What comes in the end, or a failure that says what did not.
 async fn in_the_end<T>(what: &str, wait: impl Future<Output = T>) -> T {
     timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("within {PATIENCE:?}: {what}"))
+}
+
+/// Tries until it succeeds; fails with what the last try said.
+async fn until<T, E: Display, F: Future<Output = Result<T, E>>>(
+    what: &str,
+    mut attempt: impl FnMut() -> F,
+) -> T {
+    let (mut pace, mut said) = (interval(LOOK_EVERY), "nothing".to_owned());
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let trying = async {
+        loop {
+            pace.tick().await;
+            match attempt().await {
+                Ok(done) => return done,
+                Err(error) => said = error.to_string(),
+            }
+        }
+    };
+    let tried = timeout(PATIENCE, trying).await.ok();
+    tried.unwrap_or_else(|| panic!("within {PATIENCE:?}: {what}; the last try said: {said}"))
 }
 
 /// Prints how long it took, over all runs.

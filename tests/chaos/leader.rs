@@ -7,10 +7,10 @@ use std::time::Instant;
 use async_nats::jetstream;
 use rand::RngExt;
 
-use super::office::{Office, until};
+use super::office::Office;
 use super::senders::{self, Senders};
-use super::{dice, in_the_end, print, runs};
-use crate::support::nats::NatsCluster;
+use super::{dice, in_the_end, print, runs, until};
+use crate::support::nats::{NatsCluster, NatsServer};
 
 const BOOKS: usize = 6;
 
@@ -44,7 +44,7 @@ async fn killed() {
         );
         assert_eq!(self::owners(&office).await, owners, "each book has the owner and the term that it had");
         cluster.servers[leader].restart();
-        in_the_end("the server has caught up", caught_up(&cluster)).await;
+        caught_up(&cluster).await;
     }
     let mut sent = sending.end().await;
     sent.push(senders::Sent {
@@ -78,13 +78,13 @@ async fn leader_of(cluster: &NatsCluster, stream: &str) -> usize {
         let leader = info.cluster.and_then(|cluster| cluster.leader).ok_or("nobody leads")?;
         leader.trim_start_matches("member-").parse::<usize>().map_err(|error| error.to_string())
     };
-    in_the_end(&format!("somebody leads {stream}"), until(led)).await
+    until(&format!("somebody leads {stream}"), led).await
 }
 
 /// Waits until every stream has all its copies again.
 async fn caught_up(cluster: &NatsCluster) {
     for stream in LED {
-        until(async || {
+        until("the server has caught up", async || {
             let info = info(cluster, stream).await?;
             let replicas = info.cluster.map(|cluster| cluster.replicas).unwrap_or_default();
             let current = replicas.iter().filter(|replica| replica.current && !replica.offline).count();
@@ -99,7 +99,8 @@ async fn caught_up(cluster: &NatsCluster) {
 }
 
 async fn info(cluster: &NatsCluster, stream: &str) -> Result<jetstream::stream::Info, String> {
-    let client = async_nats::connect(cluster.urls()).await.map_err(|error| error.to_string())?;
+    let urls: Vec<String> = cluster.servers.iter().map(NatsServer::url).collect();
+    let client = async_nats::connect(urls).await.map_err(|error| error.to_string())?;
     let info = jetstream::new(client).get_stream(stream).await.map_err(|error| error.to_string())?;
     info.get_info().await.map_err(|error| error.to_string())
 }

@@ -12,7 +12,7 @@ use super::island::Island;
 use super::ledger::{Ledger, Line, Speaker};
 use super::process::{Orders, Process};
 use super::senders::Sent;
-use super::{TRY, audit, in_the_end};
+use super::{TRY, audit, in_the_end, until};
 
 pub(super) const PLACES: [&str; 3] = ["one", "two", "three"];
 
@@ -73,10 +73,6 @@ impl Office {
         self.processes.get_mut(place).expect("it was hired")
     }
 
-    pub(super) fn speaker(&self, place: &str) -> &Speaker {
-        &self.processes[place].by
-    }
-
     pub(super) fn island(&self, place: &str) -> &Island {
         &self.islands[place]
     }
@@ -84,7 +80,7 @@ impl Office {
     /// What a place says of itself, once it can be asked.
     pub(super) async fn report(&self, place: &str) -> Report {
         let clerk = self.node.agent(&clerk(place)).unwrap();
-        in_the_end(&format!("the clerk of {place} answers"), until(|| clerk.call_within(TRY, Ask))).await
+        until(&format!("the clerk of {place} answers"), || clerk.call_within(TRY, Ask)).await
     }
 
     /// A page of a book of which this is true.
@@ -95,7 +91,7 @@ impl Office {
             Ok(page) => Err(format!("{} under term {}", page.place, page.term)),
             Err(error) => Err(error.to_string()),
         };
-        in_the_end(&format!("book {number}: {what}"), until(read)).await
+        until(&format!("book {number}: {what}"), read).await
     }
 
     /// Reads the books once they hold all that was sent, and audits them.
@@ -143,17 +139,5 @@ impl Office {
             !dead.contains(&line.by) && line.after("wrote").is_some_and(|words| words[0] == name)
         };
         in_the_end(&format!("somebody writes into {name}"), self.ledger.find(from, is_it)).await.by
-    }
-}
-
-/// Tries until it succeeds.
-pub(super) async fn until<T, E, F: Future<Output = Result<T, E>>>(mut attempt: impl FnMut() -> F) -> T {
-    let mut pace = interval(Duration::from_millis(2));
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        pace.tick().await;
-        if let Ok(done) = attempt().await {
-            return done;
-        }
     }
 }

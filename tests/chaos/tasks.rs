@@ -17,10 +17,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::ledger::{Ledger, Speaker};
-use super::office::{PLACES, until};
+use super::office::PLACES;
 use super::process::{Orders, Process};
 use super::work::{CAN, Count, Run, Tally, WORKS, foreman, working};
-use super::{TRY, dice, in_the_end, is_full};
+use super::{TRY, dice, in_the_end, is_full, until};
 use crate::support::nats::NatsServer;
 
 /// How hard it is.
@@ -85,7 +85,7 @@ async fn result(node: &Node, number: u64, stops: bool) -> Run {
     let submit = async || {
         node.submit(Submit::new(CAN, Count { number, stops }).id(id(number)).attempts(ATTEMPTS)).await
     };
-    let handle = until(submit).await;
+    let handle = until("the queue takes it", submit).await;
     match handle.result().await {
         Ok(run) => run,
         Err(error) => panic!("task {number} has no result: {error}; {:?}", handle.record().await),
@@ -185,9 +185,9 @@ impl Shop {
         process.go_on();
         let refused = async || match self.tally(&late.place).await {
             Some(counts) if counts.refused_stale > 0 => Ok(()),
-            other => Err(other),
+            other => Err(format!("{other:?}")),
         };
-        in_the_end("the late completion is refused and counted", until(refused)).await;
+        until("the late completion is refused and counted", refused).await;
         println!("{late} completed task {number} too late, and was refused");
     }
 
@@ -269,8 +269,8 @@ impl Shop {
             results.len()
         );
         for place in PLACES {
-            let tally = async || self.tally(place).await.ok_or(());
-            self.counted.push(in_the_end("a foreman answers", until(tally)).await);
+            let tally = async || self.tally(place).await.ok_or("it does not");
+            self.counted.push(until("a foreman answers", tally).await);
         }
         let counts = self.counted.iter().copied().fold(TaskCounts::default(), |sum, counts| sum + counts);
         println!("the processes counted, but for their last moments: {counts:?}");
@@ -294,9 +294,13 @@ impl Shop {
     async fn completed_once(&self, results: &BTreeMap<u64, Run>) {
         let seen = async || {
             let completions = self.completions.lock().unwrap();
-            if results.keys().all(|number| completions.contains_key(&id(*number))) { Ok(()) } else { Err(()) }
+            if results.keys().all(|number| completions.contains_key(&id(*number))) {
+                Ok(())
+            } else {
+                Err("not all")
+            }
         };
-        in_the_end("the auditor has seen every completion", until(seen)).await;
+        until("the auditor has seen every completion", seen).await;
         for (task, revisions) in self.completions.lock().unwrap().iter() {
             assert_eq!(revisions.len(), 1, "task {task} was completed at revisions {revisions:?}");
         }
