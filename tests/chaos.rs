@@ -14,6 +14,7 @@ mod mail;
 mod office;
 mod process;
 mod senders;
+mod storm;
 mod tasks;
 mod work;
 

@@ -45,10 +45,10 @@ async fn off_and_on() {
         // It is heard of as a node like others before it may own the agent again.
         office.report(&owner.place).await;
     }
-    let sent = sending.end().await;
-    office.audit(&sent).await;
     print("cut off, to the next answer", &away);
     print("healed, to the old owner's stop", &back);
+    let sent = sending.end().await;
+    office.audit(&sent).await;
     away.sort();
     let p99 = away[(away.len() * 99).div_ceil(100) - 1];
     assert!(p99 <= PROMISED, "p99 {p99:?}: promised is {PROMISED:?}");

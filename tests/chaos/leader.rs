@@ -27,6 +27,8 @@ async fn killed() {
     let mut cluster = NatsCluster::start(3);
     let office = Office::open(&cluster.urls(), 3, BOOKS).await;
     let owners = owners(&office).await;
+    // A cluster that is still copying its first streams has nobody who could follow a leader.
+    caught_up(&cluster).await;
     let sending = Senders::begin(&office.node, &mut dice, BOOKS as u64, BOOKS, 60);
     let probe = office.node.agent(&super::book::book(0)).unwrap();
     let (ids, mut number, mut resumed, mut failures) = (dice.random::<u32>(), 0, Vec::new(), 0);
@@ -46,6 +48,7 @@ async fn killed() {
         cluster.servers[leader].restart();
         caught_up(&cluster).await;
     }
+    print("leader killed, to the next acknowledged send", &resumed);
     let mut sent = sending.end().await;
     sent.push(senders::Sent {
         sender: PROBE,
@@ -57,7 +60,6 @@ async fn killed() {
     office.audit(&sent).await;
     let longest = sent.iter().map(|sent| sent.longest).max().unwrap_or_default();
     let failures: u64 = sent.iter().map(|sent| sent.failures).sum();
-    print("leader killed, to the next acknowledged send", &resumed);
     println!("longest send of all {longest:.2?}; sends that failed and were sent again: {failures}");
 }
 
