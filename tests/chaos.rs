@@ -85,12 +85,22 @@ async fn until<T, E: Display, F: Future<Output = Result<T, E>>>(
 
 /// Prints how long it took, over all runs.
 fn print(what: &str, times: &[Duration]) {
-    let mut times = times.to_vec();
-    times.sort();
-    let at = |share: usize| times[(times.len() * share).div_ceil(100).saturating_sub(1)];
-    let (min, max) = (times[0], times[times.len() - 1]);
-    let (runs, p50, p90, p99) = (times.len(), at(50), at(90), at(99));
+    let [min, p50, p90, p99, max] = [0, 50, 90, 99, 100].map(|share| quantile(times, share));
+    let runs = times.len();
     println!(
         "{what}, {runs} runs: min {min:.2?}, p50 {p50:.2?}, p90 {p90:.2?}, p99 {p99:.2?}, max {max:.2?}"
     );
+}
+
+/// Asserts what was promised for 99 in the hundred, where it was asked to be measured: a test among others has no quiet machine.
+fn holds(what: &str, times: &[Duration], promised: Duration) {
+    let p99 = quantile(times, 99);
+    let is_measured = std::env::var_os("FAILOVER_RUNS").is_some();
+    assert!(!is_measured || p99 <= promised, "{what}: p99 is {p99:.2?}, promised is {promised:?}");
+}
+
+fn quantile(times: &[Duration], share: usize) -> Duration {
+    let mut times = times.to_vec();
+    times.sort();
+    times[(times.len() * share).div_ceil(100).saturating_sub(1)]
 }

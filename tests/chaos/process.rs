@@ -5,6 +5,9 @@ use std::process::{Child, Command, Stdio};
 use super::island::Island;
 use super::ledger::{Ledger, Speaker};
 
+/// Kills a process at the end of its own input: a stopped one does not notice that the test is over.
+const GUARD: &str = "trap '' INT TERM HUP; cat >/dev/null; kill -9 $1 2>/dev/null";
+
 /// What a process is told by its environment.
 const PLACE: &str = "CONNECTOME_CHAOS_PLACE";
 const URL: &str = "CONNECTOME_CHAOS_URL";
@@ -53,6 +56,7 @@ pub(super) async fn until_the_input_ends() {
 pub(super) struct Process {
     pub(super) by: Speaker,
     child: Child,
+    guard: Child,
 }
 
 impl Process {
@@ -67,14 +71,17 @@ impl Process {
         command.env(PLACE, &by.place).env(URL, url).env(HOME, &orders.home);
         command.env(REPLICAS, orders.replicas.to_string()).env(AGENTS, orders.agents.to_string());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut guard = Command::new("sh");
+        guard.args(["-c", GUARD, "guard", &child.id().to_string()]).stdin(Stdio::piped());
+        let guard = guard.spawn().expect("there is a shell");
         ledger.follow(by.clone(), child.stdout.take().expect("it was piped"));
-        Process { by, child }
+        Process { by, child, guard }
     }
 
     /// SIGKILL.
     pub(super) fn kill(&mut self) {
         self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.end();
     }
 
     /// SIGSTOP.
@@ -98,10 +105,17 @@ fn signal(signal: &str, process: u32) {
     assert!(sent.unwrap().success(), "kill {signal} {process}");
 }
 
+impl Process {
+    /// The guard first: until somebody waits for it, the id of a dead process is nobody else's.
+    fn end(&mut self) {
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
+        let _ = self.child.wait();
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
-        // One that has ended needs neither.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
     }
 }
