@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use connectome::codecs::wire;
 use connectome::port::Storage;
 use connectome::prelude::*;
+use connectome::telemetry::{self, Format};
 
 use super::ledger::say;
 use super::process::{Orders, Told, until_the_input_ends};
@@ -151,6 +152,13 @@ pub(super) fn config(place: &str, orders: &Orders) -> Config {
     config
 }
 
+/// What processes log, where somebody wants to see it: `CHAOS_LOG=connectome=debug`.
+fn log() {
+    if let Ok(filter) = std::env::var("CHAOS_LOG") {
+        telemetry::init(&filter, Format::Text).unwrap();
+    }
+}
+
 /// The test that a process of the office runs.
 pub(super) const OFFERS: &str = "chaos::book::offers";
 
@@ -159,6 +167,7 @@ pub(super) const OFFERS: &str = "chaos::book::offers";
 #[ignore = "the other tests start it in a process of its own"]
 async fn offers() {
     let Told { place, orders } = Told::here();
+    log();
     let node = Node::start(config(&place, &orders)).await.unwrap();
     for number in 0..orders.agents {
         let place = place.clone();
