@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod agents;
+mod chaos;
 mod conformance;
 mod durable;
 mod kill_nine;

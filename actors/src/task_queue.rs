@@ -32,6 +32,7 @@ use connectome_codecs::{
     TaskRecord, UnixMillis, message, wire,
 };
 use dashmap::DashMap;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -39,7 +40,7 @@ use tokio::sync::futures::Notified;
 use crate::mail::SendError;
 use crate::message::Message;
 use crate::parcel::Named;
-use crate::port::Publish;
+use crate::port::{Bucket, Publish};
 use crate::router::Router;
 use crate::scope;
 
@@ -125,8 +126,10 @@ impl<M: Message> Submit<M> {
 /// What a node knows and counts of tasks.
 #[derive(Default)]
 pub(crate) struct Tasks {
-    /// Who waits for a task's end.
-    pub(crate) waiting: DashMap<TaskId, Arc<Notify>>,
+    /// Who waits for a task's end, or for any change of it.
+    pub(crate) waiting: DashMap<TaskId, Arc<News>>,
+    /// The bucket of task records, once it was opened.
+    bucket: Mutex<Option<Arc<dyn Bucket>>>,
     /// Workers came or went, or a slot is free.
     pub(crate) workers: Notify,
     pub(crate) counts: Counts,
@@ -135,7 +138,7 @@ pub(crate) struct Tasks {
 impl Tasks {
     /// Hears of the changes of one task's record, for as long as the answer lives.
     pub(crate) fn listen(&self, task: TaskId) -> Listening<'_> {
-        Listening { tasks: self, task, changed: self.waiting.entry(task).or_default().clone() }
+        Listening { tasks: self, task, news: self.waiting.entry(task).or_default().clone() }
     }
 
     pub(crate) fn workers_changed(&self) {
@@ -143,23 +146,43 @@ impl Tasks {
     }
 }
 
+/// What the keeper tells of one task's record.
+#[derive(Default)]
+pub(crate) struct News {
+    changed: Notify,
+    ended: Notify,
+}
+
+impl News {
+    fn tell(&self, has_ended: bool) {
+        self.changed.notify_waiters();
+        if has_ended {
+            self.ended.notify_waiters();
+        }
+    }
+}
+
 /// Somebody who waits for a task's record to change.
 pub(crate) struct Listening<'a> {
     tasks: &'a Tasks,
     task: TaskId,
-    changed: Arc<Notify>,
+    news: Arc<News>,
 }
 
 impl Listening<'_> {
     pub(crate) fn changed(&self) -> Notified<'_> {
-        self.changed.notified()
+        self.news.changed.notified()
+    }
+
+    pub(crate) fn ended(&self) -> Notified<'_> {
+        self.news.ended.notified()
     }
 }
 
 impl Drop for Listening<'_> {
     fn drop(&mut self) {
         // The map's own and this one: nobody else listens.
-        self.tasks.waiting.remove_if(&self.task, |_, changed| Arc::strong_count(changed) <= 2);
+        self.tasks.waiting.remove_if(&self.task, |_, news| Arc::strong_count(news) <= 2);
     }
 }
 

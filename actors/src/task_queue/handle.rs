@@ -78,7 +78,7 @@ impl<M: Message> TaskHandle<M> {
         let listening = self.router.inner().tasks.listen(self.id);
         loop {
             // Listened to before the record is read, so that no change falls in between.
-            let changed = listening.changed();
+            let changed = listening.ended();
             tokio::pin!(changed);
             changed.as_mut().enable();
             if let Some(record) = self.record().await?.filter(|record| record.state.is_terminal()) {
@@ -93,7 +93,7 @@ impl<M: Message> TaskHandle<M> {
     /// # Errors
     /// The store's.
     pub async fn record(&self) -> Result<Option<TaskRecord>, StreamError> {
-        Ok(record::load(&self.router, self.id).await?.map(|(record, _)| record))
+        Ok(record::load(&self.router, self.id).await?.map(|known| known.record))
     }
 
     /// Cancels the task: it is not begun any more, and a worker that is at work on it is told. Says whether it did;

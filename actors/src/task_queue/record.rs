@@ -1,5 +1,6 @@
 //! Reading and changing task records: decide, compare, set, and decide again when somebody was faster.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use connectome_codecs::{Revision, TaskId, TaskRecord};
@@ -15,8 +16,23 @@ const ROUNDS_MAX: usize = 64;
 /// How long a record is kept after its last change: as long as the work queue keeps the task itself.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-pub(super) async fn bucket(router: &Router) -> Result<Box<dyn Bucket>, StreamError> {
-    router.streams().bucket(tasks_bucket()).await
+/// The bucket, opened once: opening it asks the store whether it is as it should be.
+pub(super) async fn bucket(router: &Router) -> Result<Arc<dyn Bucket>, StreamError> {
+    let kept = &router.inner().tasks.bucket;
+    if let Some(bucket) = kept.lock().clone() {
+        return Ok(bucket);
+    }
+    let opened: Arc<dyn Bucket> = router.streams().bucket(tasks_bucket()).await?.into();
+    *kept.lock() = Some(opened.clone());
+    Ok(opened)
+}
+
+/// A store that fails may have lost the bucket: it is opened again.
+fn noted<T>(router: &Router, done: Result<T, StreamError>) -> Result<T, StreamError> {
+    if done.as_ref().is_err_and(|error| !matches!(error, StreamError::WrongRevision { .. })) {
+        *router.inner().tasks.bucket.lock() = None;
+    }
+    done
 }
 
 /// The bucket of task records, for those who look into a store without a node.
@@ -34,22 +50,30 @@ pub(super) fn decode(value: &[u8]) -> Result<TaskRecord, StreamError> {
         .map_err(|error| StreamError::Invalid(format!("a task record can't be read: {error}")))
 }
 
-pub(super) async fn load(router: &Router, id: TaskId) -> Result<Option<(TaskRecord, Revision)>, StreamError> {
-    let Some(entry) = bucket(router).await?.get(&id.to_string()).await? else { return Ok(None) };
+/// A record as it stood in the bucket, and the revision to write over.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) record: TaskRecord,
+    revision: Revision,
+}
+
+pub(super) async fn load(router: &Router, id: TaskId) -> Result<Option<Known>, StreamError> {
+    let got = bucket(router).await?.get(&id.to_string()).await;
+    let Some(entry) = noted(router, got)? else { return Ok(None) };
     let Some(value) = entry.value else { return Ok(None) };
-    Ok(Some((decode(&value)?, entry.revision)))
+    Ok(Some(Known { record: decode(&value)?, revision: entry.revision }))
 }
 
 /// Writes a record where none is, and says whether there was none.
 pub(super) async fn create(router: &Router, record: &TaskRecord) -> Result<bool, StreamError> {
-    store(router, record, Expect::Absent).await
+    store(router, record, Expect::Absent).await.map(|written| written.is_some())
 }
 
 /// A step that was taken, or why it was not.
 #[expect(clippy::large_enum_variant, reason = "it is matched where it is made, and never kept")]
 pub(super) enum Stepped {
     /// The record as it is now, and what came of the step.
-    Done(TaskRecord, Outcome),
+    Done(Known, Outcome),
     /// The protocol said no.
     Refused(Refusal),
     /// There is no such record.
@@ -58,11 +82,26 @@ pub(super) enum Stepped {
 
 /// Takes a step on the record: reads, decides and writes, until the write is the first after the read.
 pub(super) async fn step(router: &Router, id: TaskId, step: &Step) -> Result<Stepped, StreamError> {
+    step_from(router, id, step, None).await
+}
+
+/// The same, beginning with a record as it was a moment ago: where nobody else has written it, no read is needed.
+pub(super) async fn step_from(
+    router: &Router,
+    id: TaskId,
+    step: &Step,
+    mut known: Option<Known>,
+) -> Result<Stepped, StreamError> {
     for _ in 0..ROUNDS_MAX {
-        let Some((mut record, revision)) = load(router, id).await? else { return Ok(Stepped::Unknown) };
+        let is_old = known.is_some();
+        let now = match known.take() {
+            Some(known) => Some(known),
+            None => load(router, id).await?,
+        };
+        let Some(Known { mut record, revision }) = now else { return Ok(Stepped::Unknown) };
         let outcome = match apply(&mut record, router.now(), step.clone(), &policy(router)) {
             Ok(outcome @ (Outcome::AlreadyCompleted | Outcome::Unchanged { .. })) => {
-                return Ok(Stepped::Done(record, outcome));
+                return Ok(Stepped::Done(Known { record, revision }, outcome));
             }
             Ok(outcome @ Outcome::Completed) => {
                 // Nobody does it again, so what it was made from need not be kept.
@@ -77,10 +116,12 @@ pub(super) async fn step(router: &Router, id: TaskId, step: &Step) -> Result<Ste
                 Outcome::Claimed { term: record.term, attempt, until }
             }
             Ok(outcome) => outcome,
+            // Only what stands there now may refuse.
+            Err(_) if is_old => continue,
             Err(refusal) => return Ok(Stepped::Refused(refusal)),
         };
-        if store(router, &record, Expect::Revision(revision)).await? {
-            return Ok(Stepped::Done(record, outcome));
+        if let Some(revision) = store(router, &record, Expect::Revision(revision)).await? {
+            return Ok(Stepped::Done(Known { record, revision }, outcome));
         }
     }
     Err(StreamError::Unavailable(format!(
@@ -88,11 +129,17 @@ pub(super) async fn step(router: &Router, id: TaskId, step: &Step) -> Result<Ste
     )))
 }
 
-async fn store(router: &Router, record: &TaskRecord, expect: Expect) -> Result<bool, StreamError> {
+/// The revision that was written; `None`: there is another one than was expected.
+async fn store(
+    router: &Router,
+    record: &TaskRecord,
+    expect: Expect,
+) -> Result<Option<Revision>, StreamError> {
     let value = record.encode().map_err(|error| StreamError::Invalid(error.to_string()))?;
-    match bucket(router).await?.put(&record.id.to_string(), value, expect, None).await {
-        Ok(_) => Ok(true),
-        Err(StreamError::WrongRevision { .. }) => Ok(false),
+    let put = bucket(router).await?.put(&record.id.to_string(), value, expect, None).await;
+    match noted(router, put) {
+        Ok(revision) => Ok(Some(revision)),
+        Err(StreamError::WrongRevision { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }

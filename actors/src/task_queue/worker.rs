@@ -10,12 +10,13 @@ use connectome_codecs::message::{self, Blame, Effect, ErrorCode};
 use connectome_codecs::{AgentName, Attempt, Envelope, Fact, TaskRecord, TaskState, Term, UnixMillis};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::context::TaskContext;
-use super::record::{self, Stepped};
+use super::record::{self, Known, Stepped};
 use super::{Counts, count};
 use crate::agent_ref::push;
 use crate::cell::AgentCell;
@@ -54,13 +55,18 @@ impl Attempting<'_> {
     pub(super) async fn run(&self) -> Result<Verdict, StreamError> {
         let claimed = Instant::now();
         let claim = Step::Claim { node: self.router.node_id(), worker: self.worker.name.clone() };
-        // Where the requester's own record is missing (it died between the two writes), the task brings it along.
-        record::create(self.router, &TaskRecord::submitted(self.task, self.router.now())).await?;
-        match record::step(self.router, self.task.id, &claim).await? {
-            Stepped::Done(_, Outcome::Claimed { term, attempt, until }) => {
-                self.work(Held { term, attempt, claimed, until }).await
+        let mut stepped = record::step(self.router, self.task.id, &claim).await?;
+        if let Stepped::Unknown = stepped {
+            // The requester's own record is missing (it died between the two writes): the task brings it along.
+            record::create(self.router, &TaskRecord::submitted(self.task, self.router.now())).await?;
+            stepped = record::step(self.router, self.task.id, &claim).await?;
+        }
+        match stepped {
+            Stepped::Done(known, Outcome::Claimed { term, attempt, until }) => {
+                let known = Mutex::new(Some(known));
+                self.work(Held { term, attempt, claimed, until, known }).await
             }
-            Stepped::Done(record, outcome) => Ok(self.settled(record, &outcome)),
+            Stepped::Done(known, outcome) => Ok(self.settled(known.record, &outcome)),
             Stepped::Refused(Refusal::Ended { .. }) => self.over().await,
             Stepped::Refused(Refusal::Held { until, .. }) => {
                 Ok(Verdict::Again(until.since(self.router.now()).max(AGAIN_MIN)))
@@ -152,7 +158,9 @@ impl Attempting<'_> {
             while let Some(next) = input.take() {
                 let action = work.handle(Now::new(held.claimed.elapsed()), next).next();
                 match action {
-                    Some(Action::Extend { term }) if pulse.beats() => input = Some(self.extend(term).await),
+                    Some(Action::Extend { term }) if pulse.beats() => {
+                        input = Some(self.extend(held, term).await)
+                    }
                     // An agent that does not even wake up to its pulse hangs: its lease runs out.
                     Some(Action::Extend { .. }) => input = Some(Input::Unknown),
                     Some(Action::Stop(why)) => return Ended::Stopped(why),
@@ -163,16 +171,17 @@ impl Attempting<'_> {
     }
 
     async fn cancelled(&self, term: Term) -> Option<Refusal> {
-        let (record, _) = record::load(self.router, self.task.id).await.ok()??;
+        let record = record::load(self.router, self.task.id).await.ok()??.record;
         (record.term > term).then_some(match record.state.is_terminal() {
             true => Refusal::Ended { state: record.state, term: record.term, at: record.updated },
             false => Refusal::Stale { yours: term, newest: record.term, owner: record.owner },
         })
     }
 
-    async fn extend(&self, term: Term) -> Input {
-        match record::step(self.router, self.task.id, &Step::Extend { term }).await {
-            Ok(Stepped::Done(..)) => {
+    async fn extend(&self, held: &Held, term: Term) -> Input {
+        match self.step(held, &Step::Extend { term }).await {
+            Ok(Stepped::Done(known, _)) => {
+                *held.known.lock() = Some(known);
                 // The lease is what counts; a delivery that comes too early finds the task held.
                 drop(self.consumer.in_progress(self.tag).await);
                 Input::Extended
@@ -184,26 +193,32 @@ impl Attempting<'_> {
 
     async fn complete(&self, held: &Held, result: Bytes) -> Result<Verdict, StreamError> {
         let step = Step::Complete { term: held.term, result };
-        match record::step(self.router, self.task.id, &step).await? {
+        match self.step(held, &step).await? {
             Stepped::Done(_, Outcome::Completed) => {
                 count(&self.counts().completed);
                 self.say_completed(held).await;
                 Ok(Verdict::Done)
             }
-            Stepped::Done(record, outcome) => Ok(self.settled(record, &outcome)),
+            Stepped::Done(known, outcome) => Ok(self.settled(known.record, &outcome)),
             Stepped::Refused(refusal) => self.refused(&refusal).await,
             Stepped::Unknown => Ok(Verdict::Again(AGAIN_MIN)),
         }
+    }
+
+    /// Takes a step from the record as this attempt wrote it last.
+    async fn step(&self, held: &Held, step: &Step) -> Result<Stepped, StreamError> {
+        let known = held.known.lock().take();
+        record::step_from(self.router, self.task.id, step, known).await
     }
 
     async fn fail(&self, held: &Held, error: &CallError) -> Result<Verdict, StreamError> {
         let failure = if is_final(error) { Failure::Final } else { Failure::Retryable };
         let error = task_error(error);
         let step = Step::Fail { term: held.term, error: error.clone(), failure };
-        match record::step(self.router, self.task.id, &step).await? {
-            Stepped::Done(record, outcome) => {
+        match self.step(held, &step).await? {
+            Stepped::Done(known, outcome) => {
                 self.say_failed(held, error, &outcome).await;
-                Ok(self.settled(record, &outcome))
+                Ok(self.settled(known.record, &outcome))
             }
             Stepped::Refused(refusal) => self.refused(&refusal).await,
             Stepped::Unknown => Ok(Verdict::Again(AGAIN_MIN)),
@@ -223,7 +238,7 @@ impl Attempting<'_> {
     /// The task has ended without us. Whoever ended it may not have lived to write its dead letter; a second one, under
     /// the same id, is stored once.
     async fn over(&self) -> Result<Verdict, StreamError> {
-        let record = record::load(self.router, self.task.id).await?.map(|(record, _)| record);
+        let record = record::load(self.router, self.task.id).await?.map(|known| known.record);
         Ok(match record {
             Some(record) if matches!(record.state, TaskState::Failed | TaskState::Rejected) => {
                 Verdict::Dead(record)
@@ -299,6 +314,8 @@ struct Held {
     /// When the claim was sent.
     claimed: Instant,
     until: UnixMillis,
+    /// The record as this attempt wrote it last, until somebody else may have.
+    known: Mutex<Option<Known>>,
 }
 
 /// How the handling of an attempt ended.

@@ -108,6 +108,11 @@ impl NatsConnection {
         self.is_up().then_some(connects)
     }
 
+    /// Whether the server is one of several that clients may move between.
+    pub(crate) fn in_cluster(&self) -> bool {
+        self.client.server_info().cluster.is_some()
+    }
+
     /// Sends what is on its way, and closes. A server that does not take it in time is left.
     pub async fn close(&self) {
         let drained = tokio::time::timeout(RECONNECT_MAX, async {

@@ -171,8 +171,11 @@ impl Shell {
                 Ok(()) = up.changed() => {}
                 _ = ticks.tick() => {}
             }
-            let connections = self.connection.connections();
-            self.with(|links, now| links.tick(now, connections));
+            let (connections, cluster) = (self.connection.connections(), self.connection.in_cluster());
+            self.with(|links, now| {
+                links.in_cluster(cluster);
+                links.tick(now, connections);
+            });
             self.wake_reader();
             self.warn_of_twins();
         }
