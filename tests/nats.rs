@@ -5,4 +5,5 @@ mod failover;
 mod publishes;
 mod refusals;
 mod servers;
+mod supervised;
 mod transport;

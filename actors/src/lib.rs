@@ -33,6 +33,7 @@ mod message_handler;
 mod monitor;
 mod ownership;
 mod parcel;
+mod parts;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 pub mod port;
@@ -74,7 +75,7 @@ pub use router::{Ports, Router, RouterConfig};
 pub use service::Service;
 pub use spec::AgentSpec;
 pub use streams::{DEAD_LETTERS, StreamLimits};
-pub use supervisor::{Supervisor, SupervisorError, SupervisorSpec};
+pub use supervisor::{Branch, BranchState, CHILDREN_SHOWN_MAX, Supervisor, SupervisorError, SupervisorSpec};
 pub use task_queue::{
     ATTEMPTS_MAX, Submit, TASK_ROUTING, TASKS, TaskContext, TaskCounts, TaskError, TaskHandle, tasks_bucket,
 };

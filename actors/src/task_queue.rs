@@ -129,6 +129,8 @@ pub(crate) struct Tasks {
     pub(crate) waiting: DashMap<TaskId, Arc<Notify>>,
     /// Workers came or went, or a slot is free.
     pub(crate) workers: Notify,
+    /// Queues that were opened so far.
+    pub(crate) opened: AtomicU64,
     pub(crate) counts: Counts,
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use connectome_actors::port::{KeyStoreError, Start, StreamError};
 use connectome_actors::protocol::membership::Timing;
 use connectome_actors::{
-    Accounts, Agent, AgentRef, AgentSpec, DeadLetter, EventFilter, EventListener, Heard, Message, NodeState,
-    OwnershipCounts, Ports, Router, RouterConfig, SendError, StreamLimits, Submit, Supervisor,
+    Accounts, Agent, AgentRef, AgentSpec, Branch, DeadLetter, EventFilter, EventListener, Heard, Message,
+    NodeState, OwnershipCounts, Ports, Router, RouterConfig, SendError, StreamLimits, Submit, Supervisor,
     SupervisorError, SupervisorSpec, TaskCounts, TaskHandle, Tree, TreeError,
 };
 use connectome_codecs::event::{SystemReady, SystemShutdown};
@@ -151,7 +151,9 @@ impl Node {
     /// # Errors
     /// [`NodeError::Tree`].
     pub async fn start_with(ports: Ports, options: NodeOptions) -> Result<Node, NodeError> {
-        let tree = Tree::start(ports.clone(), options.router, options.timing, &options.streams).await?;
+        let tree =
+            Tree::start(ports.clone(), options.router, options.timing, &options.streams, |_| Vec::new())
+                .await?;
         let node = Node {
             tree,
             ports,
@@ -331,6 +333,23 @@ impl Node {
         max: usize,
     ) -> Result<Vec<Heard>, StreamError> {
         self.router().event_history(filter, from, max).await
+    }
+
+    /// What runs on this node now: its supervision tree, from the ports to the agents.
+    ///
+    /// # Errors
+    /// When the node has stopped.
+    pub async fn tree(&self) -> Result<Branch, SupervisorError> {
+        self.tree.look().await
+    }
+
+    /// Ends a part of the machinery at once, as a crash would: `ports/connection`, say. For drills: its supervisor starts
+    /// it again, and [`Node::tree`] shows that it did.
+    ///
+    /// # Errors
+    /// When nothing of that name runs there, or the node has stopped.
+    pub async fn kill_part(&self, path: &str) -> Result<(), SupervisorError> {
+        self.tree.kill(path).await
     }
 
     /// The public key that names this node.

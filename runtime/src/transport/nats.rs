@@ -6,7 +6,8 @@
 //! | file | what |
 //! |---|---|
 //! | `connection`, `options` | one connection, watched and counted; shared with the streams |
-//! | `transport`, `shell` | [`NatsTransport`], and the tasks that carry out what is decided |
+//! | `looped` | a loop that a supervisor runs, or a task of its own where there is none |
+//! | `transport`, `shell` | [`NatsTransport`], and the loops that carry out what is decided |
 //! | `links` | every decision, pure: meeting, carrying, watching |
 //! | `link` | one link: the window, what has arrived, whether its peer lives |
 //! | `packet` | the bytes |
@@ -72,6 +73,7 @@ mod counts;
 mod identity;
 mod link;
 mod links;
+mod looped;
 mod options;
 mod packet;
 mod shell;
@@ -81,5 +83,6 @@ mod transport;
 pub use connection::{ConnectionCounts, NatsConnection};
 pub use counts::{Disconnected, TransportCounts};
 pub use identity::Identity;
+pub(crate) use looped::Attended;
 pub use options::{NatsError, NatsOptions};
 pub use transport::NatsTransport;
