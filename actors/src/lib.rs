@@ -71,7 +71,7 @@ pub use protocol::restart::{AutoShutdown, Exit, Flags, Intensity, Restart, StopW
 pub use registry::{AGENTS_MAX, NodeState};
 pub use remote::CALLS_MAX;
 pub use reply::{ItemSink, ItemStream, STREAM_WINDOW};
-pub use router::{Ports, Router, RouterConfig};
+pub use router::{Ports, Registrations, Router, RouterConfig};
 pub use service::Service;
 pub use spec::AgentSpec;
 pub use streams::{DEAD_LETTERS, StreamLimits};

@@ -26,7 +26,7 @@ use crate::mailbox::{Accounts, MailboxConfig};
 use crate::monitor::{Down, DownReason, MonitorId, Signal, Watcher};
 use crate::ownership::Offers;
 use crate::parcel::{Meta, Parcel};
-use crate::port::{KeyStore, Streams, Transport, World};
+use crate::port::{ConnectionFigures, KeyStore, StreamError, StreamInfo, Streams, Transport, World};
 use crate::protocol::restart::Exit;
 use crate::protocol::routing::{self, Candidate};
 use crate::registry::{NodeState, Place, Registry};
@@ -105,6 +105,15 @@ pub struct Ports {
     pub streams: Arc<dyn Streams>,
 }
 
+/// Agents that a node has made known since it started, and those that it has said are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Registrations {
+    /// Made known.
+    pub registered: u64,
+    /// Gone.
+    pub unregistered: u64,
+}
+
 /// A node's routing table and its ports. Cheap to clone; all clones are the same router.
 #[derive(Clone)]
 pub struct Router(Arc<Inner>);
@@ -126,6 +135,7 @@ pub(crate) struct Inner {
     pub(crate) mail: Changes,
     /// What the agents that are gone have handled.
     retired: Mutex<Accounts>,
+    registrations: Mutex<Registrations>,
     draining: AtomicBool,
 }
 
@@ -147,6 +157,7 @@ impl Router {
             announce: Changes::default(),
             mail: Changes::default(),
             retired: Mutex::default(),
+            registrations: Mutex::default(),
             draining: AtomicBool::new(false),
         }));
         (router, outbox)
@@ -307,6 +318,7 @@ impl Router {
         if cell.make_known() {
             self.0.announce.add(&cell.name);
             self.0.tasks.workers_changed();
+            self.0.registrations.lock().registered += 1;
             self.note_registered(cell).await;
         }
         self.0.mail.add(&cell.name);
@@ -329,6 +341,7 @@ impl Router {
             *self.0.retired.lock() += cell.mailbox.accounts();
             self.owned_ended(cell);
             if cell.is_known() {
+                self.0.registrations.lock().unregistered += 1;
                 self.note_unregistered(cell, exit).await;
             }
         }
@@ -409,6 +422,24 @@ impl Router {
             sum += cell.mailbox.accounts();
             sum
         })
+    }
+
+    /// How many agents this node has made known, and of how many it has said that they are gone.
+    pub fn registrations(&self) -> Registrations {
+        *self.0.registrations.lock()
+    }
+
+    /// Where the connection to the broker stands. `None`: neither transport nor store needs one.
+    pub fn connection(&self) -> Option<ConnectionFigures> {
+        self.transport().connection().or_else(|| self.streams().connection())
+    }
+
+    /// What a stream of the node's store holds.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn stream_info(&self, stream: &str) -> Result<StreamInfo, StreamError> {
+        self.streams().stream_info(stream).await
     }
 
     /// The names of this node's agents, sorted.

@@ -76,14 +76,14 @@ impl Tree {
         config: RouterConfig,
         timing: Timing,
         limits: &StreamLimits,
-        more: impl FnOnce(&Router) -> Vec<Arc<dyn Part>>,
+        more: Vec<Arc<dyn Part>>,
     ) -> Result<Tree, TreeError> {
         streams::create(&*ports.streams, &config.namespace, limits).await?;
         let (router, outbox) = Router::new(ports, config);
         let (agents, offered) = (SupervisorSlot::default(), SupervisorSlot::default());
         let root = SupervisorSpec::new("node")
             .flags(Flags { intensity: BRANCHES, ..Flags::default() })
-            .supervisor(parts::branch(&router, more(&router)))
+            .supervisor(parts::branch(&router, more))
             .supervisor(core(&router, outbox, timing, &offered))
             .supervisor(Supervisor::for_agents("agents").published(&agents))
             .supervisor(Supervisor::for_agents("offered").published(&offered))

@@ -107,6 +107,8 @@ pub struct LogConfig {
     pub filter: String,
     /// For people or for machines.
     pub format: Format,
+    /// How often the node's figures are logged, in a line. `None`: never.
+    pub status_every: Option<Duration>,
 }
 
 /// Where each value that is not a default comes from. Empty for a `Config` that a program has made.
@@ -143,7 +145,7 @@ impl Default for CompressionConfig {
 
 impl Default for LogConfig {
     fn default() -> LogConfig {
-        LogConfig { filter: "info".to_owned(), format: Format::default() }
+        LogConfig { filter: "info".to_owned(), format: Format::default(), status_every: None }
     }
 }
 
@@ -219,6 +221,8 @@ impl Config {
             streams,
             drain: Drain(self.drain_timeout),
             stop: StopTimeout(self.stop_timeout),
+            name: self.name.clone(),
+            log_status_every: self.log.status_every,
         }
     }
 

@@ -10,11 +10,13 @@
 //!
 //! 1. [`Node`] and [`Config`]: starting one. [`prelude`]: everything an agent needs.
 //! 2. [`LocalCluster`]: several in one process. `sim` (a feature): a cluster on virtual time, from a seed.
-//! 3. `transport/` and `streams/`: the ports, made real.
+//! 3. [`metrics`]: what a node does, and whether it is well.
+//! 4. `transport/` and `streams/`: the ports, made real.
 
 mod cluster;
 pub mod config;
 pub mod keystore;
+pub mod metrics;
 mod node;
 pub mod prelude;
 #[cfg(feature = "sim")]

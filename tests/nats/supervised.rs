@@ -6,7 +6,7 @@ use std::time::Duration;
 use connectome::codecs::{EventType, Fact};
 use connectome::port::Start;
 use connectome::prelude::*;
-use connectome::{Branch, BranchState};
+use connectome::{Branch, BranchState, EventFilter};
 
 use crate::support::nats::NatsServer;
 
@@ -79,10 +79,10 @@ async fn every_part_of_the_connection_comes_back() {
         far.kill_part(&path).await.unwrap();
         until_restarted(&far, &path, 1).await;
         // A connection that is made anew may lose a call on its way: that is what a call promises.
-        let added = async {
-            while adder.call_within(Duration::from_secs(1), Add(1)).await.is_err() {}
-        };
-        tokio::time::timeout(PATIENCE, added).await.unwrap_or_else(|_| panic!("no call comes through: {path}"));
+        let added = async { while adder.call_within(Duration::from_secs(1), Add(1)).await.is_err() {} };
+        tokio::time::timeout(PATIENCE, added)
+            .await
+            .unwrap_or_else(|_| panic!("no call comes through: {path}"));
         adder.send(Add(1)).await.unwrap();
         let task = near.submit(Submit::new("add", Add(1))).await.unwrap();
         sum = tokio::time::timeout(PATIENCE, task.result()).await.expect("the task ends").unwrap();
@@ -122,7 +122,8 @@ async fn a_killed_queue_of_tasks_comes_back() {
     let queue = async {
         loop {
             let tree = far.tree().await.unwrap();
-            if let Some(queue) = tree.find("streams/tasks/queues").and_then(|queues| queues.children.first()) {
+            if let Some(queue) = tree.find("streams/tasks/queues").and_then(|queues| queues.children.first())
+            {
                 return format!("streams/tasks/queues/{}", queue.name);
             }
             tokio::task::yield_now().await;

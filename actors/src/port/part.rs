@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 /// A loop that a port needs. The node runs it below a supervisor, and runs it again when it fails.
@@ -50,7 +51,7 @@ pub enum Notice {
 }
 
 /// Where a port's connection to its broker stands. Totals count from its opening.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ConnectionFigures {
     /// Whether a server is connected now.
     pub up: bool,

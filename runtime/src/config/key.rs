@@ -279,4 +279,10 @@ pub(super) const KEYS: &[Key] = &[
         aliases: &[],
         field: |c| Field::Word(&mut c.log.format),
     },
+    Key {
+        name: "log.status_every",
+        about: "how often the node's figures are logged, in a line; none: never",
+        aliases: &[],
+        field: |c| Field::OptionalDuration(&mut c.log.status_every, AGE_MIN..=WAIT_MAX),
+    },
 ];

@@ -12,11 +12,13 @@
 //! | `link` | one link: the window, what has arrived, whether its peer lives |
 //! | `packet` | the bytes |
 //! | `subjects`, `identity`, `counts` | where, who, how many |
+//! | `status` | how a node is, for whoever asks |
 //!
 //! # Subjects
 //!
 //! A node has one inbox, `<namespace>.node.<node id>`; `<namespace>.nodes` is everyone's. Both are all that a node's user must
 //! be allowed to subscribe to, and `<namespace>.node.*` and `<namespace>.nodes` all that it must be allowed to publish to.
+//! Where it may subscribe to `<namespace>.status` as well, it says there how it is.
 //!
 //! # Bytes
 //!
@@ -77,6 +79,7 @@ mod looped;
 mod options;
 mod packet;
 mod shell;
+mod status;
 mod subjects;
 mod transport;
 
@@ -85,4 +88,5 @@ pub use counts::{Disconnected, TransportCounts};
 pub use identity::Identity;
 pub(crate) use looped::Attended;
 pub use options::{NatsError, NatsOptions};
+pub(crate) use status::answering;
 pub use transport::NatsTransport;
