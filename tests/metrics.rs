@@ -31,7 +31,8 @@ impl Handle<Square> for Squarer {
 }
 
 async fn on_nats(name: &str, server: &NatsServer) -> Node {
-    let mut config = Config::in_memory();
+    let mut config = Config::default();
+    config.data_dir = server.directory().join(name);
     config.name = name.to_owned();
     config.nats.url = Some(server.url());
     Node::start(config).await.unwrap()
@@ -76,9 +77,11 @@ async fn figures_are_true(node: &Node) {
     let done = |status: &Status| {
         let mail = stream(&status.metrics, AGENT_MESSAGES);
         let task = stream(&status.metrics, TASK_ROUTING);
-        mail.acknowledged.total == 5 && task.acknowledged.total == 2 && mail.kept.as_ref().unwrap().messages == 0
+        mail.acknowledged.total == 5
+            && task.acknowledged.total == 2
+            && mail.kept.as_ref().unwrap().messages == 0
     };
-    let Status { health, metrics, tree } = until(node, done).await;
+    let Status { health, metrics, tree, .. } = until(node, done).await;
     let mail = stream(&metrics, AGENT_MESSAGES);
     assert_eq!((mail.delivered.total, mail.redelivered.total, mail.delivery.count), (5, 0, 5));
     assert_eq!((metrics.tasks.counts.submitted, metrics.tasks.counts.completed), (2, 2));
@@ -134,7 +137,12 @@ async fn a_lost_server_makes_a_node_unready() {
     server.kill();
     let Status { health, .. } = until(&node, |status| !status.health.ready).await;
     assert!(health.live, "{health:?}");
-    assert!(health.causes.iter().any(|cause| cause.weight == Weight::NotReady && cause.remedy.contains("nats.url")));
+    assert!(
+        health
+            .causes
+            .iter()
+            .any(|cause| cause.weight == Weight::NotReady && cause.remedy.contains("nats.url"))
+    );
     server.restart();
     let Status { health, metrics, .. } = until(&node, |status| status.health.ready).await;
     assert_eq!(health.state, HealthState::Degraded, "a loss of this minute is still told: {health:?}");
@@ -155,4 +163,24 @@ async fn all_nodes_of_a_namespace_answer() {
     assert!(connection.statuses("others", Duration::from_secs(3)).await.unwrap().is_empty());
     one.stop().await;
     two.stop().await;
+}
+
+/// A consumer takes no more in a second than it may: thirty tasks at ten a second take three seconds.
+#[tokio::test(start_paused = true)]
+async fn a_consumer_keeps_to_its_rate() {
+    let mut config = Config::in_memory();
+    config.consumer_rate = Some(10);
+    let node = Node::start(config).await.unwrap();
+    node.spawn_with(AgentSpec::new("squarer", Squarer::default).capability("square")).await.unwrap();
+    let began = tokio::time::Instant::now();
+    let mut tasks = Vec::new();
+    for n in 0..30 {
+        tasks.push(node.submit(Submit::new("square", Square(n))).await.unwrap());
+    }
+    for task in tasks {
+        task.result().await.unwrap();
+    }
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(2_800) && took < Duration::from_secs(6), "{took:?}");
+    node.stop().await;
 }

@@ -29,6 +29,7 @@ use crate::parcel::{Meta, Parcel};
 use crate::port::{ConnectionFigures, KeyStore, StreamError, StreamInfo, Streams, Transport, World};
 use crate::protocol::restart::Exit;
 use crate::protocol::routing::{self, Candidate};
+use crate::protocol::shard::SHARDS;
 use crate::registry::{NodeState, Place, Registry};
 use crate::remote::Remote;
 use crate::spec::AgentSpec;
@@ -37,6 +38,9 @@ use crate::task_queue::Tasks;
 
 /// Events that wait to be published at the most: a second's worth of a busy store. Then whoever emits waits.
 pub(crate) const EVENTS_WAITING_MAX: usize = 8_192;
+
+/// Messages in hand of one consumer, unless it is said: enough for a hundred workers with forty tasks each.
+const ACK_PENDING_MAX: usize = 4_096;
 
 /// Why a node that stops refuses what is new.
 pub(crate) const STOPPING: &str = "its node is stopping";
@@ -53,6 +57,12 @@ pub struct RouterConfig {
     /// How long a node owns the name of an agent that several nodes offer, between two renewals. It must outlive a
     /// store's election of a leader, 5 to 9 s; a dead owner is replaced long before.
     pub ownership_lease: Duration,
+    /// Partitions that agents and tasks are spread over: the same on every node of a cluster, 1 to
+    /// [`SHARDS_MAX`](crate::protocol::shard::SHARDS_MAX).
+    pub shards: usize,
+    /// Messages in hand of one consumer over all nodes at the most; then nothing more is delivered until some are
+    /// acknowledged.
+    pub ack_pending_max: usize,
     /// How long one attempt at a task may take altogether.
     pub task_attempt_max: Duration,
     /// Tasks of one capability that one worker agent is given at a time.
@@ -79,6 +89,8 @@ impl Default for RouterConfig {
             stream_timeout: Duration::from_secs(600),
             task_lease: Duration::from_secs(10),
             ownership_lease: Duration::from_secs(30),
+            shards: SHARDS,
+            ack_pending_max: ACK_PENDING_MAX,
             task_attempt_max: Duration::from_secs(3600),
             tasks_per_worker: 1,
             mailbox: MailboxConfig::default(),

@@ -78,7 +78,7 @@ impl Tree {
         limits: &StreamLimits,
         more: Vec<Arc<dyn Part>>,
     ) -> Result<Tree, TreeError> {
-        streams::create(&*ports.streams, &config.namespace, limits).await?;
+        streams::create(&*ports.streams, &config, limits).await?;
         let (router, outbox) = Router::new(ports, config);
         let (agents, offered) = (SupervisorSlot::default(), SupervisorSlot::default());
         let root = SupervisorSpec::new("node")

@@ -109,7 +109,7 @@ struct Measure {
 
 impl Measure {
     fn of(ports: &Ports, options: &NodeOptions) -> Measure {
-        let streams = Measured::new(ports.streams.clone(), ports.world.clone());
+        let streams = Measured::new(ports.streams.clone(), ports.world.clone(), options.consumer_rate);
         let meter = Meter::new(options.name.clone(), streams.gauges(), options.log_status_every);
         Measure { meter, streams: Arc::new(streams) }
     }

@@ -33,7 +33,8 @@ impl Handle<Add> for Adder {
 }
 
 async fn node(name: &str, namespace: &str, server: &NatsServer) -> Node {
-    let mut config = Config::in_memory();
+    let mut config = Config::default();
+    config.data_dir = server.directory().join(name);
     config.name = name.to_owned();
     config.namespace = namespace.to_owned();
     config.nats.url = Some(server.url());
@@ -60,7 +61,7 @@ async fn until_restarted(node: &Node, path: &str, restarts: u64) -> Branch {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, looking).await.expect("it comes back")
+    tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("{path} does not come back"))
 }
 
 /// Every part below the ports may be killed: it comes back, and calls, durable messages and tasks go through.

@@ -380,7 +380,8 @@ pub enum StreamError {
     Invalid(String),
     /// What exists under this name differs in something that can't be changed in place.
     #[error(
-        "{name} exists with another {field}: it is {is}, {wanted} was asked for, and it can't be changed in place"
+        "{name} exists with another {field}: it is {is}, {wanted} was asked for, and it can't be changed in place; \
+         configure {is}, or remove {name} once nothing in it is needed"
     )]
     Conflict {
         /// The stream or consumer.

@@ -26,9 +26,6 @@ use crate::service::{Service, ServiceStart};
 use crate::streams::DEAD_LETTERS;
 use crate::supervisor::SupervisorSlot;
 
-/// Deliveries of one capability in hand over all nodes at the most.
-const IN_HAND_MAX: usize = 4_096;
-
 /// How long one fetch waits: only how soon a stopping node notices is at stake, arrivals end it at once.
 const FETCH_WAIT: Duration = Duration::from_secs(5);
 
@@ -250,7 +247,7 @@ fn consumer(router: &Router, capability: &Capability) -> ConsumerConfig {
         ack_wait: router.inner().config.task_lease,
         // The record counts attempts; the queue only knows deliveries.
         max_deliver: None,
-        max_ack_pending: IN_HAND_MAX,
+        max_ack_pending: router.inner().config.ack_pending_max,
         backoff: Vec::new(),
     }
 }

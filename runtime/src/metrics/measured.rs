@@ -1,4 +1,5 @@
-//! The store as the node uses it, measured: each publish, delivery and write of an entry is counted and timed on its way.
+//! The store as the node uses it, measured, and held to its rate: each publish, delivery and write of an entry is counted
+//! and timed on its way.
 //!
 //! It changes nothing about what the store promises. What others do with the same store is not in the figures.
 
@@ -19,6 +20,7 @@ use parking_lot::RwLock;
 use tokio::time::Instant;
 
 use super::histogram::Latencies;
+use crate::streams::limited::Limited;
 
 /// Streams and buckets that have figures of their own: a node uses about ten.
 const GAUGES_MAX: usize = 64;
@@ -27,6 +29,8 @@ const GAUGES_MAX: usize = 64;
 pub(crate) struct Measured {
     store: Arc<dyn Streams>,
     world: Arc<dyn World>,
+    /// How many messages each consumer may take in a second.
+    rate: Option<u64>,
     gauges: Arc<Gauges>,
 }
 
@@ -102,8 +106,8 @@ impl Gauges {
 }
 
 impl Measured {
-    pub(crate) fn new(store: Arc<dyn Streams>, world: Arc<dyn World>) -> Measured {
-        Measured { store, world, gauges: Arc::default() }
+    pub(crate) fn new(store: Arc<dyn Streams>, world: Arc<dyn World>, rate: Option<u64>) -> Measured {
+        Measured { store, world, rate, gauges: Arc::default() }
     }
 
     pub(crate) fn gauges(&self) -> Arc<Gauges> {
@@ -135,7 +139,10 @@ impl Streams for Measured {
     }
 
     async fn consumer(&self, stream: &str, config: ConsumerConfig) -> Result<Box<dyn Consumer>, StreamError> {
-        let consumer = self.store.consumer(stream, config).await?;
+        let mut consumer = self.store.consumer(stream, config).await?;
+        if let Some(rate) = self.rate {
+            consumer = Box::new(Limited::new(consumer, rate));
+        }
         let (gauge, world) = (self.gauges.streams.of(stream), Arc::clone(&self.world));
         Ok(Box::new(MeasuredConsumer { consumer, gauge, world }))
     }

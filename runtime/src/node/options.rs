@@ -20,6 +20,8 @@ pub struct NodeOptions {
     pub stop: StopTimeout,
     /// What people call the node, in its figures.
     pub name: String,
+    /// How many messages each consumer of the node may take from its stream in a second. `None`: as fast as it can.
+    pub consumer_rate: Option<u64>,
     /// How often its figures are logged, in a line. `None`: never.
     pub log_status_every: Option<Duration>,
 }

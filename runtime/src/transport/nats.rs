@@ -13,6 +13,7 @@
 //! | `packet` | the bytes |
 //! | `subjects`, `identity`, `counts` | where, who, how many |
 //! | `status` | how a node is, for whoever asks |
+//! | `monitor` | whether servers force each write to the disk |
 //!
 //! # Subjects
 //!
@@ -76,6 +77,7 @@ mod identity;
 mod link;
 mod links;
 mod looped;
+mod monitor;
 mod options;
 mod packet;
 mod shell;
@@ -87,6 +89,7 @@ pub use connection::{ConnectionCounts, NatsConnection};
 pub use counts::{Disconnected, TransportCounts};
 pub use identity::Identity;
 pub(crate) use looped::Attended;
+pub(crate) use monitor::check_durable;
 pub use options::{NatsError, NatsOptions};
 pub(crate) use status::answering;
 pub use transport::NatsTransport;
