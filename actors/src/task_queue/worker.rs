@@ -84,6 +84,8 @@ impl Attempting<'_> {
         self.say_assigned(&held).await;
         let (answer, mut answered) = oneshot::channel();
         let (stopped, begun) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
+        // Also when this attempt is dropped where it stands: the worker must not work on for nobody.
+        let _over = stopped.clone().drop_guard();
         let context = TaskContext {
             id: self.task.id,
             term: held.term,

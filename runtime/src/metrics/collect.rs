@@ -62,13 +62,15 @@ impl Meter {
 
     /// The figures.
     pub(crate) async fn metrics(&self, tree: &Tree) -> Metrics {
+        // Asked first: what takes long must not make the other figures old.
+        let asked = self.ask(tree).await;
         let (router, at) = (tree.router(), self.began.elapsed());
         let moment = Moment { meter: self, at, now: self.totals(tree) };
         let nodes = router.nodes();
         let nodes_up = nodes.iter().filter(|(_, state)| *state == NodeState::Up).count();
         let letters = router.dead_letter_counts();
         let rates_over = self.window.lock().length(at);
-        let streams = self.streams(&moment, tree).await;
+        let streams = asked.into_iter().map(|asked| stream(&moment, asked)).collect();
         Metrics {
             node: router.node_id(),
             name: self.name.clone(),
@@ -91,22 +93,32 @@ impl Meter {
         }
     }
 
-    async fn streams(&self, moment: &Moment<'_>, tree: &Tree) -> Vec<StreamMetrics> {
-        let all = self.gauges.streams.all();
-        join_all(all.iter().map(|(name, gauge)| stream(moment, tree, name, gauge))).await
+    async fn ask(&self, tree: &Tree) -> Vec<Asked> {
+        join_all(self.gauges.streams.all().into_iter().map(|(name, gauge)| ask(tree, name, gauge))).await
     }
 }
 
-async fn stream(moment: &Moment<'_>, tree: &Tree, name: &str, gauge: &StreamGauge) -> StreamMetrics {
+/// A stream, and what the store says of it.
+struct Asked {
+    name: String,
+    gauge: Arc<StreamGauge>,
+    kept: Result<Kept, StreamError>,
+}
+
+async fn ask(tree: &Tree, name: String, gauge: Arc<StreamGauge>) -> Asked {
     let silent = |_| Err(StreamError::Unavailable(format!("it did not answer within {ASK_MAX:?}")));
-    let asked = timeout(ASK_MAX, tree.router().stream_info(name)).await.unwrap_or_else(silent);
-    let (kept, problem) = match asked {
-        Ok(info) => (Some(Kept::of(info)), None),
+    let asked = timeout(ASK_MAX, tree.router().stream_info(&name)).await.unwrap_or_else(silent);
+    Asked { name, gauge, kept: asked.map(Kept::of) }
+}
+
+fn stream(moment: &Moment<'_>, asked: Asked) -> StreamMetrics {
+    let Asked { name, gauge, kept } = asked;
+    let (kept, problem) = match kept {
+        Ok(kept) => (Some(kept), None),
         Err(error) => (None, Some(error.to_string())),
     };
-    let of = |totals: &Totals| totals.streams.get(name).copied().unwrap_or_default();
+    let of = |totals: &Totals| totals.streams.get(&name).copied().unwrap_or_default();
     StreamMetrics {
-        name: name.to_owned(),
         published: moment.counted(|totals| of(totals).published),
         published_bytes: gauge.published_bytes.load(Ordering::Relaxed),
         publish_failed: gauge.failed.load(Ordering::Relaxed),
@@ -117,6 +129,7 @@ async fn stream(moment: &Moment<'_>, tree: &Tree, name: &str, gauge: &StreamGaug
         delivery: gauge.delivery.snapshot(),
         kept,
         problem,
+        name,
     }
 }
 

@@ -222,3 +222,103 @@ fn filled(kept: &Kept) -> Option<u64> {
     let max = kept.bytes_max.filter(|max| *max > 0)?;
     u64::try_from(u128::from(kept.bytes) * 100 / u128::from(max)).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use connectome_actors::port::ConnectionFigures;
+    use connectome_codecs::{NodeId, UnixMillis};
+
+    use super::*;
+    use crate::metrics::{AgentMetrics, ConnectionMetrics, OwnershipMetrics, TaskMetrics};
+
+    fn branch(name: &str, children: Vec<Branch>) -> Branch {
+        let json = serde_json::json!({
+            "name": name, "state": "running", "restarts": 0, "count": children.len(), "children": children,
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn well() -> (Metrics, Branch) {
+        let up = ConnectionMetrics {
+            figures: ConnectionFigures { up: true, connected: 1, ..ConnectionFigures::default() },
+            ..ConnectionMetrics::default()
+        };
+        let stream = StreamMetrics {
+            name: "AGENT_MESSAGES".to_owned(),
+            kept: Some(Kept { bytes_max: Some(1_000), refuses_when_full: true, ..Kept::default() }),
+            ..StreamMetrics::default()
+        };
+        let metrics = Metrics {
+            node: NodeId([7; 32]),
+            name: "one".to_owned(),
+            at: UnixMillis(0),
+            up_ms: 0,
+            rates_over_ms: 0,
+            nodes_up: 2,
+            nodes_suspected: 0,
+            agents: AgentMetrics::default(),
+            ownership: OwnershipMetrics::default(),
+            tasks: TaskMetrics::default(),
+            dead_letters: Default::default(),
+            dead_letters_per_second: 0.0,
+            streams: vec![stream],
+            buckets: Vec::new(),
+            connection: Some(up),
+        };
+        let agents = branch("agents", vec![branch("greeter", vec![])]);
+        (metrics, branch("node", vec![branch("ports", vec![branch("connection", vec![])]), agents]))
+    }
+
+    fn judged(change: impl FnOnce(&mut Metrics, &mut Branch), draining: bool) -> Health {
+        let (mut metrics, mut tree) = well();
+        change(&mut metrics, &mut tree);
+        judge(&metrics, Some(&tree), draining)
+    }
+
+    /// A node of which nothing is wrong is well, live and ready.
+    #[test]
+    fn nothing_wrong_is_well() {
+        let health = judged(|_, _| {}, false);
+        assert_eq!(
+            (health.state, health.live, health.ready, health.causes),
+            (HealthState::Well, true, true, vec![])
+        );
+    }
+
+    /// What keeps a node from its work makes it unready, and what only needs attention does not.
+    #[test]
+    fn each_wrong_has_its_weight() {
+        let full = |metrics: &mut Metrics, _: &mut Branch| {
+            metrics.streams[0].kept.as_mut().unwrap().bytes = 900;
+        };
+        let away =
+            |metrics: &mut Metrics, _: &mut Branch| metrics.connection.as_mut().unwrap().figures.up = false;
+        let silent = |metrics: &mut Metrics, _: &mut Branch| metrics.streams[0].kept = None;
+        let dropped =
+            |metrics: &mut Metrics, _: &mut Branch| metrics.connection.as_mut().unwrap().slow_lately = 1;
+        let crashed = |_: &mut Metrics, tree: &mut Branch| {
+            tree.children[0].children[0].state = BranchState::Restarting;
+        };
+        let given_up = |_: &mut Metrics, tree: &mut Branch| tree.children[0].state = BranchState::Stopped;
+        let agent = |_: &mut Metrics, tree: &mut Branch| {
+            tree.children[1].children[0].state = BranchState::Restarting;
+        };
+        type Change = fn(&mut Metrics, &mut Branch);
+        let cases: [(Change, HealthState, &str); 7] = [
+            (full, HealthState::Degraded, "90 % full"),
+            (dropped, HealthState::Degraded, "dropped"),
+            (away, HealthState::NotReady, "no NATS server"),
+            (silent, HealthState::NotReady, "can't be asked"),
+            (crashed, HealthState::NotReady, "ports/connection crashed"),
+            (given_up, HealthState::NotLive, "ports has been given up"),
+            (agent, HealthState::Well, ""),
+        ];
+        for (change, state, word) in cases {
+            let health = judged(change, false);
+            assert_eq!(health.state, state, "{health:?}");
+            assert!(word.is_empty() || health.causes[0].what.contains(word), "{health:?}");
+        }
+        assert!(!judged(|_, _| {}, true).ready, "a node that stops takes no work");
+        assert!(!judge(&well().0, None, false).live, "a node without its machinery must be started again");
+    }
+}
