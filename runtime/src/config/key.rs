@@ -178,16 +178,16 @@ pub(super) const KEYS: &[Key] = &[
         field: |c| Field::Word(&mut c.mailbox.overflow),
     },
     Key {
-        name: "tasks.lease",
-        about: "how long a worker owns a task between two extensions",
-        aliases: &[],
-        field: |c| Field::Duration(&mut c.router.task_lease, LEASE_MIN..=WAIT_MAX),
-    },
-    Key {
         name: "ownership.lease",
         about: "how long a node owns an agent that several offer, between two renewals",
         aliases: &[],
         field: |c| Field::Duration(&mut c.router.ownership_lease, OWNERSHIP_MIN..=WAIT_MAX),
+    },
+    Key {
+        name: "tasks.lease",
+        about: "how long a worker owns a task between two extensions",
+        aliases: &[],
+        field: |c| Field::Duration(&mut c.router.task_lease, LEASE_MIN..=WAIT_MAX),
     },
     Key {
         name: "tasks.attempt_max",

@@ -64,6 +64,7 @@ fn the_defaults_are_pinned() {
         mailbox.capacity 1024
         mailbox.bytes 8MiB
         mailbox.overflow block
+        ownership.lease 30s
         tasks.lease 10s
         tasks.attempt_max 1h
         tasks.per_worker 1
@@ -71,17 +72,23 @@ fn the_defaults_are_pinned() {
         streams.max_age 7d
         streams.max_bytes 1GB
         streams.duplicate_window 2m
+        streams.shards 16
+        consumers.ack_pending_max 4096
+        consumers.rate_limit none
         nats.url none
         nats.credentials none
         nats.ca_file none
         nats.replicas 1
+        nats.profile fast
+        nats.monitors none
         nats.request_timeout 2s
         events.messages off
         compression.enabled on
         compression.encodings zstd,lz4,identity
         compression.threshold 1KiB
         log.filter info
-        log.format text";
+        log.format text
+        log.status_every none";
     assert_eq!(shown, pinned.lines().map(str::trim).collect::<Vec<_>>());
 }
 
@@ -230,7 +237,7 @@ fn nats_servers_are_checked_and_shown_without_their_passwords() {
 
 #[test]
 fn what_would_do_nothing_is_refused_without_showing_its_value() {
-    for name in ["NATS_STREAM_STORAGE", "CENTRAL_CORE_URL", "WEBSOCKET_URL"] {
+    for name in ["NATS_STREAM_DISCARD", "CENTRAL_CORE_URL", "WEBSOCKET_URL"] {
         let told = error(from_env(&[(name, "nats://user:secret@host")]));
         assert!(told.contains(name) && told.contains("unset it") && !told.contains("secret"), "{told}");
     }
