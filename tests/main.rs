@@ -8,6 +8,7 @@ mod conformance;
 mod durable;
 mod kill_nine;
 mod main_job;
+mod metrics;
 mod nats;
 mod ownership;
 mod simulation;

@@ -1,6 +1,7 @@
 //! What must hold on real nats-servers: each test starts its own, and ends it.
 
 mod away;
+mod configured;
 mod dead;
 mod deploy;
 mod disk;
@@ -15,5 +16,6 @@ mod refusals;
 mod rolling;
 mod servers;
 mod slow;
+mod supervised;
 mod trade;
 mod transport;

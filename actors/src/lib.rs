@@ -33,6 +33,7 @@ mod message_handler;
 mod monitor;
 mod ownership;
 mod parcel;
+mod parts;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 pub mod port;
@@ -58,7 +59,7 @@ pub use dead_letters::{Buried, DEAD_LETTERS_KEPT, DeadLetter, Reason};
 pub use error::{CallError, HandlerError};
 pub use event_dispatcher::{EventFilter, EventListener, Heard, SYSTEM_EVENTS};
 pub use incarnation::{POST_STOP_MAX, PRE_START_MAX};
-pub use mail::{AGENT_MESSAGES, SHARDS, STATE_MAX, STATES, SendError};
+pub use mail::{AGENT_MESSAGES, STATE_MAX, STATES, SendError};
 pub use mailbox::{Accounts, MAILBOX_BYTES, MAILBOX_CAPACITY, MailboxConfig, Overflow};
 pub use message::{Message, Streaming};
 pub use monitor::{Down, DownReason, MonitorId};
@@ -70,11 +71,11 @@ pub use protocol::restart::{AutoShutdown, Exit, Flags, Intensity, Restart, StopW
 pub use registry::{AGENTS_MAX, NodeState};
 pub use remote::CALLS_MAX;
 pub use reply::{ItemSink, ItemStream, STREAM_WINDOW};
-pub use router::{Ports, Router, RouterConfig};
+pub use router::{Ports, Registrations, Router, RouterConfig};
 pub use service::Service;
 pub use spec::AgentSpec;
-pub use streams::{DEAD_LETTERS, StreamLimits};
-pub use supervisor::{Supervisor, SupervisorError, SupervisorSpec};
+pub use streams::{CLUSTER, DEAD_LETTERS, StreamLimits};
+pub use supervisor::{Branch, BranchState, CHILDREN_SHOWN_MAX, Supervisor, SupervisorError, SupervisorSpec};
 pub use task_queue::{
     ATTEMPTS_MAX, Submit, TASK_ROUTING, TASKS, TaskContext, TaskCounts, TaskError, TaskHandle, tasks_bucket,
 };

@@ -20,6 +20,7 @@ pub(crate) use cluster::NatsCluster;
 pub(crate) use deployed::Deployed;
 use guard::Guard;
 use log::Log;
+pub(crate) use port::free as free_port;
 
 /// How long a server may take to start: it takes milliseconds, on a busy machine seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -97,6 +98,11 @@ impl NatsServer {
     /// Where clients connect.
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// A directory that goes with it.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Kills it with SIGKILL, and waits until it is gone. Its store stays.

@@ -5,11 +5,14 @@
 //! is built on this port must live with them: an acknowledgement does not fence (a late one is accepted), and a
 //! message that ran out of deliveries stays in its stream until someone removes it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use connectome_codecs::{MessageId, Revision, Sequence, UnixMillis};
+
+use super::part::{ConnectionFigures, Part};
 
 /// A store of streams and buckets. Cheap to share; every method may be called from many tasks at once.
 #[async_trait]
@@ -70,6 +73,16 @@ pub trait Streams: Send + Sync + 'static {
 
     /// Opens a bucket, making it if it is new.
     async fn bucket(&self, config: BucketConfig) -> Result<Box<dyn Bucket>, StreamError>;
+
+    /// What must go on for it to work, for a supervisor to run. Nothing, unless it says so.
+    fn parts(&self) -> Vec<Arc<dyn Part>> {
+        Vec::new()
+    }
+
+    /// Where its connection to a broker stands. `None`: it needs none.
+    fn connection(&self) -> Option<ConnectionFigures> {
+        None
+    }
 }
 
 /// A named place in a stream, shared by everyone who opened it.
@@ -416,7 +429,8 @@ pub enum StreamError {
     Invalid(String),
     /// What exists under this name differs in something that can't be changed in place.
     #[error(
-        "{name} exists with another {field}: it is {is}, {wanted} was asked for, and it can't be changed in place"
+        "{name} exists with another {field}: it is {is}, {wanted} was asked for, and it can't be changed in place; \
+         configure {is}, or remove {name} once nothing in it is needed"
     )]
     Conflict {
         /// The stream or consumer.

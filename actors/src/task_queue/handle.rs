@@ -78,10 +78,14 @@ impl<M: Message> TaskHandle<M> {
         let listening = self.router.inner().tasks.listen(self.id);
         loop {
             // Listened to before the record is read, so that no change falls in between.
-            let changed = listening.ended();
+            let changed = listening.changed();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if let Some(record) = self.record().await?.filter(|record| record.state.is_terminal()) {
+            let newest = match listening.newest() {
+                Some(record) => Some(record),
+                None => self.record().await?,
+            };
+            if let Some(record) = newest.filter(|record| record.state.is_terminal()) {
                 return Ok(record);
             }
             changed.await;
@@ -93,7 +97,7 @@ impl<M: Message> TaskHandle<M> {
     /// # Errors
     /// The store's.
     pub async fn record(&self) -> Result<Option<TaskRecord>, StreamError> {
-        Ok(record::load(&self.router, self.id).await?.map(|known| known.record))
+        Ok(record::load(&self.router, self.id).await?.map(|(record, _)| record))
     }
 
     /// Cancels the task: it is not begun any more, and a worker that is at work on it is told. Says whether it did;
@@ -103,7 +107,7 @@ impl<M: Message> TaskHandle<M> {
     /// The store's.
     pub async fn cancel(&self) -> Result<bool, StreamError> {
         let cancel = Step::Cancel { note: "cancelled by its requester".to_owned() };
-        let cancelled = record::step(&self.router, self.id, &cancel).await?;
+        let cancelled = record::step(&self.router, self.id, &cancel, None).await?;
         Ok(matches!(cancelled, Stepped::Done(..)))
     }
 }

@@ -36,9 +36,9 @@ impl TaskKeeper {
     fn changed(&self, entry: &Entry) {
         let Ok(id) = entry.key.parse::<TaskId>() else { return };
         if let Some(waiting) = self.router.inner().tasks.waiting.get(&id) {
-            // Whoever waits for an end reads the record then, and not at each step of its life.
+            // A record that can't be read is told by whoever reads it itself.
             let record = entry.value.as_ref().and_then(|value| record::decode(value).ok());
-            waiting.tell(record.is_none_or(|record| record.state.is_terminal()));
+            waiting.heard(record.map(|record| (record, entry.revision)));
         }
     }
 
@@ -49,7 +49,7 @@ impl TaskKeeper {
         tasks.sort_unstable();
         for task in tasks {
             if let Some(waiting) = waiting.get(&task) {
-                waiting.tell(true);
+                waiting.heard(None);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use connectome_codecs::{Revision, TaskId, TaskRecord};
 
 use super::TASKS;
-use crate::port::{Bucket, BucketConfig, Expect, Storage, StreamError};
+use crate::port::{Bucket, BucketConfig, Entry, Expect, Storage, StreamError};
 use crate::protocol::task::{Outcome, Policy, Refusal, Step, apply};
 use crate::router::Router;
 
@@ -16,21 +16,21 @@ const ROUNDS_MAX: usize = 64;
 /// How long a record is kept after its last change: as long as the work queue keeps the task itself.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// The bucket, opened once: opening it asks the store whether it is as it should be.
+/// The bucket, opened once: opening it asks the store how it is kept.
 pub(super) async fn bucket(router: &Router) -> Result<Arc<dyn Bucket>, StreamError> {
-    let kept = &router.inner().tasks.bucket;
-    if let Some(bucket) = kept.lock().clone() {
+    let opened = router.inner().tasks.records.lock().clone();
+    if let Some(bucket) = opened {
         return Ok(bucket);
     }
-    let opened: Arc<dyn Bucket> = router.streams().bucket(tasks_bucket()).await?.into();
-    *kept.lock() = Some(opened.clone());
-    Ok(opened)
+    let bucket: Arc<dyn Bucket> = router.streams().bucket(tasks_bucket()).await?.into();
+    *router.inner().tasks.records.lock() = Some(bucket.clone());
+    Ok(bucket)
 }
 
-/// A store that fails may have lost the bucket: it is opened again.
+/// After a failure it is opened anew: a store that came back empty has no bucket until somebody makes it.
 fn noted<T>(router: &Router, done: Result<T, StreamError>) -> Result<T, StreamError> {
-    if done.as_ref().is_err_and(|error| !matches!(error, StreamError::WrongRevision { .. })) {
-        *router.inner().tasks.bucket.lock() = None;
+    if matches!(&done, Err(error) if !matches!(error, StreamError::WrongRevision { .. })) {
+        *router.inner().tasks.records.lock() = None;
     }
     done
 }
@@ -50,58 +50,49 @@ pub(super) fn decode(value: &[u8]) -> Result<TaskRecord, StreamError> {
         .map_err(|error| StreamError::Invalid(format!("a task record can't be read: {error}")))
 }
 
-/// A record as it stood in the bucket, and the revision to write over.
-#[derive(Debug, Clone)]
-pub(super) struct Known {
-    pub(super) record: TaskRecord,
-    revision: Revision,
+/// A record, and the revision that it was read at or written with.
+pub(super) type Found = (TaskRecord, Revision);
+
+pub(super) async fn load(router: &Router, id: TaskId) -> Result<Option<Found>, StreamError> {
+    let entry = noted(router, bucket(router).await?.get(&id.to_string()).await)?;
+    let Some(Entry { value: Some(value), revision, .. }) = entry else { return Ok(None) };
+    Ok(Some((decode(&value)?, revision)))
 }
 
-pub(super) async fn load(router: &Router, id: TaskId) -> Result<Option<Known>, StreamError> {
-    let got = bucket(router).await?.get(&id.to_string()).await;
-    let Some(entry) = noted(router, got)? else { return Ok(None) };
-    let Some(value) = entry.value else { return Ok(None) };
-    Ok(Some(Known { record: decode(&value)?, revision: entry.revision }))
-}
-
-/// Writes a record where none is, and says whether there was none.
-pub(super) async fn create(router: &Router, record: &TaskRecord) -> Result<bool, StreamError> {
-    store(router, record, Expect::Absent).await.map(|written| written.is_some())
+/// Writes a record where none is; `None`: there is one.
+pub(super) async fn create(router: &Router, record: &TaskRecord) -> Result<Option<Revision>, StreamError> {
+    store(router, record, Expect::Absent).await
 }
 
 /// A step that was taken, or why it was not.
 #[expect(clippy::large_enum_variant, reason = "it is matched where it is made, and never kept")]
 pub(super) enum Stepped {
     /// The record as it is now, and what came of the step.
-    Done(Known, Outcome),
+    Done(Found, Outcome),
     /// The protocol said no.
     Refused(Refusal),
     /// There is no such record.
     Unknown,
 }
 
-/// Takes a step on the record: reads, decides and writes, until the write is the first after the read.
-pub(super) async fn step(router: &Router, id: TaskId, step: &Step) -> Result<Stepped, StreamError> {
-    step_from(router, id, step, None).await
-}
-
-/// The same, beginning with a record as it was a moment ago: where nobody else has written it, no read is needed.
-pub(super) async fn step_from(
+/// Takes a step on the record: reads, decides and writes, until the write is the first after the read. What was read before
+/// need not be read again: should it be out of date, the write says so.
+pub(super) async fn step(
     router: &Router,
     id: TaskId,
     step: &Step,
-    mut known: Option<Known>,
+    read_before: Option<Found>,
 ) -> Result<Stepped, StreamError> {
+    let mut read_before = read_before;
     for _ in 0..ROUNDS_MAX {
-        let is_old = known.is_some();
-        let now = match known.take() {
-            Some(known) => Some(known),
+        let found = match read_before.take() {
+            Some(found) => Some(found),
             None => load(router, id).await?,
         };
-        let Some(Known { mut record, revision }) = now else { return Ok(Stepped::Unknown) };
+        let Some((mut record, revision)) = found else { return Ok(Stepped::Unknown) };
         let outcome = match apply(&mut record, router.now(), step.clone(), &policy(router)) {
             Ok(outcome @ (Outcome::AlreadyCompleted | Outcome::Unchanged { .. })) => {
-                return Ok(Stepped::Done(Known { record, revision }, outcome));
+                return Ok(Stepped::Done((record, revision), outcome));
             }
             Ok(outcome @ Outcome::Completed) => {
                 // Nobody does it again, so what it was made from need not be kept.
@@ -116,12 +107,10 @@ pub(super) async fn step_from(
                 Outcome::Claimed { term: record.term, attempt, until }
             }
             Ok(outcome) => outcome,
-            // Only what stands there now may refuse.
-            Err(_) if is_old => continue,
             Err(refusal) => return Ok(Stepped::Refused(refusal)),
         };
         if let Some(revision) = store(router, &record, Expect::Revision(revision)).await? {
-            return Ok(Stepped::Done(Known { record, revision }, outcome));
+            return Ok(Stepped::Done((record, revision), outcome));
         }
     }
     Err(StreamError::Unavailable(format!(
@@ -129,15 +118,15 @@ pub(super) async fn step_from(
     )))
 }
 
-/// The revision that was written; `None`: there is another one than was expected.
+/// `None`: somebody else was first.
 async fn store(
     router: &Router,
     record: &TaskRecord,
     expect: Expect,
 ) -> Result<Option<Revision>, StreamError> {
     let value = record.encode().map_err(|error| StreamError::Invalid(error.to_string()))?;
-    let put = bucket(router).await?.put(&record.id.to_string(), value, expect, None).await;
-    match noted(router, put) {
+    let written = bucket(router).await?.put(&record.id.to_string(), value, expect, None).await;
+    match noted(router, written) {
         Ok(revision) => Ok(Some(revision)),
         Err(StreamError::WrongRevision { .. }) => Ok(None),
         Err(error) => Err(error),

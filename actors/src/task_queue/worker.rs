@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::context::TaskContext;
-use super::record::{self, Known, Stepped};
+use super::record::{self, Found, Stepped};
 use super::{Counts, count};
 use crate::agent_ref::push;
 use crate::cell::AgentCell;
@@ -55,18 +55,11 @@ impl Attempting<'_> {
     pub(super) async fn run(&self) -> Result<Verdict, StreamError> {
         let claimed = Instant::now();
         let claim = Step::Claim { node: self.router.node_id(), worker: self.worker.name.clone() };
-        let mut stepped = record::step(self.router, self.task.id, &claim).await?;
-        if let Stepped::Unknown = stepped {
-            // The requester's own record is missing (it died between the two writes): the task brings it along.
-            record::create(self.router, &TaskRecord::submitted(self.task, self.router.now())).await?;
-            stepped = record::step(self.router, self.task.id, &claim).await?;
-        }
-        match stepped {
-            Stepped::Done(known, Outcome::Claimed { term, attempt, until }) => {
-                let known = Mutex::new(Some(known));
-                self.work(Held { term, attempt, claimed, until, known }).await
+        match self.claim(&claim).await? {
+            Stepped::Done(found, Outcome::Claimed { term, attempt, until }) => {
+                self.work(Held { term, attempt, claimed, until, found: Mutex::new(Some(found)) }).await
             }
-            Stepped::Done(known, outcome) => Ok(self.settled(known.record, &outcome)),
+            Stepped::Done((record, _), outcome) => Ok(self.settled(record, &outcome)),
             Stepped::Refused(Refusal::Ended { .. }) => self.over().await,
             Stepped::Refused(Refusal::Held { until, .. }) => {
                 Ok(Verdict::Again(until.since(self.router.now()).max(AGAIN_MIN)))
@@ -77,11 +70,22 @@ impl Attempting<'_> {
         }
     }
 
+    /// Where the requester's own record is missing (it died between the two writes), the task brings it along.
+    async fn claim(&self, claim: &Step) -> Result<Stepped, StreamError> {
+        let claimed = record::step(self.router, self.task.id, claim, None).await?;
+        let Stepped::Unknown = claimed else { return Ok(claimed) };
+        let submitted = TaskRecord::submitted(self.task, self.router.now());
+        let created = record::create(self.router, &submitted).await?;
+        record::step(self.router, self.task.id, claim, created.map(|revision| (submitted, revision))).await
+    }
+
     async fn work(&self, held: Held) -> Result<Verdict, StreamError> {
         count(&self.counts().started);
         self.say_assigned(&held).await;
         let (answer, mut answered) = oneshot::channel();
         let (stopped, begun) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
+        // Also when this attempt is dropped where it stands: the worker must not work on for nobody.
+        let _over = stopped.clone().drop_guard();
         let context = TaskContext {
             id: self.task.id,
             term: held.term,
@@ -148,7 +152,7 @@ impl Attempting<'_> {
                     let crashed = || CallError::Crashed("the agent ended while it was at work".to_owned());
                     return Ended::Answered(answer.unwrap_or_else(|_| Err(crashed())));
                 }
-                () = listening.changed() => match self.cancelled(held.term).await {
+                () = listening.changed() => match self.cancelled(held.term, listening.newest()).await {
                     Some(refusal) => Input::Refused(refusal),
                     None => continue,
                 },
@@ -170,8 +174,11 @@ impl Attempting<'_> {
         }
     }
 
-    async fn cancelled(&self, term: Term) -> Option<Refusal> {
-        let record = record::load(self.router, self.task.id).await.ok()??.record;
+    async fn cancelled(&self, term: Term, heard: Option<TaskRecord>) -> Option<Refusal> {
+        let record = match heard {
+            Some(record) => record,
+            None => record::load(self.router, self.task.id).await.ok()??.0,
+        };
         (record.term > term).then_some(match record.state.is_terminal() {
             true => Refusal::Ended { state: record.state, term: record.term, at: record.updated },
             false => Refusal::Stale { yours: term, newest: record.term, owner: record.owner },
@@ -179,9 +186,9 @@ impl Attempting<'_> {
     }
 
     async fn extend(&self, held: &Held, term: Term) -> Input {
-        match self.step(held, &Step::Extend { term }).await {
-            Ok(Stepped::Done(known, _)) => {
-                *held.known.lock() = Some(known);
+        match record::step(self.router, self.task.id, &Step::Extend { term }, held.take()).await {
+            Ok(Stepped::Done(found, _)) => {
+                *held.found.lock() = Some(found);
                 // The lease is what counts; a delivery that comes too early finds the task held.
                 drop(self.consumer.in_progress(self.tag).await);
                 Input::Extended
@@ -193,32 +200,26 @@ impl Attempting<'_> {
 
     async fn complete(&self, held: &Held, result: Bytes) -> Result<Verdict, StreamError> {
         let step = Step::Complete { term: held.term, result };
-        match self.step(held, &step).await? {
+        match record::step(self.router, self.task.id, &step, held.take()).await? {
             Stepped::Done(_, Outcome::Completed) => {
                 count(&self.counts().completed);
                 self.say_completed(held).await;
                 Ok(Verdict::Done)
             }
-            Stepped::Done(known, outcome) => Ok(self.settled(known.record, &outcome)),
+            Stepped::Done((record, _), outcome) => Ok(self.settled(record, &outcome)),
             Stepped::Refused(refusal) => self.refused(&refusal).await,
             Stepped::Unknown => Ok(Verdict::Again(AGAIN_MIN)),
         }
-    }
-
-    /// Takes a step from the record as this attempt wrote it last.
-    async fn step(&self, held: &Held, step: &Step) -> Result<Stepped, StreamError> {
-        let known = held.known.lock().take();
-        record::step_from(self.router, self.task.id, step, known).await
     }
 
     async fn fail(&self, held: &Held, error: &CallError) -> Result<Verdict, StreamError> {
         let failure = if is_final(error) { Failure::Final } else { Failure::Retryable };
         let error = task_error(error);
         let step = Step::Fail { term: held.term, error: error.clone(), failure };
-        match self.step(held, &step).await? {
-            Stepped::Done(known, outcome) => {
+        match record::step(self.router, self.task.id, &step, held.take()).await? {
+            Stepped::Done((record, _), outcome) => {
                 self.say_failed(held, error, &outcome).await;
-                Ok(self.settled(known.record, &outcome))
+                Ok(self.settled(record, &outcome))
             }
             Stepped::Refused(refusal) => self.refused(&refusal).await,
             Stepped::Unknown => Ok(Verdict::Again(AGAIN_MIN)),
@@ -238,7 +239,7 @@ impl Attempting<'_> {
     /// The task has ended without us. Whoever ended it may not have lived to write its dead letter; a second one, under
     /// the same id, is stored once.
     async fn over(&self) -> Result<Verdict, StreamError> {
-        let record = record::load(self.router, self.task.id).await?.map(|known| known.record);
+        let record = record::load(self.router, self.task.id).await?.map(|(record, _)| record);
         Ok(match record {
             Some(record) if matches!(record.state, TaskState::Failed | TaskState::Rejected) => {
                 Verdict::Dead(record)
@@ -314,8 +315,14 @@ struct Held {
     /// When the claim was sent.
     claimed: Instant,
     until: UnixMillis,
-    /// The record as this attempt wrote it last, until somebody else may have.
-    known: Mutex<Option<Known>>,
+    /// The record as it was last written, for the next step.
+    found: Mutex<Option<Found>>,
+}
+
+impl Held {
+    fn take(&self) -> Option<Found> {
+        self.found.lock().take()
+    }
 }
 
 /// How the handling of an attempt ended.

@@ -60,8 +60,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connectome_actors::port::{
-    Arrivals, Bucket, BucketConfig, Consumer, ConsumerConfig, Publish, Published, Start, Stored,
-    StreamConfig, StreamError, StreamInfo, Streams, Tail,
+    Arrivals, Bucket, BucketConfig, ConnectionFigures, Consumer, ConsumerConfig, Part, Publish, Published,
+    Start, Stored, StreamConfig, StreamError, StreamInfo, Streams, Tail,
 };
 use connectome_codecs::Sequence;
 use connectome_codecs::limits::FRAME_MAX;
@@ -255,5 +255,13 @@ impl Streams for JetStream {
 
     async fn bucket(&self, config: BucketConfig) -> Result<Box<dyn Bucket>, StreamError> {
         Ok(Box::new(bucket::open(&self.store, config).await?))
+    }
+
+    fn parts(&self) -> Vec<Arc<dyn Part>> {
+        vec![self.store.requests.connection().part(), self.store.requests.part()]
+    }
+
+    fn connection(&self) -> Option<ConnectionFigures> {
+        Some(self.store.requests.connection().figures())
     }
 }
