@@ -9,6 +9,7 @@ mod kill_nine;
 mod main_job;
 mod nats;
 mod ownership;
+mod registration;
 mod simulation;
 mod supervision;
 mod support;

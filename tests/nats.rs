@@ -4,5 +4,6 @@ mod deploy;
 mod failover;
 mod publishes;
 mod refusals;
+mod registration;
 mod servers;
 mod transport;

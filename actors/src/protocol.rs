@@ -13,6 +13,7 @@
 //! * [`lease`]: ownership that is taken, renewed, lost and fenced.
 //! * [`membership`]: who is in the cluster, and which agents live where.
 //! * [`ownership`]: which of the names that a node offers it owns, and when it takes one.
+//! * [`registration`]: who is registered, what a registrar accepts, and who sweeps.
 //! * [`restart`]: what a supervisor does when a child starts, fails or ends.
 //! * [`routing`]: to whom a message goes, and by which path.
 //! * [`task`]: the life of a task, from its submission to one of its ends.
@@ -26,6 +27,7 @@ pub mod lease;
 pub mod membership;
 mod now;
 pub mod ownership;
+pub mod registration;
 pub mod restart;
 pub mod routing;
 pub mod task;

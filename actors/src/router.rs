@@ -29,6 +29,7 @@ use crate::parcel::{Meta, Parcel};
 use crate::port::{KeyStore, Streams, Transport, World};
 use crate::protocol::restart::Exit;
 use crate::protocol::routing::{self, Candidate};
+use crate::registration::Registrations;
 use crate::registry::{NodeState, Place, Registry};
 use crate::remote::Remote;
 use crate::spec::AgentSpec;
@@ -120,6 +121,7 @@ pub(crate) struct Inner {
     pub(crate) events: Events,
     pub(crate) tasks: Tasks,
     pub(crate) offers: Offers,
+    pub(crate) registrations: Registrations,
     /// Agents that appeared or went: what the membership keeper must announce.
     pub(crate) announce: Changes,
     /// The same for the mail keeper, which attends to their durable messages.
@@ -144,6 +146,7 @@ impl Router {
             events,
             tasks: Tasks::default(),
             offers: Offers::default(),
+            registrations: Registrations::default(),
             announce: Changes::default(),
             mail: Changes::default(),
             retired: Mutex::default(),

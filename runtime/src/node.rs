@@ -1,16 +1,17 @@
 //! A node: one running Connectome, with its agents, its way to others and its store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use connectome_actors::port::{KeyStoreError, Start, StreamError};
 use connectome_actors::protocol::membership::Timing;
 use connectome_actors::{
     Accounts, Agent, AgentRef, AgentSpec, DeadLetter, EventFilter, EventListener, Heard, Message, NodeState,
-    OwnershipCounts, Ports, Router, RouterConfig, SendError, StreamLimits, Submit, Supervisor,
-    SupervisorError, SupervisorSpec, TaskCounts, TaskHandle, Tree, TreeError,
+    OwnershipCounts, Ports, RegistrationCounts, Router, RouterConfig, SendError, StreamLimits, Submit,
+    Supervisor, SupervisorError, SupervisorSpec, TaskCounts, TaskHandle, Tree, TreeError,
 };
 use connectome_codecs::event::{SystemReady, SystemShutdown};
-use connectome_codecs::{AgentName, Fact, NodeId, ParseError, Sequence, TaskId};
+use connectome_codecs::{AgentName, Fact, NodeId, ParseError, Refusal, Registration, Sequence, TaskId};
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Config, ConfigError};
@@ -126,7 +127,7 @@ pub struct Node {
     stop: Duration,
     /// Closed last, when the node has one.
     #[cfg(feature = "nats")]
-    connection: Option<std::sync::Arc<crate::transport::nats::NatsConnection>>,
+    connection: Option<Arc<crate::transport::nats::NatsConnection>>,
 }
 
 impl Node {
@@ -142,7 +143,7 @@ impl Node {
         let made = ports::make(&config).await?;
         let node = Node::start_with(made.ports, config.node_options()).await?;
         #[cfg(feature = "nats")]
-        let node = Node { connection: made.connection.map(std::sync::Arc::new), ..node };
+        let node = Node { connection: made.connection.map(Arc::new), ..node };
         Ok(node)
     }
 
@@ -289,6 +290,39 @@ impl Node {
     /// When the text is no address.
     pub async fn wait_for(&self, address: &str) -> Result<AgentRef, ParseError> {
         self.router().wait_for(address).await
+    }
+
+    /// Waits until an agent is registered, on this node or another one, and says what stands. An agent is there, and is
+    /// called, before it is registered: that takes a moment more.
+    ///
+    /// ```
+    /// # use connectome::prelude::*;
+    /// # #[derive(Agent)]
+    /// # #[agent(handles())]
+    /// # struct Greeter;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = Node::start(Config::in_memory()).await?;
+    /// node.spawn("greeter", || Greeter).await?;
+    /// assert_eq!(node.registered(&"greeter".parse()?).await.map(|stands| stands.node), Ok(node.id()));
+    /// # node.stop().await;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// For an agent of this node: why it was refused, and who has the name. It is asked for again after a while.
+    pub async fn registered(&self, name: &AgentName) -> Result<Arc<Registration>, Refusal> {
+        self.router().wait_registered(name).await
+    }
+
+    /// The agents that are registered, on live nodes or on none, sorted by name: a local read of a checked copy.
+    pub fn registrations(&self) -> Vec<Arc<Registration>> {
+        self.router().registrations()
+    }
+
+    /// What this node has done and seen around registrations.
+    pub fn registration_counts(&self) -> RegistrationCounts {
+        self.router().registration_counts()
     }
 
     /// Hands over a task to whoever has the capability.
