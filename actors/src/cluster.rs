@@ -104,8 +104,8 @@ impl Keeper {
                 let mut record = record_of(&cell);
                 record.id = self.id_of(name);
                 self.router.registrations_table().want(record.clone());
-                // Whoever may not have the name is not found by others.
-                if self.router.registrations_table().is_refused(name) {
+                // Whoever may not have the name is not found by others. Where a lease decides, nothing else does.
+                if record.term.is_none() && self.router.registrations_table().is_taken(name) {
                     Input::Unregister(name.clone())
                 } else {
                     Input::Register(record)

@@ -58,6 +58,9 @@ pub const REFRESH_EVERY: Duration = Duration::from_secs(TTL_S as u64 / 3);
 /// Requests under way at a time: a group commit's worth, and a burst of agents is no burst for the store.
 pub const IN_HAND_MAX: usize = 64;
 
+/// After an agent appeared or changed, until it is asked for: most that live some milliseconds are never asked for.
+pub const SETTLE: Duration = Duration::from_millis(20);
+
 /// Until what was published must be seen: ten times what a busy store takes.
 pub const CONFIRM_WITHIN: Duration = Duration::from_secs(3);
 
@@ -94,7 +97,8 @@ pub const ENTRIES_MAX: usize = 1_000_000;
 /// # };
 /// let mut keeper = Keeper::new(NodeId([1; 32]), 1_000);
 /// assert!(keeper.handle(Now::ZERO, UnixMillis(1_500), Input::Wanted(agent)).next().is_none());
-/// let asked: Vec<_> = keeper.handle(Now::ZERO, UnixMillis(1_500), Input::Tick).collect();
+/// let due = keeper.next_tick().expect("something is to be asked for");
+/// let asked: Vec<_> = keeper.handle(due, UnixMillis(1_500), Input::Tick).collect();
 /// assert!(matches!(&asked[..], [Action::Publish(registration)] if registration.issued == UnixMillis(1_500)));
 /// # Ok::<(), connectome_codecs::ParseError>(())
 /// ```
@@ -175,7 +179,7 @@ impl Keeper {
         let entry = self.entries.entry(name.clone()).or_default();
         if entry.wanted.as_ref() != Some(&record) {
             (entry.tries, entry.taken, entry.wanted) = (0, 0, Some(record));
-            self.schedule(&name, now);
+            self.schedule(&name, now + SETTLE);
         }
     }
 

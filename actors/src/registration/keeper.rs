@@ -284,12 +284,12 @@ impl Keeper {
         self.say(Fact::ErrorOccurred(error_event(&format!("not registered: {why}"), Some(name))));
     }
 
-    /// Others hear of an agent unless it was refused, so a change of mind is announced.
+    /// Others hear of an agent unless its name is another one's, so a change of mind is announced.
     fn answer(&self, name: &AgentName, refusal: Option<Box<Refusal>>) {
         if self.router.registry().local(name).is_some() {
-            let changed = self.table().is_refused(name) != refusal.is_some();
+            let before = self.table().is_taken(name);
             self.table().answer(name, refusal);
-            if changed {
+            if self.table().is_taken(name) != before {
                 self.router.inner().announce.add(name);
             }
         }

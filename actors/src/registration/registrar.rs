@@ -8,8 +8,9 @@ use std::time::Duration;
 use connectome_codecs::event::AgentRegistered;
 use connectome_codecs::limits::DETAIL_MAX;
 use connectome_codecs::registration::{Presence, Refusal, RefusalCode, Registration};
-use connectome_codecs::{AgentName, Fact};
+use connectome_codecs::{AgentName, Fact, NodeId};
 use futures_util::future::join_all;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{AGENT_DISCOVERY, ReadRefusal, signing, store};
@@ -28,7 +29,7 @@ const IN_HAND_MAX: usize = 8 * BATCH;
 const FETCH_WAIT: Duration = Duration::from_secs(5);
 
 /// What a registrar that died had in hand is delivered again after this.
-const ACK_WAIT: Duration = Duration::from_secs(10);
+const ACK_WAIT: Duration = Duration::from_secs(5);
 
 /// Until a registration of a node that is not heard yet is looked at again.
 const LATER: Duration = Duration::from_millis(250);
@@ -46,17 +47,15 @@ pub(crate) struct Registrar {
 
 impl Service for Registrar {
     async fn run(self, stop: CancellationToken) -> Result<(), String> {
-        let store = |error: StreamError| error.to_string();
-        let bucket = store::bucket(&self.router).await.map_err(store)?;
-        let consumer =
-            self.router.streams().consumer(AGENT_DISCOVERY, self.consumer()).await.map_err(store)?;
         loop {
-            let fetched = tokio::select! {
+            let ended = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                fetched = consumer.fetch(BATCH, FETCH_WAIT) => fetched.map_err(store)?,
+                ended = self.serve() => ended,
             };
-            join_all(fetched.iter().map(|delivery| self.settle(&*bucket, &*consumer, delivery))).await;
+            // A store that is away is no reason to end: others register when it is back.
+            tracing::debug!(?ended, "registrations can't be had from the store; trying again");
+            sleep(AGAIN).await;
         }
     }
 }
@@ -77,6 +76,16 @@ impl Registrar {
             max_deliver: None,
             max_ack_pending: IN_HAND_MAX,
             backoff: Vec::new(),
+        }
+    }
+
+    /// Decides about what comes, until the store fails. What it had in hand then is delivered again, and known.
+    async fn serve(&self) -> Result<(), StreamError> {
+        let bucket = store::bucket(&self.router).await?;
+        let consumer = self.router.streams().consumer(AGENT_DISCOVERY, self.consumer()).await?;
+        loop {
+            let fetched = consumer.fetch(BATCH, FETCH_WAIT).await?;
+            join_all(fetched.iter().map(|delivery| self.settle(&*bucket, &*consumer, delivery))).await;
         }
     }
 
@@ -187,7 +196,7 @@ impl Registrar {
         agent: &AgentName,
         record: Option<&Registration>,
         code: RefusalCode,
-        holder: Option<connectome_codecs::NodeId>,
+        holder: Option<NodeId>,
         mut detail: String,
     ) -> Result<End, StreamError> {
         tracing::info!(%agent, %code, detail, "a registration is refused");

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use connectome_codecs::message::AgentRecord;
-use connectome_codecs::registration::{Refusal, Registration};
+use connectome_codecs::registration::{Refusal, RefusalCode, Registration};
 use connectome_codecs::{AgentName, NodeId};
 use dashmap::DashMap;
 use parking_lot::Mutex;
@@ -56,9 +56,10 @@ impl Registrations {
         self.some.notify_one();
     }
 
-    /// Whether an agent of this node may not have its name: then it is not announced.
-    pub(crate) fn is_refused(&self, name: &AgentName) -> bool {
-        self.answers.get(name).is_some_and(|answer| answer.is_some())
+    /// Whether another node has the name of an agent of this one: then it is not announced.
+    pub(crate) fn is_taken(&self, name: &AgentName) -> bool {
+        let taken = |refusal: &Refusal| refusal.code == RefusalCode::NameTaken;
+        self.answers.get(name).is_some_and(|answer| answer.as_deref().is_some_and(taken))
     }
 
     /// Waits for wishes, and takes them.

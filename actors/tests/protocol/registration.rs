@@ -36,8 +36,11 @@ proptest! {
         let mut world = World::new(4, seed);
         ops.into_iter().for_each(|op| world.apply(op));
         world.apply(Op::Failing(0));
-        // The longest wait before something is asked for again, twice; what nobody saw fall expires.
-        world.run(150_000 + u64::from(TTL_S) * 1_000);
+        // The longest wait before something is asked for again, twice.
+        world.run(150_000);
+        world.holds_what_is_wanted();
+        // What nobody saw fall expires.
+        world.run(u64::from(TTL_S) * 1_000);
         world.agrees();
     }
 }
@@ -55,7 +58,7 @@ fn short_lives_leave_nothing() {
     assert_eq!((world.published, world.bucket.len()), (0, 0));
     for agent in 0..50 {
         world.want(0, agent, 0);
-        world.run(1);
+        world.run(21);
         world.unwant(0, agent);
     }
     world.run(10_000);

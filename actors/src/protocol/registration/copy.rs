@@ -9,7 +9,7 @@ use connectome_codecs::{AgentName, NodeId, Revision, UnixMillis};
 
 use super::super::Now;
 use super::entry::{Entry, Held};
-use super::{Action, CONFIRM_WITHIN, ENTRIES_MAX, Keeper, ORPHAN_AFTER, SWEEP_STAGGER};
+use super::{Action, CONFIRM_WITHIN, ENTRIES_MAX, Keeper, ORPHAN_AFTER, SWEEP_STAGGER, TAKEN_AGAIN};
 
 impl Keeper {
     pub(super) fn seen(&mut self, now: Now, registration: Arc<Registration>, revision: Revision) {
@@ -100,11 +100,23 @@ impl Keeper {
         if changed.is_empty() {
             return;
         }
+        self.try_again(now, changed.iter().any(|node| self.nodes.is_present(*node)));
         let of_those =
             |entry: &Entry| entry.held.as_ref().is_some_and(|held| changed.contains(&held.registration.node));
         let names: Vec<_> = self.entries.iter().filter(|(_, entry)| of_those(entry)).collect();
         let names: Vec<AgentName> = names.into_iter().map(|(name, _)| name.clone()).collect();
         names.iter().for_each(|name| self.node_changed(now, name));
+    }
+
+    /// Somebody new may hear this node who did not when it was refused.
+    fn try_again(&mut self, now: Now, somebody_came: bool) {
+        if !somebody_came {
+            return;
+        }
+        let me = self.me;
+        let lacking = self.entries.iter().filter(|(_, entry)| entry.asked.is_none() && entry.lacks(me));
+        let names: Vec<_> = lacking.map(|(name, _)| name.clone()).collect();
+        names.iter().for_each(|name| self.schedule(name, now + TAKEN_AGAIN));
     }
 
     fn node_changed(&mut self, now: Now, name: &AgentName) {

@@ -78,6 +78,15 @@ impl Entry {
         }
     }
 
+    /// Whether something is wanted that does not stand.
+    pub(super) fn lacks(&self, me: (NodeId, u64)) -> bool {
+        match (&self.wanted, &self.held) {
+            (Some(wanted), Some(held)) => !held.is_what(wanted, me),
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
+
     /// How long to wait before asking again, after so many tries.
     pub(super) fn pace(&self) -> Duration {
         match self.tries {

@@ -159,19 +159,31 @@ impl World {
         self.now = end;
     }
 
-    /// Checks that the bucket is what live nodes want, and that they show it.
-    pub(super) fn agrees(&self) {
-        let live = || self.machines.iter().filter(|machine| machine.keeper.is_some() && !machine.leaving);
-        let wanted: BTreeSet<_> = live().flat_map(|machine| machine.wanted.keys()).collect();
-        assert_eq!(self.bucket.keys().collect::<BTreeSet<_>>(), wanted);
-        for (name, (stands, _)) in &self.bucket {
+    /// Checks that each name that a live node wants stands for one of those that want it.
+    pub(super) fn holds_what_is_wanted(&self) {
+        for name in self.wanted() {
+            let (stands, _) = self.bucket.get(name).expect("it is wanted and does not stand");
             let owner = &self.machines[usize::from(stands.node.0[0])];
             let is = (stands.incarnation, Some(&stands.agent));
             assert_eq!((owner.life, owner.wanted.get(name)), is, "of {}", stands.node);
         }
+    }
+
+    /// The same, and nothing else stands, and every live node shows it.
+    pub(super) fn agrees(&self) {
+        self.holds_what_is_wanted();
+        assert_eq!(self.bucket.keys().collect::<BTreeSet<_>>(), self.wanted());
         let stands: BTreeMap<_, _> =
             self.bucket.iter().map(|(name, (of, _))| (name.clone(), of.node)).collect();
-        live().for_each(|machine| assert_eq!(machine.shown, stands));
+        self.live().for_each(|machine| assert_eq!(machine.shown, stands));
+    }
+
+    fn live(&self) -> impl Iterator<Item = &Machine> {
+        self.machines.iter().filter(|machine| machine.keeper.is_some() && !machine.leaving)
+    }
+
+    fn wanted(&self) -> BTreeSet<&AgentName> {
+        self.live().flat_map(|machine| machine.wanted.keys()).collect()
     }
 
     fn start(&mut self, node: usize) {
