@@ -9,7 +9,8 @@
 //! 1. [`Agent`], [`Handle`], [`Context`] and [`AgentRef`]: what a user writes and calls.
 //! 2. `mailbox.rs`, `cell.rs`, `incarnation.rs`: one agent, from the queue to the handler.
 //! 3. `supervisor.rs` over [`protocol::restart`]: who is started again, and when it is given up.
-//! 4. `registration.rs`: how an agent comes to be known. `router.rs`, then `remote.rs`, `mail.rs`, `task_queue.rs`, `event_dispatcher.rs`: the ways of a message.
+//! 4. `router.rs`, then `remote.rs`, `mail.rs`, `task_queue.rs`, `event_dispatcher.rs`: the ways of a message.
+//!    `registration.rs`: how an agent comes to be known.
 //! 5. [`port`]: what the outside must provide. [`protocol`]: every decision, without the world.
 
 #[cfg(test)]

@@ -12,17 +12,19 @@ use connectome::prelude::*;
 use connectome_codecs::registration::Signed;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::registration;
-use crate::registration::support::{Idler, Stranger, all_met, bucket, keys_of, name, until};
+use crate::registration::support::{
+    Idler, Stranger, all_met, keys_of, name, until, until_keys, until_within,
+};
 use crate::support::nats::NatsServer;
 
 /// What a process is told by its environment.
 const PLACE: &str = "CONNECTOME_REGISTRATION_PLACE";
 const URL: &str = "CONNECTOME_REGISTRATION_URL";
 
-/// Agents of the process that is killed.
+/// Agents of the process that is killed, unless `REGISTRATION_AGENTS` says otherwise.
 const AGENTS: usize = 300;
 
 /// Agents whose cost is measured, and for how long: all are written again within it.
@@ -128,7 +130,7 @@ async fn a_killed_process_leaves_nothing() {
         node.spawn(&format!("here-{n}"), || Idler).await.unwrap();
     }
     let mut process = Process::start("there", &server.url());
-    let all = AGENTS + nodes.len();
+    let all = agents() + nodes.len();
     until(|| nodes.iter().all(|node| node.registrations().len() == all)).await;
     let store = nodes[0].ports().streams.clone();
     assert_eq!(keys_of(&*store).await.len(), all);
@@ -137,11 +139,9 @@ async fn a_killed_process_leaves_nothing() {
     until(|| nodes.iter().all(|node| node.registrations().len() == nodes.len())).await;
     until(|| nodes.iter().all(|node| node.router().remote_agents().len() == nodes.len() - 1)).await;
     let hidden = killed.elapsed();
-    while keys_of(&*store).await.len() > nodes.len() {
-        sleep(Duration::from_millis(5)).await;
-    }
+    until_keys(&*store, |keys| keys.len() <= nodes.len()).await;
     let swept = killed.elapsed();
-    println!("{AGENTS} agents of a killed process: hidden after {hidden:?}, swept after {swept:?}");
+    println!("{} agents of a killed process: hidden after {hidden:?}, swept after {swept:?}", agents());
     assert!(swept < Duration::from_secs(3), "hidden {hidden:?}, swept {swept:?}");
     stop(nodes).await;
 }
@@ -152,11 +152,15 @@ async fn a_killed_process_leaves_nothing() {
 async fn clerk() {
     let (place, url) = (std::env::var(PLACE).unwrap(), std::env::var(URL).unwrap());
     let node = Node::start(config(&place, &url)).await.unwrap();
-    for n in 0..AGENTS {
+    for n in 0..agents() {
         node.spawn(&format!("{place}-{n}"), || Idler).await.unwrap();
     }
     println!("spawned");
     std::future::pending::<()>().await;
+}
+
+fn agents() -> usize {
+    std::env::var("REGISTRATION_AGENTS").ok().and_then(|agents| agents.parse().ok()).unwrap_or(AGENTS)
 }
 
 struct Process {
@@ -198,9 +202,8 @@ async fn ten_thousand() {
         nodes[n % 3].spawn(&format!("agent-{n}"), || Idler).await.unwrap();
     }
     let spawned = began.elapsed();
-    while !nodes.iter().all(|node| node.registrations().len() == MANY) {
-        sleep(Duration::from_millis(20)).await;
-    }
+    let all_stand = || nodes.iter().all(|node| node.registrations().len() == MANY);
+    until_within(Duration::from_secs(300), all_stand).await;
     println!("{MANY} agents spawned in {spawned:?}, registered on all 3 nodes after {:?}", began.elapsed());
     let client = async_nats::connect(server.url()).await.unwrap();
     let mut entries = client.subscribe("$KV.connectome-agents.>").await.unwrap();
@@ -229,7 +232,7 @@ async fn ten_thousand() {
     println!("three nodes in one process: {}", process_now.since(&full.1, spent));
     println!("  of it since they were empty: {:.1} MB", (process_now.memory - empty.1.memory) / 1e6);
     assert!(writes >= MANY as u64 && writes <= 2 * MANY as u64, "{writes}");
-    assert_eq!(bucket(&*nodes[0].ports().streams).await.keys("").await.unwrap().len(), MANY);
+    assert_eq!(keys_of(&*nodes[0].ports().streams).await.len(), MANY);
     stop(nodes).await;
 }
 

@@ -31,13 +31,29 @@ pub(crate) async fn all_met(nodes: &[Node]) {
 }
 
 /// Waits for something that can only be asked for.
-pub(crate) async fn until(mut holds: impl FnMut() -> bool) {
+pub(crate) async fn until(holds: impl FnMut() -> bool) {
+    until_within(PATIENCE, holds).await;
+}
+
+/// The same, for what takes its time.
+pub(crate) async fn until_within(patience: Duration, mut holds: impl FnMut() -> bool) {
     let waiting = async {
         while !holds() {
             sleep(Duration::from_millis(2)).await;
         }
     };
-    timeout(PATIENCE, waiting).await.expect("it holds within 30 s");
+    timeout(patience, waiting).await.unwrap_or_else(|_| panic!("it does not hold within {patience:?}"));
+}
+
+/// Waits until the bucket holds just what is expected of it.
+pub(crate) async fn until_keys(store: &dyn Streams, holds: impl Fn(&[String]) -> bool) {
+    let bucket = bucket(store).await;
+    let waiting = async {
+        while !holds(&bucket.keys("").await.unwrap()) {
+            sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("the bucket holds it within 30 s");
 }
 
 pub(crate) async fn bucket(store: &dyn Streams) -> Box<dyn Bucket> {

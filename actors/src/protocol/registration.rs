@@ -44,7 +44,7 @@ use connectome_codecs::{AgentName, NodeId, UnixMillis};
 use super::Now;
 pub use action::Action;
 pub use admission::{Application, DELIVERIES_UNHEARD, FRESH, Standing, Verdict, Wish, admit};
-use entry::{Entry, Step};
+use entry::{Asked, Entry, Step};
 pub use input::{Done, Input};
 use nodes::Nodes;
 
@@ -55,13 +55,14 @@ pub const TTL_S: u32 = 900;
 /// Until an entry is written again: a third of its time to live, so that two may fail.
 pub const REFRESH_EVERY: Duration = Duration::from_secs(TTL_S as u64 / 3);
 
-/// Requests under way at a time: a group commit's worth, and a burst of agents is no burst for the store.
-pub const IN_HAND_MAX: usize = 64;
+/// Requests under way, and registrations without an answer, at a time: a group commit's worth. A burst of agents is no burst
+/// for the store, and what is slow to answer is not asked the same again and again.
+pub const IN_HAND_MAX: usize = 128;
 
 /// After an agent appeared or changed, until it is asked for: most that live some milliseconds are never asked for.
 pub const SETTLE: Duration = Duration::from_millis(20);
 
-/// Until what was published must be seen: ten times what a busy store takes.
+/// Until what was published must be seen or refused: ten times what a busy store takes. Then its place is another's.
 pub const CONFIRM_WITHIN: Duration = Duration::from_secs(3);
 
 /// The longest wait before something is asked for again.
@@ -108,6 +109,8 @@ pub struct Keeper {
     entries: BTreeMap<AgentName, Entry>,
     due: BTreeSet<(Now, AgentName)>,
     in_hand: usize,
+    /// Published and neither seen nor refused, by when that must be.
+    unanswered: BTreeSet<(Now, AgentName)>,
     nodes: Nodes,
     /// The newest moment that this node signed.
     issued: UnixMillis,
@@ -123,6 +126,7 @@ impl Keeper {
             entries: BTreeMap::new(),
             due: BTreeSet::new(),
             in_hand: 0,
+            unanswered: BTreeSet::new(),
             nodes: Nodes::default(),
             issued: UnixMillis(0),
             leaving: false,
@@ -138,7 +142,13 @@ impl Keeper {
 
     /// When to say [`Input::Tick`] next; ask again after every input.
     pub fn next_tick(&self) -> Option<Now> {
-        self.due.first().filter(|_| self.in_hand < IN_HAND_MAX).map(|(due, _)| *due)
+        let next = self.due.first().filter(|_| self.has_room());
+        let overdue = self.unanswered.first();
+        next.into_iter().chain(overdue).map(|(due, _)| *due).min()
+    }
+
+    fn has_room(&self) -> bool {
+        self.in_hand + self.unanswered.len() < IN_HAND_MAX
     }
 
     /// Whether nothing of this node is left in the bucket, or on its way there.
@@ -197,7 +207,9 @@ impl Keeper {
         let Some(entry) = self.entries.get_mut(&name) else { return };
         entry.in_hand = false;
         let wait = match done {
-            Done::Published => entry.pace().max(CONFIRM_WITHIN),
+            // Its answer looks again, or the lack of one.
+            Done::Published if entry.asked.is_some() => return,
+            Done::Published => Duration::ZERO,
             Done::Wrote => {
                 entry.tries = 0;
                 CONFIRM_WITHIN
@@ -211,14 +223,27 @@ impl Keeper {
         if entry.due.is_none() {
             self.schedule(&name, now + wait);
         }
+        if done == Done::Failed {
+            self.answered(&name);
+        }
+    }
+
+    /// What was asked for is waited for no more.
+    fn answered(&mut self, name: &AgentName) {
+        let asked = self.entries.get_mut(name).and_then(|entry| entry.asked.take());
+        if let Some(asked) = asked {
+            self.unanswered.remove(&(asked.answer_by, name.clone()));
+        }
     }
 
     fn refused(&mut self, now: Now, refusal: Refusal) {
         let Some(entry) = self.entries.get_mut(&refusal.agent) else { return };
-        if refusal.node != Some(self.me.0) || refusal.issued.is_none() || refusal.issued != entry.asked {
+        if refusal.node != Some(self.me.0)
+            || refusal.issued.is_none()
+            || refusal.issued != entry.asked.as_ref().map(|asked| asked.issued)
+        {
             return;
         }
-        entry.asked = None;
         let name = refusal.agent.clone();
         let first = refusal.code == RefusalCode::NameTaken && entry.taken == 0;
         entry.taken += u32::from(refusal.code == RefusalCode::NameTaken);
@@ -226,6 +251,7 @@ impl Keeper {
         if entry.wanted.is_some() && !first {
             self.actions.push(Action::Refused(refusal));
         }
+        self.answered(&name);
         self.schedule(&name, now + wait);
     }
 
@@ -237,13 +263,25 @@ impl Keeper {
     }
 
     fn tick(&mut self, now: Now, wall: UnixMillis) {
-        while self.in_hand < IN_HAND_MAX {
+        self.give_up_waiting(now);
+        while self.has_room() {
             let Some((due, name)) = self.due.pop_first() else { return };
             if due > now {
                 self.due.insert((due, name));
                 return;
             }
             self.look_at(now, wall, name);
+        }
+    }
+
+    /// What was not answered in time is asked for again, after those that were not asked for at all.
+    fn give_up_waiting(&mut self, now: Now) {
+        while let Some((by, name)) = self.unanswered.first().cloned()
+            && by <= now
+        {
+            self.answered(&name);
+            let pace = self.entries.get(&name).map_or(Duration::ZERO, Entry::pace);
+            self.schedule(&name, now + pace);
         }
     }
 
@@ -254,8 +292,10 @@ impl Keeper {
         if entry.in_hand {
             return;
         }
+        let is_asked = entry.asked.is_some();
         match entry.step(now, self.me) {
-            Step::Publish => self.publish(wall, &name),
+            Step::Publish | Step::Forget if is_asked => {}
+            Step::Publish => self.publish(now, wall, &name),
             Step::Refresh(over) => {
                 let registration = self.signed_now(wall, &name);
                 self.ask(&name, registration.map(|registration| Action::Write { registration, over }));
@@ -272,11 +312,13 @@ impl Keeper {
         }
     }
 
-    fn publish(&mut self, wall: UnixMillis, name: &AgentName) {
+    fn publish(&mut self, now: Now, wall: UnixMillis, name: &AgentName) {
         let registration = self.signed_now(wall, name);
         if let (Some(entry), Some(registration)) = (self.entries.get_mut(name), &registration) {
             entry.tries = entry.tries.saturating_add(1);
-            entry.asked = Some(registration.issued);
+            let asked = Asked { issued: registration.issued, answer_by: now + CONFIRM_WITHIN };
+            self.unanswered.insert((asked.answer_by, name.clone()));
+            entry.asked = Some(asked);
         }
         self.ask(name, registration.map(Action::Publish));
     }

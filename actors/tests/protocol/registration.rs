@@ -73,7 +73,7 @@ fn ten_thousand_agents_cost_forty_writes_a_second() {
     (0..10_000).for_each(|agent| world.want(agent % 3, agent, 0));
     world.run(20_000);
     assert_eq!((world.bucket.len(), world.published), (10_000, 10_000));
-    assert_eq!(world.most_in_hand, IN_HAND_MAX);
+    assert!((IN_HAND_MAX / 2..=IN_HAND_MAX).contains(&world.most_in_hand), "{}", world.most_in_hand);
     // Those that came together have spread after a few rounds.
     world.run(4 * REFRESH_EVERY.as_millis() as u64);
     let before = world.wrote;

@@ -38,11 +38,12 @@ impl Keeper {
 
     fn mine_seen(&mut self, now: Now, name: &AgentName, issued: UnixMillis, is_new: bool) {
         self.issued = self.issued.max(issued);
+        let asked = self.entries.get(name).and_then(|entry| entry.asked);
+        if asked.is_some_and(|asked| issued >= asked.issued) {
+            self.answered(name);
+        }
         let me = self.me;
         let Some(entry) = self.entries.get_mut(name) else { return };
-        if entry.asked.is_some_and(|asked| issued >= asked) {
-            entry.asked = None;
-        }
         let held = entry.held.as_ref();
         let wait = match &entry.wanted {
             None if is_new => ORPHAN_AFTER,

@@ -23,8 +23,8 @@ pub(super) struct Entry {
     pub(super) due: Option<Now>,
     /// How often it was asked for since it last stood for a while.
     pub(super) tries: u32,
-    /// When what was asked for last was signed, until it is seen or refused.
-    pub(super) asked: Option<UnixMillis>,
+    /// What was asked for last, until it is seen or refused.
+    pub(super) asked: Option<Asked>,
     /// How often in a row the name was said to be taken.
     pub(super) taken: u32,
     /// Its node has fallen: it is to be removed.
@@ -33,6 +33,15 @@ pub(super) struct Entry {
     pub(super) sweeping: Option<Arc<Registration>>,
     /// Lookups find it.
     pub(super) shown: bool,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// When it was signed.
+    pub(super) issued: UnixMillis,
+    /// When to wait no more.
+    pub(super) answer_by: Now,
 }
 
 /// What the bucket holds.
