@@ -11,6 +11,7 @@ mod main_job;
 mod metrics;
 mod nats;
 mod ownership;
+mod registration;
 mod simulation;
 mod supervision;
 mod support;

@@ -13,6 +13,7 @@ mod power;
 mod profiles;
 mod publishes;
 mod refusals;
+mod registration;
 mod rolling;
 mod servers;
 mod slow;

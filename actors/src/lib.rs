@@ -10,6 +10,7 @@
 //! 2. `mailbox.rs`, `cell.rs`, `incarnation.rs`: one agent, from the queue to the handler.
 //! 3. `supervisor.rs` over [`protocol::restart`]: who is started again, and when it is given up.
 //! 4. `router.rs`, then `remote.rs`, `mail.rs`, `task_queue.rs`, `event_dispatcher.rs`: the ways of a message.
+//!    `registration.rs`: how an agent comes to be known.
 //! 5. [`port`]: what the outside must provide. [`protocol`]: every decision, without the world.
 
 #[cfg(test)]
@@ -38,6 +39,7 @@ mod parts;
 mod planted;
 pub mod port;
 pub mod protocol;
+mod registration;
 mod registry;
 mod remote;
 mod reply;
@@ -68,10 +70,11 @@ pub use ownership::LEASES;
 pub use planted::Planted;
 pub use protocol::ownership::OwnershipCounts;
 pub use protocol::restart::{AutoShutdown, Exit, Flags, Intensity, Restart, StopWithin, Strategy};
+pub use registration::{AGENT_DISCOVERY, AGENTS, ReadRefusal, RegistrationCounts};
 pub use registry::{AGENTS_MAX, NodeState};
 pub use remote::CALLS_MAX;
 pub use reply::{ItemSink, ItemStream, STREAM_WINDOW};
-pub use router::{Ports, Registrations, Router, RouterConfig};
+pub use router::{Ports, Router, RouterConfig, Turnover};
 pub use service::Service;
 pub use spec::AgentSpec;
 pub use streams::{CLUSTER, DEAD_LETTERS, StreamLimits};

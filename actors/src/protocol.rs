@@ -14,6 +14,7 @@
 //! * [`membership`]: who is in the cluster, and which agents live where.
 //! * [`ownership`]: which of the names that a node offers it owns, and when it takes one.
 //! * [`ratelimit`]: how fast a consumer may take.
+//! * [`registration`]: who is registered, what a registrar accepts, and who sweeps.
 //! * [`restart`]: what a supervisor does when a child starts, fails or ends.
 //! * [`routing`]: to whom a message goes, and by which path.
 //! * [`shard`]: the partition that a name is in.
@@ -29,6 +30,7 @@ pub mod membership;
 mod now;
 pub mod ownership;
 pub mod ratelimit;
+pub mod registration;
 pub mod restart;
 pub mod routing;
 pub mod shard;

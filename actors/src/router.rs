@@ -31,6 +31,7 @@ use crate::port::{ConnectionFigures, KeyStore, StreamError, StreamInfo, Streams,
 use crate::protocol::restart::Exit;
 use crate::protocol::routing::{self, Candidate};
 use crate::protocol::shard::SHARDS;
+use crate::registration::Registrations;
 use crate::registry::{NodeState, Place, Registry};
 use crate::remote::Remote;
 use crate::spec::AgentSpec;
@@ -121,7 +122,7 @@ pub struct Ports {
 
 /// Agents that a node has made known since it started, and those that it has said are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Registrations {
+pub struct Turnover {
     /// Made known.
     pub registered: u64,
     /// Gone.
@@ -143,6 +144,7 @@ pub(crate) struct Inner {
     pub(crate) events: Events,
     pub(crate) tasks: Tasks,
     pub(crate) offers: Offers,
+    pub(crate) registrations: Registrations,
     /// Agents that appeared or went: what the membership keeper must announce.
     pub(crate) announce: Changes,
     /// The same for the mail keeper, which attends to their durable messages.
@@ -151,7 +153,7 @@ pub(crate) struct Inner {
     pub(crate) states: States,
     /// What the agents that are gone have handled.
     retired: Mutex<Accounts>,
-    registrations: Mutex<Registrations>,
+    turnover: Mutex<Turnover>,
     draining: AtomicBool,
 }
 
@@ -170,11 +172,12 @@ impl Router {
             events,
             tasks: Tasks::default(),
             offers: Offers::default(),
+            registrations: Registrations::default(),
             announce: Changes::default(),
             mail: Changes::default(),
             states: States::default(),
             retired: Mutex::default(),
-            registrations: Mutex::default(),
+            turnover: Mutex::default(),
             draining: AtomicBool::new(false),
         }));
         (router, outbox)
@@ -335,7 +338,7 @@ impl Router {
         if cell.make_known() {
             self.0.announce.add(&cell.name);
             self.0.tasks.workers_changed();
-            self.0.registrations.lock().registered += 1;
+            self.0.turnover.lock().registered += 1;
             self.note_registered(cell).await;
         }
         self.0.mail.add(&cell.name);
@@ -358,7 +361,7 @@ impl Router {
             *self.0.retired.lock() += cell.mailbox.accounts();
             self.owned_ended(cell);
             if cell.is_known() {
-                self.0.registrations.lock().unregistered += 1;
+                self.0.turnover.lock().unregistered += 1;
                 self.note_unregistered(cell, exit).await;
             }
         }
@@ -442,8 +445,8 @@ impl Router {
     }
 
     /// How many agents this node has made known, and of how many it has said that they are gone.
-    pub fn registrations(&self) -> Registrations {
-        *self.0.registrations.lock()
+    pub fn turnover(&self) -> Turnover {
+        *self.0.turnover.lock()
     }
 
     /// Where the connection to the broker stands. `None`: neither transport nor store needs one.

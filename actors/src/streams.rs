@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::event_dispatcher::SYSTEM_EVENTS;
 use crate::mail::AGENT_MESSAGES;
 use crate::port::{BucketConfig, Discard, Expect, Retention, Storage, StreamConfig, StreamError, Streams};
+use crate::registration::AGENT_DISCOVERY;
 use crate::router::RouterConfig;
 use crate::task_queue::TASK_ROUTING;
 
@@ -15,6 +16,12 @@ pub const DEAD_LETTERS: &str = "DEAD_LETTERS";
 
 /// The bucket of what all nodes of a cluster must agree about.
 pub const CLUSTER: &str = "cluster";
+
+/// Registrations are decided within seconds, and what stands is in the bucket: an hour is for those who look.
+const DISCOVERY_AGE: Duration = Duration::from_secs(3_600);
+
+/// 100,000 registrations of usual size, twice.
+const DISCOVERY_BYTES: u64 = 64_000_000;
 
 /// The bounds of the streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +78,7 @@ async fn agree(
     Err(StreamError::Conflict { name, field: what, is: theirs, wanted: mine.to_owned() })
 }
 
-fn configs(namespace: &str, limits: &StreamLimits) -> [StreamConfig; 4] {
+fn configs(namespace: &str, limits: &StreamLimits) -> [StreamConfig; 5] {
     let stream = |name: &str, subject: &str, retention, discard| StreamConfig {
         name: name.to_owned(),
         subjects: vec![format!("{namespace}.{subject}")],
@@ -83,11 +90,19 @@ fn configs(namespace: &str, limits: &StreamLimits) -> [StreamConfig; 4] {
         discard,
         duplicate_window: limits.duplicate_window,
     };
+    let least = |bound: Option<u64>, max| bound.map_or(max, |bound| bound.min(max));
+    let discovery = stream(AGENT_DISCOVERY, "discovery.>", Retention::Limits, Discard::Old);
+    let discovery = StreamConfig {
+        max_age: Some(limits.max_age.map_or(DISCOVERY_AGE, |age| age.min(DISCOVERY_AGE))),
+        max_bytes: Some(least(limits.max_bytes, DISCOVERY_BYTES)),
+        ..discovery
+    };
     // What nobody has read yet is not thrown away to make room: its sender is told. What is history makes room.
     [
         stream(AGENT_MESSAGES, "message.>", Retention::WorkQueue, Discard::New),
         stream(TASK_ROUTING, "task.>", Retention::WorkQueue, Discard::New),
         stream(SYSTEM_EVENTS, "event.>", Retention::Limits, Discard::Old),
         stream(DEAD_LETTERS, "dead.>", Retention::Limits, Discard::Old),
+        discovery,
     ]
 }

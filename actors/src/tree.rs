@@ -3,7 +3,8 @@
 //! ```text
 //! node        one_for_one
 //! ├─ ports    one_for_one: what of transport and store must go on: the connection, what reads and writes · meter
-//! ├─ core     one_for_one: publisher (events) · message handler · cluster keeper · ownership keeper · task keeper
+//! ├─ core     one_for_one: publisher (events) · message handler · cluster keeper · ownership keeper · registrar ·
+//! │           registration keeper · task keeper
 //! ├─ agents   dynamic: each agent counted alone; below an agent the children it spawned
 //! ├─ offered  the same for agents that several nodes offer, so that a take-over never waits for one of the others
 //! └─ streams  one_for_one: lanes, one for each agent that has mail · mail keeper
@@ -32,6 +33,7 @@ use crate::parts;
 use crate::port::{Part, StreamError};
 use crate::protocol::membership::Timing;
 use crate::protocol::restart::{ChildSpec, Flags, Intensity, IntensityScope, Strategy};
+use crate::registration::{Registrar, RegistrationKeeper};
 use crate::router::{Ports, Router, RouterConfig};
 use crate::service::{Service, ServiceStart};
 use crate::spec::AgentSpec;
@@ -201,6 +203,14 @@ fn core(
         .service("ownership-keeper", {
             let (router, agents) = (router.clone(), offered.clone());
             move || OwnershipKeeper { router: router.clone(), timing, agents: agents.clone() }
+        })
+        .service("registrar", {
+            let router = router.clone();
+            move || Registrar { router: router.clone() }
+        })
+        .service("registration-keeper", {
+            let router = router.clone();
+            move || RegistrationKeeper { router: router.clone() }
         })
         .service("task-keeper", {
             let router = router.clone();

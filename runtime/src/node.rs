@@ -6,11 +6,11 @@ use std::time::Duration;
 use connectome_actors::port::{KeyStoreError, Part, Start, StreamError, Streams};
 use connectome_actors::{
     Accounts, Agent, AgentRef, AgentSpec, Branch, DeadLetter, EventFilter, EventListener, Heard, Message,
-    NodeState, OwnershipCounts, Ports, Router, SendError, Submit, Supervisor, SupervisorError,
-    SupervisorSpec, TaskCounts, TaskHandle, Tree, TreeError,
+    NodeState, OwnershipCounts, Ports, RegistrationCounts, Router, SendError, Submit, Supervisor,
+    SupervisorError, SupervisorSpec, TaskCounts, TaskHandle, Tree, TreeError,
 };
 use connectome_codecs::event::{SystemReady, SystemShutdown};
-use connectome_codecs::{AgentName, Fact, NodeId, ParseError, Sequence, TaskId};
+use connectome_codecs::{AgentName, Fact, NodeId, ParseError, Refusal, Registration, Sequence, TaskId};
 #[cfg(feature = "nats")]
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
@@ -308,6 +308,39 @@ impl Node {
     /// When the text is no address.
     pub async fn wait_for(&self, address: &str) -> Result<AgentRef, ParseError> {
         self.router().wait_for(address).await
+    }
+
+    /// Waits until an agent is registered, on this node or another one, and says what stands. An agent is there, and is
+    /// called, before it is registered: that takes a moment more.
+    ///
+    /// ```
+    /// # use connectome::prelude::*;
+    /// # #[derive(Agent)]
+    /// # #[agent(handles())]
+    /// # struct Greeter;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = Node::start(Config::in_memory()).await?;
+    /// node.spawn("greeter", || Greeter).await?;
+    /// assert_eq!(node.registered(&"greeter".parse()?).await.map(|stands| stands.node), Ok(node.id()));
+    /// # node.stop().await;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// For an agent of this node: why it was refused, and who has the name. It is asked for again after a while.
+    pub async fn registered(&self, name: &AgentName) -> Result<Arc<Registration>, Refusal> {
+        self.router().wait_registered(name).await
+    }
+
+    /// The agents that are registered, on live nodes or on none, sorted by name: a local read of a checked copy.
+    pub fn registrations(&self) -> Vec<Arc<Registration>> {
+        self.router().registrations()
+    }
+
+    /// What this node has done and seen around registrations.
+    pub fn registration_counts(&self) -> RegistrationCounts {
+        self.router().registration_counts()
     }
 
     /// Hands over a task to whoever has the capability.

@@ -175,6 +175,11 @@ impl NatsServer {
         assert!(sent.expect("there is a kill command").success(), "kill {signal} {process}");
     }
 
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.running.as_ref().expect("it runs").process.id()
+    }
+
     /// Waits until it has logged a line that holds `words`, since it was started last.
     pub(crate) fn wait_for_log(&self, words: &str) {
         let log = &self.running.as_ref().expect("it runs").log;

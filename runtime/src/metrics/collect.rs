@@ -149,8 +149,8 @@ fn agents(moment: &Moment<'_>, tree: &Tree) -> AgentMetrics {
         here: router.local_agents().len(),
         elsewhere: router.remote_agents().len(),
         accounts: router.accounts(),
-        registered: moment.counted(|totals| totals.registrations.registered),
-        unregistered: moment.counted(|totals| totals.registrations.unregistered),
+        registered: moment.counted(|totals| totals.turnover.registered),
+        unregistered: moment.counted(|totals| totals.turnover.unregistered),
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connectome_actors::port::{ConnectionFigures, Notices, Part};
-use connectome_actors::{OwnershipCounts, Registrations, TaskCounts, Tree};
+use connectome_actors::{OwnershipCounts, TaskCounts, Tree, Turnover};
 use parking_lot::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -37,7 +37,7 @@ pub(crate) struct Meter {
 /// What only rises.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Totals {
-    pub(super) registrations: Registrations,
+    pub(super) turnover: Turnover,
     pub(super) ownership: OwnershipCounts,
     pub(super) tasks: TaskCounts,
     pub(super) connection: ConnectionFigures,
@@ -91,7 +91,7 @@ impl Meter {
         });
         let buckets = self.gauges.buckets.all().into_iter();
         Totals {
-            registrations: router.registrations(),
+            turnover: router.turnover(),
             ownership: router.ownership_counts(),
             tasks: router.task_counts(),
             connection: router.connection().unwrap_or_default(),
