@@ -108,6 +108,8 @@ pub(super) struct Ask;
 pub(super) struct Report {
     /// Leases that it took, all in all.
     pub(super) acquired: u64,
+    /// Renewals that were acknowledged, of all of them.
+    pub(super) renewed: u64,
     /// Leases that others took from it, and refusals by a newer term.
     pub(super) lost: u64,
     pub(super) fenced: u64,
@@ -129,7 +131,8 @@ impl Handle<Ask> for Clerk {
         let counts = self.0.ownership_counts();
         let agents = self.0.agents().into_iter().map(|agent| agent.to_string());
         let books = agents.filter(|agent| agent.starts_with("book-")).collect();
-        Ok(Report { acquired: counts.acquired, lost: counts.lost, fenced: counts.fenced, books })
+        let (acquired, renewed, lost, fenced) = (counts.acquired, counts.renewed, counts.lost, counts.fenced);
+        Ok(Report { acquired, renewed, lost, fenced, books })
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use async_nats::jetstream;
 use rand::RngExt;
 
-use super::office::Office;
+use super::office::{Office, PLACES};
 use super::senders::{self, Senders};
 use super::{dice, in_the_end, print, runs, until};
 use crate::support::nats::{NatsCluster, NatsServer};
@@ -47,6 +47,7 @@ async fn killed() {
         assert_eq!(self::owners(&office).await, owners, "each book has the owner and the term that it had");
         cluster.servers[leader].restart();
         caught_up(&cluster).await;
+        renewed(&office).await;
     }
     print("leader killed, to the next acknowledged send", &resumed);
     let mut sent = sending.end().await;
@@ -81,6 +82,19 @@ async fn leader_of(cluster: &NatsCluster, stream: &str) -> usize {
         leader.trim_start_matches("member-").parse::<usize>().map_err(|error| error.to_string())
     };
     until(&format!("somebody leads {stream}"), led).await
+}
+
+/// Waits until every owner has renewed its leases: one leader's loss is promised to be outlived, not two within a lease.
+async fn renewed(office: &Office) {
+    for place in PLACES {
+        let before = office.report(place).await;
+        until(&format!("{place} renews its leases"), async || {
+            let report = office.report(place).await;
+            let renewed = report.renewed - before.renewed;
+            if renewed >= before.books.len() as u64 { Ok(()) } else { Err(format!("{renewed} are renewed")) }
+        })
+        .await;
+    }
 }
 
 /// Waits until every stream has all its copies again.
