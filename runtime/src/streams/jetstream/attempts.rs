@@ -12,6 +12,9 @@ use super::requests::Lost;
 const PAUSE_FIRST: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
+/// How long past the deadline an attempt that has failed in time may look for the reason.
+const EXPLAIN_MAX: Duration = Duration::from_secs(1);
+
 /// What is said while there is no connection, and what would be right.
 pub(super) const AWAY: &str = "no NATS server is connected: start one of those that NATS_URL names, or look whether they can be reached";
 
@@ -69,7 +72,8 @@ impl Store {
         let (mut pause, mut is_open, mut known) = (PAUSE_FIRST, false, None);
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            let attempted = timeout_at(end, attempt(self.options.request_timeout.min(left))).await;
+            let attempted =
+                timeout_at(end + EXPLAIN_MAX, attempt(self.options.request_timeout.min(left))).await;
             let problem = match attempted.unwrap_or_else(|_| Err(cut_off(known.take()))) {
                 Ok(answer) => return Ok(answer),
                 Err(Trouble::Final(StreamError::Unavailable(problem))) => {
@@ -114,9 +118,10 @@ impl Store {
     }
 }
 
-/// An attempt that the deadline has cut off: what was known before it is still the best that can be said.
+/// An attempt that was cut off: it had asked, and nobody was there, and why was still being looked for. What was known before
+/// is the best that can be said.
 fn cut_off(known: Option<String>) -> Trouble {
-    known.map_or_else(|| Lost::Silent.into(), Trouble::Silent)
+    known.map_or_else(|| Lost::Nobody.into(), Trouble::Passing)
 }
 
 fn given_up(is_open: bool, problem: String) -> StreamError {
