@@ -31,9 +31,8 @@ impl Handle<Square> for Squarer {
 }
 
 async fn on_nats(name: &str, server: &NatsServer) -> Node {
-    let mut config = Config::default();
-    config.data_dir = server.directory().join(name);
-    config.name = name.to_owned();
+    let (data_dir, name) = (server.directory().join(name), name.to_owned());
+    let mut config = Config { data_dir, name, ..Config::default() };
     config.nats.url = Some(server.url());
     Node::start(config).await.unwrap()
 }

@@ -75,10 +75,9 @@ impl Queue {
                 let message = Publish { subject: "consumed.one".into(), id: None, body: body() };
                 self.store.publish("CONSUMED", message)
             };
-            join_all((0..BATCH).map(publish))
-                .await
-                .into_iter()
-                .for_each(|done| drop(done.expect("it has room")));
+            for done in join_all((0..BATCH).map(publish)).await {
+                done.expect("it has room");
+            }
         }
         let (began, mut done) = (Instant::now(), 0);
         while done < CONSUMED {
@@ -114,7 +113,9 @@ impl Queue {
             let sent = join_all((0..BATCH).map(|_| self.streams.publish("raw.consumed", body()))).await;
             let stored =
                 join_all(sent.into_iter().map(|sent| sent.expect("the server is there").into_future()));
-            stored.await.into_iter().for_each(|stored| drop(stored.expect("it has room")));
+            for stored in stored.await {
+                stored.expect("it has room");
+            }
         }
         let (began, mut done) = (Instant::now(), 0);
         while done < CONSUMED {

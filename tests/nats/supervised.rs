@@ -59,10 +59,9 @@ impl Handle<Hang> for Hanging {
 }
 
 async fn node(name: &str, namespace: &str, server: &NatsServer) -> Node {
-    let mut config = Config::default();
-    config.data_dir = server.directory().join(name);
-    config.name = name.to_owned();
-    config.namespace = namespace.to_owned();
+    let data_dir = server.directory().join(name);
+    let (name, namespace) = (name.to_owned(), namespace.to_owned());
+    let mut config = Config { data_dir, name, namespace, ..Config::default() };
     config.nats.url = Some(server.url());
     config.router.task_lease = Duration::from_secs(1);
     Node::start(config).await.unwrap()
