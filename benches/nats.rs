@@ -1,8 +1,9 @@
 //! Over a real nats-server on loopback: ours beside the client that it is built on.
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+mod queue;
+mod server;
+mod work;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,9 +11,12 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream;
 use connectome::prelude::*;
 use futures_util::StreamExt;
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
+
+use queue::Queue;
+use server::Server;
+use work::Work;
 
 use crate::harness::{Group, Unit};
 use crate::runtimes::{DEADLINE, run, threads};
@@ -24,6 +28,14 @@ const CALLS_AT_ONCE: usize = 20_000;
 /// Durable messages of one turn.
 const SENDS: usize = 500;
 const SENDS_AT_ONCE: usize = 5_000;
+
+/// Messages that are consumed in one turn, and look-ups.
+const CONSUMED: usize = 5_000;
+const LOOK_UPS: usize = 2_000;
+
+/// Tasks of one turn with one in flight, and with 64.
+const TASKS: usize = 200;
+const TASKS_AT_ONCE: usize = 2_000;
 
 /// Callers and senders that each wait for one at a time.
 const AT_ONCE: usize = 64;
@@ -41,6 +53,18 @@ From an agent's reference on one node to the agent on another, each with a conne
 const SEND: &str = "\
 Until JetStream has acknowledged it, in one file-backed stream on one server, to an agent that is not running. The raw
   publish: the same bytes with an id, acknowledged too.";
+
+const CONSUME: &str = "\
+Fetched 200 at a time from a durable consumer of a stored stream, and each acknowledged. Ours asks the server to confirm each
+  acknowledgement, all of a batch at once. The raw consumer does so too, or tells and goes on.";
+
+const TASK: &str = "\
+From the requester on one node to a worker on another, and its result back. Ours keeps a record that is claimed and completed
+  under a term, and three events. The raw work queue: the same bytes, acknowledged by the queue, fetched by one of four
+  workers, answered to the requester's inbox, and acknowledged; nothing is kept, and nobody is fenced.";
+
+const LOOK_UP: &str = "\
+Where an agent of another node is. Ours reads its own copy; the raw client asks the bucket.";
 
 #[derive(Message, Serialize, Deserialize)]
 #[message(name = "echo", reply = String)]
@@ -89,6 +113,26 @@ pub(crate) fn groups() -> Vec<Group> {
                 stage.turn(|play| all(SENDS_AT_ONCE, AT_ONCE, move || play.clone().publish())),
             )
             .at_most(ROUNDS),
+        Group::new("nats, consume and acknowledge", Unit::Nanoseconds, CONSUME)
+            .way("connectome", stage.turn(|play| async move { play.queue.ours().await }))
+            .way("raw, each confirmed", stage.turn(|play| async move { play.queue.confirmed().await }))
+            .way("raw, told", stage.turn(|play| async move { play.queue.told().await }))
+            .at_most(ROUNDS),
+        Group::new("nats, task to its result, 1 in flight", Unit::Nanoseconds, TASK)
+            .way("connectome", stage.turn(|play| all(TASKS, 1, move || play.clone().task())))
+            .way("raw work queue", stage.turn(|play| all(TASKS, 1, move || play.clone().work())))
+            .at_most(ROUNDS),
+        Group::new(format!("nats, task to its result, {AT_ONCE} in flight"), Unit::Nanoseconds, TASK)
+            .way("connectome", stage.turn(|play| all(TASKS_AT_ONCE, AT_ONCE, move || play.clone().task())))
+            .way(
+                "raw work queue",
+                stage.turn(|play| all(TASKS_AT_ONCE, AT_ONCE, move || play.clone().work())),
+            )
+            .at_most(ROUNDS),
+        Group::new("nats, look up an agent", Unit::Nanoseconds, LOOK_UP)
+            .way("connectome", stage.turn(|play| all(LOOK_UPS, 1, move || play.clone().look_up())))
+            .way("raw bucket", stage.turn(|play| all(LOOK_UPS, 1, move || play.clone().get())))
+            .at_most(ROUNDS),
     ]
 }
 
@@ -117,7 +161,10 @@ struct Play {
     nobody: AgentRef,
     raw: async_nats::Client,
     streams: jetstream::Context,
-    _nodes: [Node; 2],
+    records: jetstream::kv::Store,
+    work: Work,
+    queue: Queue,
+    nodes: [Node; 2],
     _server: Server,
 }
 
@@ -126,6 +173,10 @@ impl Play {
         let server = Server::start();
         let (near, far) = (node("near", &server.url).await, node("far", &server.url).await);
         far.spawn("mirror", || Mirror).await.expect("the name is free");
+        for number in 0..work::WORKERS {
+            let spec = AgentSpec::new(&format!("worker-{number}"), || Mirror).capability("echo");
+            far.spawn_with(spec).await.expect("the name is free");
+        }
         let mirror = near.wait_for("mirror").await.expect("a name");
         let nobody = near.agent("nobody").expect("a name");
         answer(&server.url).await;
@@ -137,7 +188,13 @@ impl Play {
             ..jetstream::stream::Config::default()
         };
         streams.create_stream(kept).await.expect("no stream has this subject");
-        Play { mirror, nobody, raw, streams, _nodes: [near, far], _server: server }
+        let bucket =
+            jetstream::kv::Config { bucket: "raw-agents".into(), ..jetstream::kv::Config::default() };
+        let records = streams.create_key_value(bucket).await.expect("no bucket has this name");
+        records.put("mirror", "z6Mk".into()).await.expect("the bucket has room");
+        let work = Work::begin(&server.url).await;
+        let queue = Queue::begin(near.ports().streams.clone(), streams.clone()).await;
+        Play { mirror, nobody, raw, streams, records, work, queue, nodes: [near, far], _server: server }
     }
 
     /// How long each took, one after the other.
@@ -159,6 +216,23 @@ impl Play {
 
     async fn send(self: Arc<Play>) {
         self.nobody.send(Echo("x".repeat(BODY))).await.expect("the stream has room");
+    }
+
+    async fn task(self: Arc<Play>) {
+        let task = self.nodes[0].submit(Submit::new("echo", Echo("x".repeat(BODY)))).await;
+        task.expect("the queue has room").result().await.expect("a worker answers");
+    }
+
+    async fn work(self: Arc<Play>) {
+        self.work.hand_over("x".repeat(BODY).into()).await;
+    }
+
+    async fn look_up(self: Arc<Play>) {
+        self.nodes[0].wait_for("mirror").await.expect("it is known");
+    }
+
+    async fn get(self: Arc<Play>) {
+        self.records.get("mirror").await.expect("the server is there").expect("it has an entry");
     }
 
     async fn publish(self: Arc<Play>) {
@@ -228,42 +302,4 @@ where
         .collect();
     workers.join_all().await;
     began.elapsed().as_nanos() as f64 / (times / at_once * at_once) as f64
-}
-
-/// A nats-server with JetStream on loopback, ended with us.
-struct Server {
-    url: String,
-    process: Child,
-    _store: TempDir,
-}
-
-impl Server {
-    fn start() -> Server {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/nats/server");
-        let found = Command::new(script).stderr(Stdio::inherit()).output().expect("there is a python3");
-        assert!(found.status.success(), "there is no nats-server to measure with");
-        let binary = String::from_utf8(found.stdout).expect("a path");
-        let store = tempfile::tempdir().expect("there is room for streams");
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let port = free.local_addr().expect("it is bound").port();
-        drop(free);
-        let mut command = Command::new(binary.trim_end());
-        command.args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"]).arg(store.path());
-        let mut process =
-            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it can be run");
-        let mut log =
-            BufReader::new(process.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
-        assert!(log.any(|line| line.contains("Server is ready")), "the server starts");
-        // Read on, so that it never waits for a reader.
-        std::thread::spawn(move || log.for_each(drop));
-        Server { url: format!("nats://127.0.0.1:{port}"), process, _store: store }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // One that has ended needs neither.
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
 }

@@ -3,12 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod agents;
+mod chaos;
 mod conformance;
 mod durable;
 mod kill_nine;
 mod main_job;
+mod metrics;
 mod nats;
 mod ownership;
+mod registration;
 mod simulation;
 mod supervision;
 mod support;

@@ -6,12 +6,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use connectome_codecs::{AgentName, Capability, Term};
+use connectome_codecs::{AgentName, Capability, Sequence, Term};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
 use crate::bell::Bell;
-use crate::mail::{Kept, Word};
+use crate::mail::{Kept, LaneHandle, Word};
 use crate::mailbox::{Mailbox, MailboxConfig, Pushed};
 use crate::monitor::{MonitorId, Signal, Watcher, Watchers};
 use crate::parcel::Parcel;
@@ -35,7 +35,7 @@ pub(crate) struct AgentCell {
     killed: AtomicBool,
     kill: Notify,
     /// The agent's lane of durable messages, while it has one.
-    lane: Mutex<Option<mpsc::Sender<Word>>>,
+    lane: Mutex<Option<LaneHandle>>,
     lane_ended: Notify,
     /// Under which its node owns the name, where several nodes offer it.
     term: Option<Term>,
@@ -223,7 +223,7 @@ impl AgentCell {
         }
     }
 
-    pub(crate) fn set_lane(&self, lane: Option<mpsc::Sender<Word>>) {
+    pub(crate) fn set_lane(&self, lane: Option<LaneHandle>) {
         *self.lane.lock() = lane;
         self.lane_ended.notify_waiters();
     }
@@ -242,7 +242,12 @@ impl AgentCell {
     }
 
     pub(crate) fn lane(&self) -> Option<mpsc::Sender<Word>> {
-        self.lane.lock().clone()
+        self.lane.lock().as_ref().map(|lane| lane.words.clone())
+    }
+
+    /// Says that this message has arrived in the stream; whether there is a lane to say it to.
+    pub(crate) fn mail_arrived(&self, sequence: Sequence) -> bool {
+        self.lane.lock().as_ref().is_some_and(|lane| lane.arrived(sequence))
     }
 
     pub(crate) fn has_lane(&self) -> bool {

@@ -103,12 +103,19 @@ impl Keeper {
             Some(cell) => {
                 let mut record = record_of(&cell);
                 record.id = self.id_of(name);
-                Input::Register(record)
+                self.router.registrations_table().want(record.clone());
+                // Whoever may not have the name is not found by others. Where a lease decides, nothing else does.
+                if record.term.is_none() && self.router.registrations_table().is_taken(name) {
+                    Input::Unregister(name.clone())
+                } else {
+                    Input::Register(record)
+                }
             }
             None => {
                 if let Some(id) = self.ids.remove(name) {
                     self.router.registry().forget_id(&id);
                 }
+                self.router.registrations_table().unwant(name);
                 Input::Unregister(name.clone())
             }
         };
@@ -187,6 +194,7 @@ impl Keeper {
     fn set_node(&self, node: NodeId, state: Option<NodeState>) {
         self.router.registry().set_node(node, state);
         self.router.offers().tell(News::Nodes);
+        self.router.registrations_table().nodes_changed();
     }
 
     fn broadcast(&self, said: Said) {

@@ -10,6 +10,7 @@
 //! 2. `mailbox.rs`, `cell.rs`, `incarnation.rs`: one agent, from the queue to the handler.
 //! 3. `supervisor.rs` over [`protocol::restart`]: who is started again, and when it is given up.
 //! 4. `router.rs`, then `remote.rs`, `mail.rs`, `task_queue.rs`, `event_dispatcher.rs`: the ways of a message.
+//!    `registration.rs`: how an agent comes to be known.
 //! 5. [`port`]: what the outside must provide. [`protocol`]: every decision, without the world.
 
 #[cfg(test)]
@@ -33,10 +34,12 @@ mod message_handler;
 mod monitor;
 mod ownership;
 mod parcel;
+mod parts;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 pub mod port;
 pub mod protocol;
+mod registration;
 mod registry;
 mod remote;
 mod reply;
@@ -58,7 +61,7 @@ pub use dead_letters::{Buried, DEAD_LETTERS_KEPT, DeadLetter, Reason};
 pub use error::{CallError, HandlerError};
 pub use event_dispatcher::{EventFilter, EventListener, Heard, SYSTEM_EVENTS};
 pub use incarnation::{POST_STOP_MAX, PRE_START_MAX};
-pub use mail::{AGENT_MESSAGES, SHARDS, STATE_MAX, STATES, SendError};
+pub use mail::{AGENT_MESSAGES, STATE_MAX, STATES, SendError};
 pub use mailbox::{Accounts, MAILBOX_BYTES, MAILBOX_CAPACITY, MailboxConfig, Overflow};
 pub use message::{Message, Streaming};
 pub use monitor::{Down, DownReason, MonitorId};
@@ -67,14 +70,15 @@ pub use ownership::LEASES;
 pub use planted::Planted;
 pub use protocol::ownership::OwnershipCounts;
 pub use protocol::restart::{AutoShutdown, Exit, Flags, Intensity, Restart, StopWithin, Strategy};
+pub use registration::{AGENT_DISCOVERY, AGENTS, ReadRefusal, RegistrationCounts};
 pub use registry::{AGENTS_MAX, NodeState};
 pub use remote::CALLS_MAX;
 pub use reply::{ItemSink, ItemStream, STREAM_WINDOW};
-pub use router::{Ports, Router, RouterConfig};
+pub use router::{Ports, Router, RouterConfig, Turnover};
 pub use service::Service;
 pub use spec::AgentSpec;
-pub use streams::{DEAD_LETTERS, StreamLimits};
-pub use supervisor::{Supervisor, SupervisorError, SupervisorSpec};
+pub use streams::{CLUSTER, DEAD_LETTERS, StreamLimits};
+pub use supervisor::{Branch, BranchState, CHILDREN_SHOWN_MAX, Supervisor, SupervisorError, SupervisorSpec};
 pub use task_queue::{
     ATTEMPTS_MAX, Submit, TASK_ROUTING, TASKS, TaskContext, TaskCounts, TaskError, TaskHandle, tasks_bucket,
 };

@@ -3,25 +3,33 @@
 //! ```text
 //!  sender                 AGENT_MESSAGES                lane of the agent            agent
 //!    │ ── publish(id) ───────► │                              │                        │
-//!    │ ◄─ stored ───────────── │ ── delivery, attempt ──────► │ ── one at a time ────► │
+//!    │ ◄─ stored ───────────── │ ── "there is one" ─────────► │                        │
+//!    │                         │ ◄─ read, by subject ──────── │                        │
+//!    │                         │                              │ ── one at a time ────► │
 //!    │                         │                              │ ◄─ handled, state ──── │
 //!    │                         │          state and cursor ◄─ │                        │
-//!    │                         │ ◄─ acknowledgement ───────── │                        │
+//!    │                         │ ◄─ remove ────────────────── │                        │
 //! ```
 //!
-//! The cursor is saved with the agent's state, before the acknowledgement: a message that is delivered again after it
-//! was applied is acknowledged and not applied twice. What a lane decides is in `protocol/delivery`.
+//! The cursor is saved with the agent's state, before the message is removed: one that is read again after it was applied is
+//! removed and not applied twice. What a lane decides is in `protocol/delivery`.
+//!
+//! The store keeps nothing for a lane. Where an agent stands is in its own state, so an agent that nobody runs costs only
+//! what waits for it, ten thousand agents need no ten thousand consumers, and the next owner reads on at once: there is no
+//! delivery that would have to time out first.
 
 mod answer;
+mod credit;
 mod inherit;
 mod keeper;
 mod lane;
 mod state;
 
+pub(crate) use credit::Credit;
 pub(crate) use inherit::{NotInherited, inherit};
 pub(crate) use keeper::MailKeeper;
-pub(crate) use lane::Word;
-pub(crate) use state::Kept;
+pub(crate) use lane::{LaneHandle, Word};
+pub(crate) use state::{Kept, States};
 pub use state::{STATE_MAX, STATES};
 
 use connectome_codecs::{Address, AgentName, Envelope, Kind, MessageId, MessageName, wire};
@@ -29,14 +37,12 @@ use connectome_codecs::{Address, AgentName, Envelope, Kind, MessageId, MessageNa
 use crate::message::Message;
 use crate::parcel::Named;
 use crate::port::{Publish, StreamError};
+use crate::protocol::shard::shard_of;
 use crate::router::Router;
 use crate::scope;
 
 /// The stream that keeps durable messages.
 pub const AGENT_MESSAGES: &str = "AGENT_MESSAGES";
-
-/// Subjects that the agents are spread over, so that a large cluster can share the stream's work by shard.
-pub const SHARDS: u32 = 16;
 
 /// Why a durable message was not, or may not have been, stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -100,15 +106,8 @@ impl Router {
 
 /// The subject of an agent's durable messages.
 pub(crate) fn subject_of(router: &Router, agent: &AgentName) -> String {
-    router.subject(&format!("message.{}.{agent}", shard_of(agent)))
-}
-
-/// A stable hash (FNV-1a), the same on every node and in every version.
-fn shard_of(agent: &AgentName) -> u32 {
-    let hash = agent.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    (hash % u64::from(SHARDS)) as u32
+    let shard = shard_of(agent.as_str(), router.inner().config.shards);
+    router.subject(&format!("message.{shard}.{agent}"))
 }
 
 /// Whose message a subject carries: its last token.

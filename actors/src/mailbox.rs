@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::parcel::Parcel;
@@ -50,7 +51,7 @@ impl Default for MailboxConfig {
 }
 
 /// What became of every message that a mailbox, or a whole node, ever took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Accounts {
     /// Taken into a mailbox.
     pub accepted: u64,

@@ -13,8 +13,11 @@
 //! * [`lease`]: ownership that is taken, renewed, lost and fenced.
 //! * [`membership`]: who is in the cluster, and which agents live where.
 //! * [`ownership`]: which of the names that a node offers it owns, and when it takes one.
+//! * [`ratelimit`]: how fast a consumer may take.
+//! * [`registration`]: who is registered, what a registrar accepts, and who sweeps.
 //! * [`restart`]: what a supervisor does when a child starts, fails or ends.
 //! * [`routing`]: to whom a message goes, and by which path.
+//! * [`shard`]: the partition that a name is in.
 //! * [`task`]: the life of a task, from its submission to one of its ends.
 //!
 //! Shared by them: [`Now`], [`Dice`] and [`Backoff`].
@@ -26,8 +29,11 @@ pub mod lease;
 pub mod membership;
 mod now;
 pub mod ownership;
+pub mod ratelimit;
+pub mod registration;
 pub mod restart;
 pub mod routing;
+pub mod shard;
 pub mod task;
 
 pub use backoff::Backoff;

@@ -192,12 +192,14 @@ impl Registry {
         self.ids.remove(id);
     }
 
-    /// Forgets what other nodes have said.
+    /// Forgets what other nodes have said. What lives on no node stays: it is known from the store.
     pub(crate) fn forget_remote(&self) {
+        let nodes = std::mem::take(&mut *self.nodes.write());
         for (node, record) in self.remote_records() {
-            self.remove_remote(node, &record.name);
+            if nodes.contains_key(&node) {
+                self.remove_remote(node, &record.name);
+            }
         }
-        self.nodes.write().clear();
     }
 
     pub(crate) fn set_node(&self, node: NodeId, state: Option<NodeState>) {

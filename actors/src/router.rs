@@ -22,13 +22,16 @@ use crate::cell::AgentCell;
 use crate::dead_letters::{DeadLetter, DeadLetters, Reason, address_of};
 use crate::error::CallError;
 use crate::event_dispatcher::Events;
+use crate::mail::States;
 use crate::mailbox::{Accounts, MailboxConfig};
 use crate::monitor::{Down, DownReason, MonitorId, Signal, Watcher};
 use crate::ownership::Offers;
 use crate::parcel::{Meta, Parcel};
-use crate::port::{KeyStore, Streams, Transport, World};
+use crate::port::{ConnectionFigures, KeyStore, StreamError, StreamInfo, Streams, Transport, World};
 use crate::protocol::restart::Exit;
 use crate::protocol::routing::{self, Candidate};
+use crate::protocol::shard::SHARDS;
+use crate::registration::Registrations;
 use crate::registry::{NodeState, Place, Registry};
 use crate::remote::Remote;
 use crate::spec::AgentSpec;
@@ -37,6 +40,9 @@ use crate::task_queue::Tasks;
 
 /// Events that wait to be published at the most: a second's worth of a busy store. Then whoever emits waits.
 pub(crate) const EVENTS_WAITING_MAX: usize = 8_192;
+
+/// Messages in hand of one consumer, unless it is said: enough for a hundred workers with forty tasks each.
+const ACK_PENDING_MAX: usize = 4_096;
 
 /// Why a node that stops refuses what is new.
 pub(crate) const STOPPING: &str = "its node is stopping";
@@ -53,6 +59,13 @@ pub struct RouterConfig {
     /// How long a node owns the name of an agent that several nodes offer, between two renewals. It must outlive a
     /// store's election of a leader, 5 to 9 s; a dead owner is replaced long before.
     pub ownership_lease: Duration,
+    /// Partitions that agents and tasks are spread over: the same on every node of a cluster, 1 to
+    /// [`SHARDS_MAX`](crate::protocol::shard::SHARDS_MAX).
+    pub shards: usize,
+    /// Tasks in hand of one consumer over all nodes at the most; then nothing more is delivered until some are acknowledged.
+    /// Also the durable messages that all agents of this node together may have read ahead, beyond the one that each works
+    /// on: what is not read waits in the stream.
+    pub ack_pending_max: usize,
     /// How long one attempt at a task may take altogether.
     pub task_attempt_max: Duration,
     /// Tasks of one capability that one worker agent is given at a time.
@@ -79,6 +92,8 @@ impl Default for RouterConfig {
             stream_timeout: Duration::from_secs(600),
             task_lease: Duration::from_secs(10),
             ownership_lease: Duration::from_secs(30),
+            shards: SHARDS,
+            ack_pending_max: ACK_PENDING_MAX,
             task_attempt_max: Duration::from_secs(3600),
             tasks_per_worker: 1,
             mailbox: MailboxConfig::default(),
@@ -105,6 +120,15 @@ pub struct Ports {
     pub streams: Arc<dyn Streams>,
 }
 
+/// Agents that a node has made known since it started, and those that it has said are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Turnover {
+    /// Made known.
+    pub registered: u64,
+    /// Gone.
+    pub unregistered: u64,
+}
+
 /// A node's routing table and its ports. Cheap to clone; all clones are the same router.
 #[derive(Clone)]
 pub struct Router(Arc<Inner>);
@@ -120,12 +144,16 @@ pub(crate) struct Inner {
     pub(crate) events: Events,
     pub(crate) tasks: Tasks,
     pub(crate) offers: Offers,
+    pub(crate) registrations: Registrations,
     /// Agents that appeared or went: what the membership keeper must announce.
     pub(crate) announce: Changes,
     /// The same for the mail keeper, which attends to their durable messages.
     pub(crate) mail: Changes,
+    /// What the agents keep.
+    pub(crate) states: States,
     /// What the agents that are gone have handled.
     retired: Mutex<Accounts>,
+    turnover: Mutex<Turnover>,
     draining: AtomicBool,
 }
 
@@ -144,9 +172,12 @@ impl Router {
             events,
             tasks: Tasks::default(),
             offers: Offers::default(),
+            registrations: Registrations::default(),
             announce: Changes::default(),
             mail: Changes::default(),
+            states: States::default(),
             retired: Mutex::default(),
+            turnover: Mutex::default(),
             draining: AtomicBool::new(false),
         }));
         (router, outbox)
@@ -307,6 +338,7 @@ impl Router {
         if cell.make_known() {
             self.0.announce.add(&cell.name);
             self.0.tasks.workers_changed();
+            self.0.turnover.lock().registered += 1;
             self.note_registered(cell).await;
         }
         self.0.mail.add(&cell.name);
@@ -329,6 +361,7 @@ impl Router {
             *self.0.retired.lock() += cell.mailbox.accounts();
             self.owned_ended(cell);
             if cell.is_known() {
+                self.0.turnover.lock().unregistered += 1;
                 self.note_unregistered(cell, exit).await;
             }
         }
@@ -409,6 +442,24 @@ impl Router {
             sum += cell.mailbox.accounts();
             sum
         })
+    }
+
+    /// How many agents this node has made known, and of how many it has said that they are gone.
+    pub fn turnover(&self) -> Turnover {
+        *self.0.turnover.lock()
+    }
+
+    /// Where the connection to the broker stands. `None`: neither transport nor store needs one.
+    pub fn connection(&self) -> Option<ConnectionFigures> {
+        self.transport().connection().or_else(|| self.streams().connection())
+    }
+
+    /// What a stream of the node's store holds.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn stream_info(&self, stream: &str) -> Result<StreamInfo, StreamError> {
+        self.streams().stream_info(stream).await
     }
 
     /// The names of this node's agents, sorted.

@@ -2,13 +2,26 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::event_dispatcher::SYSTEM_EVENTS;
 use crate::mail::AGENT_MESSAGES;
-use crate::port::{Discard, Retention, Storage, StreamConfig, StreamError, Streams};
+use crate::port::{BucketConfig, Discard, Expect, Retention, Storage, StreamConfig, StreamError, Streams};
+use crate::registration::AGENT_DISCOVERY;
+use crate::router::RouterConfig;
 use crate::task_queue::TASK_ROUTING;
 
 /// The stream of what could not be delivered, and why.
 pub const DEAD_LETTERS: &str = "DEAD_LETTERS";
+
+/// The bucket of what all nodes of a cluster must agree about.
+pub const CLUSTER: &str = "cluster";
+
+/// Registrations are decided within seconds, and what stands is in the bucket: an hour is for those who look.
+const DISCOVERY_AGE: Duration = Duration::from_secs(3_600);
+
+/// 100,000 registrations of usual size, twice.
+const DISCOVERY_BYTES: u64 = 64_000_000;
 
 /// The bounds of the streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,16 +50,35 @@ impl Default for StreamLimits {
 /// Makes the streams that are missing.
 pub(crate) async fn create(
     store: &dyn Streams,
-    namespace: &str,
+    config: &RouterConfig,
     limits: &StreamLimits,
 ) -> Result<(), StreamError> {
-    for config in configs(namespace, limits) {
-        store.create_stream(config).await?;
+    for stream in configs(&config.namespace, limits) {
+        store.create_stream(stream).await?;
     }
-    Ok(())
+    agree(store, "streams.shards", &config.shards.to_string(), limits.storage).await
 }
 
-fn configs(namespace: &str, limits: &StreamLimits) -> [StreamConfig; 4] {
+/// The first node says what it is; one that says something else would look for mail where nobody puts it.
+async fn agree(
+    store: &dyn Streams,
+    what: &'static str,
+    mine: &str,
+    storage: Storage,
+) -> Result<(), StreamError> {
+    let bucket = store.bucket(BucketConfig { name: CLUSTER.to_owned(), ttl: None, storage }).await?;
+    let said = bucket.put(what, Bytes::copy_from_slice(mine.as_bytes()), Expect::Absent, None).await;
+    let Err(StreamError::WrongRevision { .. }) = said else { return said.map(drop) };
+    let entry = bucket.get(what).await?.and_then(|entry| entry.value).unwrap_or_default();
+    let theirs = String::from_utf8_lossy(&entry).into_owned();
+    if theirs == mine {
+        return Ok(());
+    }
+    let name = "the cluster".to_owned();
+    Err(StreamError::Conflict { name, field: what, is: theirs, wanted: mine.to_owned() })
+}
+
+fn configs(namespace: &str, limits: &StreamLimits) -> [StreamConfig; 5] {
     let stream = |name: &str, subject: &str, retention, discard| StreamConfig {
         name: name.to_owned(),
         subjects: vec![format!("{namespace}.{subject}")],
@@ -58,11 +90,19 @@ fn configs(namespace: &str, limits: &StreamLimits) -> [StreamConfig; 4] {
         discard,
         duplicate_window: limits.duplicate_window,
     };
+    let least = |bound: Option<u64>, max| bound.map_or(max, |bound| bound.min(max));
+    let discovery = stream(AGENT_DISCOVERY, "discovery.>", Retention::Limits, Discard::Old);
+    let discovery = StreamConfig {
+        max_age: Some(limits.max_age.map_or(DISCOVERY_AGE, |age| age.min(DISCOVERY_AGE))),
+        max_bytes: Some(least(limits.max_bytes, DISCOVERY_BYTES)),
+        ..discovery
+    };
     // What nobody has read yet is not thrown away to make room: its sender is told. What is history makes room.
     [
         stream(AGENT_MESSAGES, "message.>", Retention::WorkQueue, Discard::New),
         stream(TASK_ROUTING, "task.>", Retention::WorkQueue, Discard::New),
         stream(SYSTEM_EVENTS, "event.>", Retention::Limits, Discard::Old),
         stream(DEAD_LETTERS, "dead.>", Retention::Limits, Discard::Old),
+        discovery,
     ]
 }

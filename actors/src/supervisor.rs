@@ -2,7 +2,7 @@
 //!
 //! The protocol says which child is started or stopped, in which order and when; this file does it, one action after
 //! the other, and reports what came of it. How a child is made is behind [`Start`]: an agent, a piece of machinery
-//! (`service.rs`), or a supervisor again.
+//! (`service.rs`), or a supervisor again. Looking at what runs is in `supervisor/look.rs`.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -30,6 +30,11 @@ use crate::protocol::restart::{
 };
 use crate::router::Router;
 use crate::spec::AgentSpec;
+
+mod look;
+
+use look::View;
+pub use look::{Branch, BranchState, CHILDREN_SHOWN_MAX};
 
 /// How a kind of child is started, again and again.
 #[async_trait]
@@ -67,6 +72,10 @@ pub(crate) trait Orders: Send + Sync {
     /// Whether it ends when its children have, each of which has a deadline of its own.
     fn has_children(&self) -> bool {
         false
+    }
+    /// The child itself, where it is a supervisor.
+    fn supervisor(&self) -> Option<Supervisor> {
+        None
     }
     /// It did not even end when it was killed: whoever waits for it is told that it is gone.
     fn abandon(&self) {}
@@ -396,6 +405,8 @@ pub(crate) enum Ask {
     Request { request: Request, start: Option<Arc<dyn Start>>, reply: oneshot::Sender<Answer> },
     Which(oneshot::Sender<Vec<(ChildSpec, ChildState)>>),
     Count(oneshot::Sender<Counts>),
+    Look(oneshot::Sender<View>),
+    Kill(ChildId, oneshot::Sender<bool>),
     Timer(TimerToken),
     Shutdown,
 }
@@ -472,6 +483,9 @@ impl Orders for Supervisor {
     fn has_children(&self) -> bool {
         true
     }
+    fn supervisor(&self) -> Option<Supervisor> {
+        Some(self.clone())
+    }
 }
 
 /// The ractor side of a supervisor.
@@ -483,6 +497,8 @@ struct State {
     flags: Flags,
     starts: BTreeMap<ChildId, Arc<dyn Start>>,
     running: HashMap<ChildId, (Incarnation, Running)>,
+    /// How often each child was started, where children stay.
+    started: BTreeMap<ChildId, u64>,
     actors: HashMap<ActorId, (ChildId, Incarnation)>,
     asked: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     requests: u64,
@@ -522,6 +538,8 @@ impl ractor::Actor for Shell {
                 drop(reply.send(children));
             }
             Ask::Count(reply) => drop(reply.send(state.supervision.counts())),
+            Ask::Look(reply) => state.look(reply),
+            Ask::Kill(child, reply) => state.kill(&child, reply),
             Ask::Timer(token) => state.drive(Input::Timer { token }, &myself).await,
             Ask::Shutdown => state.drive(Input::Shutdown, &myself).await,
         }
@@ -558,6 +576,7 @@ impl State {
             flags: start.flags,
             starts: start.children.iter().map(|(child, start)| (child.id.clone(), start.clone())).collect(),
             running: HashMap::new(),
+            started: BTreeMap::new(),
             actors: HashMap::new(),
             asked: BTreeMap::new(),
             requests: 0,
@@ -661,6 +680,7 @@ impl State {
         match start.start(myself.get_cell()).await {
             Ok(Started::Running(running)) => {
                 self.stopped.remove(&child);
+                self.note_started(&child);
                 self.actors.insert(running.actor.get_id(), (child.clone(), incarnation));
                 self.running.insert(child, (incarnation, running));
                 Input::Started { incarnation }

@@ -28,10 +28,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use connectome_codecs::event::TaskCreated;
 use connectome_codecs::{
-    Address, Capability, ContentType, Envelope, Fact, IdempotencyKey, Kind, MessageId, ParseError, TaskId,
-    TaskRecord, UnixMillis, message, wire,
+    Address, Capability, ContentType, Envelope, Fact, IdempotencyKey, Kind, MessageId, ParseError, Revision,
+    TaskId, TaskRecord, UnixMillis, message, wire,
 };
 use dashmap::DashMap;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -39,7 +40,7 @@ use tokio::sync::futures::Notified;
 use crate::mail::SendError;
 use crate::message::Message;
 use crate::parcel::Named;
-use crate::port::Publish;
+use crate::port::{Bucket, Publish};
 use crate::router::Router;
 use crate::scope;
 
@@ -126,16 +127,20 @@ impl<M: Message> Submit<M> {
 #[derive(Default)]
 pub(crate) struct Tasks {
     /// Who waits for a task's end.
-    pub(crate) waiting: DashMap<TaskId, Arc<Notify>>,
+    pub(crate) waiting: DashMap<TaskId, Arc<Waiting>>,
     /// Workers came or went, or a slot is free.
     pub(crate) workers: Notify,
+    /// Queues that were opened so far.
+    pub(crate) opened: AtomicU64,
     pub(crate) counts: Counts,
+    /// The bucket of their records, once it is open.
+    pub(crate) records: Mutex<Option<Arc<dyn Bucket>>>,
 }
 
 impl Tasks {
     /// Hears of the changes of one task's record, for as long as the answer lives.
     pub(crate) fn listen(&self, task: TaskId) -> Listening<'_> {
-        Listening { tasks: self, task, changed: self.waiting.entry(task).or_default().clone() }
+        Listening { tasks: self, task, waiting: self.waiting.entry(task).or_default().clone() }
     }
 
     pub(crate) fn workers_changed(&self) {
@@ -143,23 +148,51 @@ impl Tasks {
     }
 }
 
+/// What those who wait for one task share.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    changed: Notify,
+    /// The newest record that was heard of, so that nobody needs to ask for it.
+    newest: Mutex<Option<(TaskRecord, Revision)>>,
+}
+
+impl Waiting {
+    /// A record was heard of; `None`: something was missed, so everybody looks.
+    pub(crate) fn heard(&self, record: Option<(TaskRecord, Revision)>) {
+        if let Some((record, revision)) = record {
+            let mut newest = self.newest.lock();
+            if newest.as_ref().is_none_or(|(_, known)| *known < revision) {
+                *newest = Some((record, revision));
+            }
+        } else {
+            *self.newest.lock() = None;
+        }
+        self.changed.notify_waiters();
+    }
+}
+
 /// Somebody who waits for a task's record to change.
 pub(crate) struct Listening<'a> {
     tasks: &'a Tasks,
     task: TaskId,
-    changed: Arc<Notify>,
+    waiting: Arc<Waiting>,
 }
 
 impl Listening<'_> {
     pub(crate) fn changed(&self) -> Notified<'_> {
-        self.changed.notified()
+        self.waiting.changed.notified()
+    }
+
+    /// The newest record that was heard of since somebody here began to listen.
+    pub(crate) fn newest(&self) -> Option<TaskRecord> {
+        self.waiting.newest.lock().as_ref().map(|(record, _)| record.clone())
     }
 }
 
 impl Drop for Listening<'_> {
     fn drop(&mut self) {
         // The map's own and this one: nobody else listens.
-        self.tasks.waiting.remove_if(&self.task, |_, changed| Arc::strong_count(changed) <= 2);
+        self.tasks.waiting.remove_if(&self.task, |_, waiting| Arc::strong_count(waiting) <= 2);
     }
 }
 
@@ -257,8 +290,8 @@ impl Router {
         envelope.from = meta.from.clone();
         envelope.trace = self.trace_of(&meta);
         let body = envelope.encode().map_err(|error| SendError::NotSent(error.to_string()))?;
-        let subject =
-            self.subject(&format!("task.{}.{}", subject_token(&task.capability), shard_of(task.id)));
+        let shard = shard_of(task.id, self.inner().config.shards);
+        let subject = self.subject(&format!("task.{}.{shard}", subject_token(&task.capability)));
         self.streams().publish(TASK_ROUTING, Publish { subject, id: Some(id), body }).await?;
         Ok(())
     }
@@ -289,6 +322,6 @@ pub(crate) fn subject_token(capability: &Capability) -> String {
     capability.as_str().replace('.', "/")
 }
 
-fn shard_of(task: TaskId) -> u8 {
-    task.to_bytes()[15] % crate::mail::SHARDS as u8
+fn shard_of(task: TaskId, shards: usize) -> usize {
+    usize::from(task.to_bytes()[15]) % shards.max(1)
 }

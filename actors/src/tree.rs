@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! node        one_for_one
-//! ├─ core     one_for_one: publisher (events) · message handler · cluster keeper · ownership keeper · task keeper
+//! ├─ ports    one_for_one: what of transport and store must go on: the connection, what reads and writes · meter
+//! ├─ core     one_for_one: publisher (events) · message handler · cluster keeper · ownership keeper · registrar ·
+//! │           registration keeper · task keeper
 //! ├─ agents   dynamic: each agent counted alone; below an agent the children it spawned
 //! ├─ offered  the same for agents that several nodes offer, so that a take-over never waits for one of the others
-//! └─ streams  one_for_one: lanes, one for each agent that has mail · mail keeper · task router
+//! └─ streams  one_for_one: lanes, one for each agent that has mail · mail keeper
+//!    └─ tasks one_for_all: queues, one for each capability that agents here have · task router
 //! ```
 //!
 //! Every part finds its state where a crash can't reach it (the registry, the mailboxes, the store), so no part falls
@@ -23,17 +26,19 @@ use crate::agent::Agent;
 use crate::agent_ref::AgentRef;
 use crate::cluster::ClusterKeeper;
 use crate::event_dispatcher::Publisher;
-use crate::mail::MailKeeper;
+use crate::mail::{Credit, MailKeeper};
 use crate::message_handler::MessageHandler;
 use crate::ownership::OwnershipKeeper;
-use crate::port::StreamError;
+use crate::parts;
+use crate::port::{Part, StreamError};
 use crate::protocol::membership::Timing;
-use crate::protocol::restart::{ChildSpec, Flags, Intensity, IntensityScope};
+use crate::protocol::restart::{ChildSpec, Flags, Intensity, IntensityScope, Strategy};
+use crate::registration::{Registrar, RegistrationKeeper};
 use crate::router::{Ports, Router, RouterConfig};
 use crate::service::{Service, ServiceStart};
 use crate::spec::AgentSpec;
 use crate::streams::{self, StreamLimits};
-use crate::supervisor::{Supervisor, SupervisorError, SupervisorSlot, SupervisorSpec};
+use crate::supervisor::{Branch, Supervisor, SupervisorError, SupervisorSlot, SupervisorSpec};
 use crate::task_queue::{TaskKeeper, TaskRouter};
 
 /// How often branches of the machinery may give up. Each needs up to 10 s for it, with its waits between restarts, so
@@ -64,7 +69,7 @@ pub enum TreeError {
 }
 
 impl Tree {
-    /// Makes the streams where they are missing, and starts everything.
+    /// Makes the streams where they are missing, and starts everything; `more` are parts beside those of the ports.
     ///
     /// # Errors
     /// [`TreeError`].
@@ -73,12 +78,14 @@ impl Tree {
         config: RouterConfig,
         timing: Timing,
         limits: &StreamLimits,
+        more: Vec<Arc<dyn Part>>,
     ) -> Result<Tree, TreeError> {
-        streams::create(&*ports.streams, &config.namespace, limits).await?;
+        streams::create(&*ports.streams, &config, limits).await?;
         let (router, outbox) = Router::new(ports, config);
         let (agents, offered) = (SupervisorSlot::default(), SupervisorSlot::default());
         let root = SupervisorSpec::new("node")
             .flags(Flags { intensity: BRANCHES, ..Flags::default() })
+            .supervisor(parts::branch(&router, more))
             .supervisor(core(&router, outbox, timing, &offered))
             .supervisor(Supervisor::for_agents("agents").published(&agents))
             .supervisor(Supervisor::for_agents("offered").published(&offered))
@@ -140,6 +147,25 @@ impl Tree {
         self.agents.current()?.terminate(name).await
     }
 
+    /// What runs now, from the root to the agents.
+    ///
+    /// # Errors
+    /// When the tree has ended.
+    pub async fn look(&self) -> Result<Branch, SupervisorError> {
+        self.root.look().await
+    }
+
+    /// Ends a part of the machinery at once, as a crash would: `ports/connection`.
+    ///
+    /// # Errors
+    /// When nothing of that name runs there, or the tree has ended.
+    pub async fn kill(&self, path: &str) -> Result<(), SupervisorError> {
+        match path.rsplit_once('/') {
+            Some((above, name)) => self.root.below(above).await?.kill(name).await,
+            None => self.root.kill(path).await,
+        }
+    }
+
     /// Stops everything, last started first, each part within its deadline.
     pub async fn stop(&self) {
         self.root.stop().await;
@@ -178,6 +204,14 @@ fn core(
             let (router, agents) = (router.clone(), offered.clone());
             move || OwnershipKeeper { router: router.clone(), timing, agents: agents.clone() }
         })
+        .service("registrar", {
+            let router = router.clone();
+            move || Registrar { router: router.clone() }
+        })
+        .service("registration-keeper", {
+            let router = router.clone();
+            move || RegistrationKeeper { router: router.clone() }
+        })
         .service("task-keeper", {
             let router = router.clone();
             move || TaskKeeper { router: router.clone() }
@@ -190,17 +224,33 @@ fn consumers(router: &Router) -> SupervisorSpec {
         .supervisor(Supervisor::for_agents("lanes").published(&lanes))
         .service("mail-keeper", {
             let router = router.clone();
-            move || MailKeeper { router: router.clone(), lanes: lanes.clone(), opened: BTreeMap::new() }
+            let credit = Arc::new(Credit::new(router.inner().config.ack_pending_max));
+            move || MailKeeper {
+                router: router.clone(),
+                lanes: lanes.clone(),
+                credit: credit.clone(),
+                opened: BTreeMap::new(),
+            }
         })
-        .service("task-router", {
-            let router = router.clone();
-            move || TaskRouter { router: router.clone() }
-        })
+        .supervisor(tasks(router))
+}
+
+/// The task router knows the queues that it has opened, so it falls with them, and they with it.
+fn tasks(router: &Router) -> SupervisorSpec {
+    let (router, queues) = (router.clone(), SupervisorSlot::default());
+    SupervisorSpec::new("tasks")
+        .strategy(Strategy::OneForAll)
+        .supervisor(SupervisorSpec::new("queues").strategy(Strategy::Dynamic).published(&queues))
+        .service("task-router", move || TaskRouter { router: router.clone(), queues: queues.clone() })
 }
 
 impl SupervisorSpec {
-    fn service<S: Service>(self, name: &'static str, make: impl Fn() -> S + Send + Sync + 'static) -> Self {
-        let start = ServiceStart::shared(make);
-        self.child(move |_| Ok((ChildSpec::worker(name), start.clone())))
+    pub(crate) fn service<S: Service>(
+        self,
+        name: &str,
+        make: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        let (child, start) = (ChildSpec::worker(name), ServiceStart::shared(make));
+        self.child(move |_| Ok((child.clone(), start.clone())))
     }
 }

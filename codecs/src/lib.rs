@@ -16,7 +16,7 @@
 //! 1. [`id`] and [`address`]: who and which. An id that could be mistaken for another has a type of its own.
 //! 2. [`envelope`]: a message with its header, and its bytes one by one.
 //! 3. [`message`]: what the body can be, one file for each kind.
-//! 4. [`event`] and [`task`]: what is kept of what happened.
+//! 4. [`event`], [`task`] and [`registration`]: what is kept of what happened, and of who is there.
 //! 5. [`wire`]: how any serde type becomes MessagePack, and how bytes are looked at before they are believed.
 //! 6. [`compression`], and [`limits`] for every number.
 //!
@@ -30,6 +30,7 @@ pub mod event;
 pub mod id;
 pub mod limits;
 pub mod message;
+pub mod registration;
 pub mod task;
 mod text;
 pub mod wire;
@@ -42,6 +43,7 @@ pub use id::{
     AgentId, Attempt, CorrelationId, EventId, MessageId, NodeId, Revision, Sequence, TaskId, Term, UnixMillis,
 };
 pub use message::Kind;
+pub use registration::{Presence, Refusal, RefusalCode, Registration};
 pub use task::{TaskRecord, TaskState, TaskStep};
 pub use text::ParseError;
 pub use wire::{DecodeError, EncodeError};

@@ -81,6 +81,9 @@ pub const DISCOVERY_PARTS_MAX: u32 = 4 * 1024;
 /// The most attempts a task may ask for: with any back-off this is days.
 pub const TASK_ATTEMPTS_MAX: u32 = 1_000;
 
+/// The longest signed registration of an agent: the longest record of an agent takes 2.4 KiB, its frame 200 bytes.
+pub const REGISTRATION_MAX: usize = 4 * 1024;
+
 /// The most steps a task record remembers: eight attempts of four steps; the oldest go first.
 pub const TASK_HISTORY_MAX: usize = 32;
 

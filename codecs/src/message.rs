@@ -41,7 +41,7 @@ pub use status::{AgentStatus, LOAD_MAX, Status};
 pub use task::Task;
 pub use text::Text;
 
-pub(crate) use invalid::{at_most, label};
+pub(crate) use invalid::{at_most, ensure, label};
 pub(crate) use status::check_load;
 pub(crate) use task::check_attempts_max;
 

@@ -3,9 +3,11 @@
 pub(crate) mod envelopes;
 pub(crate) mod events;
 pub(crate) mod messages;
+pub(crate) mod registrations;
 
 use bytes::Bytes;
 use connectome_codecs::message::{self, *};
+use connectome_codecs::registration::Signed;
 use connectome_codecs::*;
 
 pub(crate) use envelopes::minimal;
@@ -58,6 +60,7 @@ macro_rules! wire {
 }
 
 wire!(Text, Task, Response, Status, message::Error, Discovery, Heartbeat, Control, Event, TaskRecord);
+wire!(Registration, Signed, Refusal);
 
 pub(crate) fn recode<T: Wire>(bytes: &[u8]) -> Result<Bytes, DecodeError> {
     T::read(bytes).map(|value| value.write().expect("what was decoded can be encoded"))
@@ -89,6 +92,7 @@ pub(crate) fn samples() -> Vec<Sample> {
         messages::controls(),
         events::events(),
         messages::tasks(),
+        registrations::registrations(),
     ];
     all.into_iter().flatten().collect()
 }

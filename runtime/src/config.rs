@@ -38,7 +38,9 @@ pub mod units;
 
 pub use describe::{Description, Row};
 use key::{KEYS, Key};
-pub use nats::NatsConfig;
+#[cfg(feature = "nats")]
+pub(crate) use nats::host_of;
+pub use nats::{NatsConfig, Profile};
 pub use problem::{ConfigError, Origin, Problem, Wrong};
 use source::Setting;
 
@@ -79,6 +81,8 @@ pub struct Config {
     pub mailbox: MailboxConfig,
     /// Where and how long streams are kept.
     pub streams: StreamLimits,
+    /// How many messages each consumer of the node may take in a second. `None`: as fast as it can.
+    pub consumer_rate: Option<u64>,
     /// The NATS servers of a cluster past one process.
     pub nats: NatsConfig,
     /// How bodies are made smaller on their way.
@@ -107,6 +111,8 @@ pub struct LogConfig {
     pub filter: String,
     /// For people or for machines.
     pub format: Format,
+    /// How often the node's figures are logged, in a line. `None`: never.
+    pub status_every: Option<Duration>,
 }
 
 /// Where each value that is not a default comes from. Empty for a `Config` that a program has made.
@@ -126,6 +132,7 @@ impl Default for Config {
             membership: Timing::default(),
             mailbox: MailboxConfig::default(),
             streams: StreamLimits::default(),
+            consumer_rate: None,
             nats: NatsConfig::default(),
             compression: CompressionConfig::default(),
             log: LogConfig::default(),
@@ -143,7 +150,7 @@ impl Default for CompressionConfig {
 
 impl Default for LogConfig {
     fn default() -> LogConfig {
-        LogConfig { filter: "info".to_owned(), format: Format::default() }
+        LogConfig { filter: "info".to_owned(), format: Format::default(), status_every: None }
     }
 }
 
@@ -219,6 +226,9 @@ impl Config {
             streams,
             drain: Drain(self.drain_timeout),
             stop: StopTimeout(self.stop_timeout),
+            name: self.name.clone(),
+            consumer_rate: self.consumer_rate,
+            log_status_every: self.log.status_every,
         }
     }
 
@@ -270,9 +280,14 @@ impl Config {
                 "membership.down_after",
                 membership.down_after,
             ),
+            ("membership.down_after", membership.down_after, "ownership.lease", router.ownership_lease),
             ("tasks.lease", router.task_lease, "tasks.attempt_max", router.task_attempt_max),
         ];
-        ascending.into_iter().filter(|(_, shorter, _, longer)| shorter >= longer).map(
+        let durable = self
+            .nats
+            .not_durable(self.streams.storage)
+            .map(|(name, shown, wrong)| Problem::new(name, Some(&shown), self.origin(name, &shown), wrong));
+        let in_order = ascending.into_iter().filter(|(_, shorter, _, longer)| shorter >= longer).map(
             |(name, shorter, than, longer)| {
                 let (shorter, longer) = (units::show_duration(shorter), units::show_duration(longer));
                 let wrong = Wrong {
@@ -281,7 +296,8 @@ impl Config {
                 };
                 Problem::new(name, Some(&shorter), self.origin(name, &shorter), wrong)
             },
-        )
+        );
+        durable.into_iter().chain(in_order)
     }
 
     /// Where the present value of a key comes from. One that differs from what was loaded was set by the program.

@@ -11,7 +11,7 @@ use std::io;
 
 use connectome_actors::port::{KeyStore, KeyStoreError};
 use connectome_codecs::{AgentId, AgentName, NodeId};
-use ed25519_dalek::{Signer, SigningKey};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
@@ -75,6 +75,12 @@ impl KeyStore for MemoryKeys {
 
     fn sign(&self, context: &str, message: &[u8]) -> [u8; 64] {
         self.node.sign(&signed_bytes(context, message)).to_bytes()
+    }
+
+    fn verify(&self, node: NodeId, context: &str, message: &[u8], signature: &[u8; 64]) -> bool {
+        let signature = Signature::from_bytes(signature);
+        VerifyingKey::from_bytes(node.as_bytes())
+            .is_ok_and(|key| key.verify_strict(&signed_bytes(context, message), &signature).is_ok())
     }
 }
 

@@ -10,11 +10,13 @@
 //!
 //! 1. [`Node`] and [`Config`]: starting one. [`prelude`]: everything an agent needs.
 //! 2. [`LocalCluster`]: several in one process. `sim` (a feature): a cluster on virtual time, from a seed.
-//! 3. `transport/` and `streams/`: the ports, made real.
+//! 3. [`metrics`]: what a node does, and whether it is well.
+//! 4. `transport/` and `streams/`: the ports, made real.
 
 mod cluster;
 pub mod config;
 pub mod keystore;
+pub mod metrics;
 mod node;
 pub mod prelude;
 #[cfg(feature = "sim")]
@@ -30,13 +32,13 @@ pub use config::Config;
 #[cfg(feature = "planted-bugs")]
 pub use connectome_actors::Planted;
 pub use connectome_actors::{
-    AGENT_MESSAGES, Accounts, Agent, AgentRef, AgentSpec, AutoShutdown, Buried, CallError, Context,
-    DEAD_LETTERS, DeadLetter, Down, DownReason, EventFilter, EventListener, Exit, Flags, Handle,
-    HandlerError, Heard, Intensity, ItemSink, ItemStream, MailboxConfig, Message, MonitorId, NodeState,
-    Overflow, OwnershipCounts, Ports, Reason, Restart, Router, RouterConfig, SYSTEM_EVENTS, SendError,
-    StopWithin, Strategy, StreamLimits, Streaming, Submit, Supervisor, SupervisorError, SupervisorSpec,
-    TASK_ROUTING, TASKS, Table, TaskContext, TaskCounts, TaskError, TaskHandle, Timer, port, protocol,
-    tasks_bucket,
+    AGENT_DISCOVERY, AGENT_MESSAGES, AGENTS, Accounts, Agent, AgentRef, AgentSpec, AutoShutdown, Branch,
+    BranchState, Buried, CallError, Context, DEAD_LETTERS, DeadLetter, Down, DownReason, EventFilter,
+    EventListener, Exit, Flags, Handle, HandlerError, Heard, Intensity, ItemSink, ItemStream, MailboxConfig,
+    Message, MonitorId, NodeState, Overflow, OwnershipCounts, Ports, Reason, RegistrationCounts, Restart,
+    Router, RouterConfig, SYSTEM_EVENTS, SendError, StopWithin, Strategy, StreamLimits, Streaming, Submit,
+    Supervisor, SupervisorError, SupervisorSpec, TASK_ROUTING, TASKS, Table, TaskContext, TaskCounts,
+    TaskError, TaskHandle, Timer, port, protocol, tasks_bucket,
 };
 pub use connectome_codecs as codecs;
 pub use node::{Drain, Node, NodeError, NodeOptions, StopTimeout};

@@ -1,62 +1,33 @@
 //! A node: one running Connectome, with its agents, its way to others and its store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use connectome_actors::port::{KeyStoreError, Start, StreamError};
-use connectome_actors::protocol::membership::Timing;
+use connectome_actors::port::{KeyStoreError, Part, Start, StreamError, Streams};
 use connectome_actors::{
-    Accounts, Agent, AgentRef, AgentSpec, DeadLetter, EventFilter, EventListener, Heard, Message, NodeState,
-    OwnershipCounts, Ports, Router, RouterConfig, SendError, StreamLimits, Submit, Supervisor,
+    Accounts, Agent, AgentRef, AgentSpec, Branch, DeadLetter, EventFilter, EventListener, Heard, Message,
+    NodeState, OwnershipCounts, Ports, RegistrationCounts, Router, SendError, Submit, Supervisor,
     SupervisorError, SupervisorSpec, TaskCounts, TaskHandle, Tree, TreeError,
 };
 use connectome_codecs::event::{SystemReady, SystemShutdown};
-use connectome_codecs::{AgentName, Fact, NodeId, ParseError, Sequence, TaskId};
+use connectome_codecs::{AgentName, Fact, NodeId, ParseError, Refusal, Registration, Sequence, TaskId};
+#[cfg(feature = "nats")]
+use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Config, ConfigError};
+use crate::metrics::{Health, Measured, Meter, Metrics, Status};
 use crate::streams::OpenError;
 use crate::transport::local::JoinError;
+#[cfg(feature = "nats")]
+use crate::transport::nats::{self, Attended, NatsConnection};
 
 #[cfg(feature = "nats")]
 mod losses;
+mod options;
 mod ports;
 
-/// How a node is made of given ports: everything in [`Config`] that is not about making the ports.
-#[derive(Debug, Clone, Default)]
-pub struct NodeOptions {
-    /// How messages are routed.
-    pub router: RouterConfig,
-    /// How soon silence means something.
-    pub timing: Timing,
-    /// How the streams are kept.
-    pub streams: StreamLimits,
-    /// How long [`Node::stop`] waits for work in hand before it stops the agents.
-    pub drain: Drain,
-    /// How long it then waits for all actors to stop, before it leaves without them.
-    pub stop: StopTimeout,
-}
-
-/// How long a stopping node waits for its actors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StopTimeout(pub Duration);
-
-impl Default for StopTimeout {
-    /// Ten seconds: twice what one agent has by default, since agents of one supervisor stop together.
-    fn default() -> StopTimeout {
-        StopTimeout(Duration::from_secs(10))
-    }
-}
-
-/// How long a stopping node lets its agents finish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Drain(pub Duration);
-
-impl Default for Drain {
-    /// Ten seconds: what orchestrators give a process between asking and killing is usually thirty.
-    fn default() -> Drain {
-        Drain(Duration::from_secs(10))
-    }
-}
+pub use options::{Drain, NodeOptions, StopTimeout};
 
 /// Why a node could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -123,12 +94,27 @@ pub enum NodeError {
 #[derive(Clone)]
 pub struct Node {
     tree: Tree,
+    meter: Arc<Meter>,
     ports: Ports,
     drain: Duration,
     stop: Duration,
-    /// Closed last, when the node has one.
+    /// Closed last, when the node has one; and what says over it how the node is.
     #[cfg(feature = "nats")]
-    connection: Option<std::sync::Arc<crate::transport::nats::NatsConnection>>,
+    nats: Option<Arc<(NatsConnection, Attended)>>,
+}
+
+/// What measures a node, and its store as it is measured.
+struct Measure {
+    meter: Arc<Meter>,
+    streams: Arc<dyn Streams>,
+}
+
+impl Measure {
+    fn of(ports: &Ports, options: &NodeOptions) -> Measure {
+        let streams = Measured::new(ports.streams.clone(), ports.world.clone(), options.consumer_rate);
+        let meter = Meter::new(options.name.clone(), streams.gauges(), options.log_status_every);
+        Measure { meter, streams: Arc::new(streams) }
+    }
 }
 
 impl Node {
@@ -142,14 +128,26 @@ impl Node {
             tracing::warn!("{warning}");
         }
         let made = ports::make(&config).await?;
-        let node = Node::start_with(made.ports, config.node_options()).await?;
         #[cfg(feature = "nats")]
-        let node = Node { connection: made.connection.map(std::sync::Arc::new), ..node };
-        #[cfg(feature = "nats")]
-        if let Some(losses) = made.losses {
-            tokio::spawn(losses::tell(node.clone(), losses));
+        if let Some(connection) = made.connection {
+            let node = Node::on_nats(made.ports, connection, &config).await?;
+            if let Some(losses) = made.losses {
+                tokio::spawn(losses::tell(node.clone(), losses));
+            }
+            return Ok(node);
         }
-        Ok(node)
+        Node::start_with(made.ports, config.node_options()).await
+    }
+
+    /// A node that also says over NATS how it is.
+    #[cfg(feature = "nats")]
+    async fn on_nats(ports: Ports, connection: NatsConnection, config: &Config) -> Result<Node, NodeError> {
+        let measure = Measure::of(&ports, &config.node_options());
+        let meter = measure.meter.clone();
+        let status =
+            nats::answering(&connection, &config.namespace, move || meter.clone().encoded().boxed())?;
+        let node = Node::assemble(ports, config.node_options(), measure, vec![status.part()]).await?;
+        Ok(Node { nats: Some(Arc::new((connection, status))), ..node })
     }
 
     /// Starts a node over ports of one's own: a shared store, a hub, a simulated world.
@@ -157,14 +155,29 @@ impl Node {
     /// # Errors
     /// [`NodeError::Tree`].
     pub async fn start_with(ports: Ports, options: NodeOptions) -> Result<Node, NodeError> {
-        let tree = Tree::start(ports.clone(), options.router, options.timing, &options.streams).await?;
+        let measure = Measure::of(&ports, &options);
+        Node::assemble(ports, options, measure, Vec::new()).await
+    }
+
+    async fn assemble(
+        ports: Ports,
+        options: NodeOptions,
+        measure: Measure,
+        mut parts: Vec<Arc<dyn Part>>,
+    ) -> Result<Node, NodeError> {
+        let Measure { meter, streams } = measure;
+        parts.push(meter.clone());
+        let measured = Ports { streams, ..ports.clone() };
+        let tree = Tree::start(measured, options.router, options.timing, &options.streams, parts).await?;
+        meter.watch(&tree);
         let node = Node {
             tree,
+            meter,
             ports,
             drain: options.drain.0,
             stop: options.stop.0,
             #[cfg(feature = "nats")]
-            connection: None,
+            nats: None,
         };
         node.announce(node.ready_fact()).await;
         Ok(node)
@@ -297,6 +310,39 @@ impl Node {
         self.router().wait_for(address).await
     }
 
+    /// Waits until an agent is registered, on this node or another one, and says what stands. An agent is there, and is
+    /// called, before it is registered: that takes a moment more.
+    ///
+    /// ```
+    /// # use connectome::prelude::*;
+    /// # #[derive(Agent)]
+    /// # #[agent(handles())]
+    /// # struct Greeter;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = Node::start(Config::in_memory()).await?;
+    /// node.spawn("greeter", || Greeter).await?;
+    /// assert_eq!(node.registered(&"greeter".parse()?).await.map(|stands| stands.node), Ok(node.id()));
+    /// # node.stop().await;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// For an agent of this node: why it was refused, and who has the name. It is asked for again after a while.
+    pub async fn registered(&self, name: &AgentName) -> Result<Arc<Registration>, Refusal> {
+        self.router().wait_registered(name).await
+    }
+
+    /// The agents that are registered, on live nodes or on none, sorted by name: a local read of a checked copy.
+    pub fn registrations(&self) -> Vec<Arc<Registration>> {
+        self.router().registrations()
+    }
+
+    /// What this node has done and seen around registrations.
+    pub fn registration_counts(&self) -> RegistrationCounts {
+        self.router().registration_counts()
+    }
+
     /// Hands over a task to whoever has the capability.
     ///
     /// # Errors
@@ -337,6 +383,51 @@ impl Node {
         max: usize,
     ) -> Result<Vec<Heard>, StreamError> {
         self.router().event_history(filter, from, max).await
+    }
+
+    /// What this node does, in figures: latencies and rates of the last minute, backlogs, totals. It asks the store how
+    /// much it holds, for at most 2 s.
+    ///
+    /// ```
+    /// # use connectome::prelude::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = Node::start(Config::in_memory()).await?;
+    /// let metrics = node.metrics().await;
+    /// let events = metrics.streams.iter().find(|stream| stream.name == "SYSTEM_EVENTS").expect("it has events");
+    /// assert_eq!(events.published.total, 1);
+    /// # node.stop().await;
+    /// # Ok(()) }
+    /// ```
+    pub async fn metrics(&self) -> Metrics {
+        self.meter.metrics(&self.tree).await
+    }
+
+    /// Whether this node is well, and if not, why, what would be right, and who must act.
+    pub async fn health(&self) -> Health {
+        self.status().await.health
+    }
+
+    /// Health, figures and tree of one moment.
+    pub async fn status(&self) -> Status {
+        self.meter.status(&self.tree).await
+    }
+
+    /// What runs on this node now: its supervision tree, from the ports to the agents.
+    ///
+    /// # Errors
+    /// When the node has stopped.
+    pub async fn tree(&self) -> Result<Branch, SupervisorError> {
+        self.tree.look().await
+    }
+
+    /// Ends a part of the machinery at once, as a crash would: `ports/connection`, say. For drills: its supervisor starts
+    /// it again, and [`Node::tree`] shows that it did.
+    ///
+    /// # Errors
+    /// When nothing of that name runs there, or the node has stopped.
+    pub async fn kill_part(&self, path: &str) -> Result<(), SupervisorError> {
+        self.tree.kill(path).await
     }
 
     /// The public key that names this node.
@@ -393,7 +484,8 @@ impl Node {
         }
         self.ports.transport.close().await;
         #[cfg(feature = "nats")]
-        if let Some(connection) = &self.connection {
+        if let Some((connection, status)) = self.nats.as_deref() {
+            status.end();
             connection.close().await;
         }
     }

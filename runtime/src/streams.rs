@@ -5,6 +5,7 @@
 //! | [`embedded`] | in this process, on disk or in memory: the default, nothing to install |
 //! | [`jetstream`] | on NATS servers that a cluster shares |
 //! | `checks` | what every store refuses |
+//! | `limited` | consumers that take no faster than they may |
 //! | `subject` | subjects and filters, shared by every store |
 //! | `names` | what streams, consumers, buckets and keys may be called |
 
@@ -12,6 +13,7 @@ pub(crate) mod checks;
 pub mod embedded;
 #[cfg(feature = "nats")]
 pub mod jetstream;
+pub(crate) mod limited;
 pub(crate) mod names;
 pub(crate) mod subject;
 

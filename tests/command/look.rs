@@ -11,7 +11,7 @@ fn streams_are_listed_and_shown() {
     let data = directory();
     let path = data.path().to_str().unwrap();
     let streams = run(&["stream", "ls", "--store", path, "--json"]).json();
-    let names = ["AGENT_MESSAGES", "DEAD_LETTERS", "SYSTEM_EVENTS", "TASK_ROUTING"];
+    let names = ["AGENT_DISCOVERY", "AGENT_MESSAGES", "DEAD_LETTERS", "SYSTEM_EVENTS", "TASK_ROUTING"];
     assert_eq!(column(&streams, "name"), names);
     let listed = run(&["stream", "ls", "--store", path]).good();
     assert!(listed.lines().next().unwrap().starts_with("NAME"), "{listed}");

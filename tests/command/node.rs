@@ -70,3 +70,12 @@ fn kill(signal: &str, node: &Child) {
     let killed = Command::new("kill").args([signal, &node.id().to_string()]).status().unwrap();
     assert!(killed.success());
 }
+
+/// A node on its own can't be asked how it is; whoever tries is told what can be done.
+#[test]
+fn a_node_on_its_own_cannot_be_asked() {
+    let error = run(&["status"]).bad(1);
+    assert!(error.contains("nats.url") && error.contains("log.status_every"), "{error}");
+    let error = run(&["status", "--set", "nats.url=127.0.0.1:1"]).bad(1);
+    assert!(error.contains("NATS_URL") && error.contains("127.0.0.1:1"), "{error}");
+}

@@ -6,6 +6,7 @@
 //!
 //! A new backend implements [`backend::Backend`] and adds one line at the end.
 
+mod arrivals;
 mod backend;
 mod bench;
 mod bucket;
@@ -174,6 +175,17 @@ macro_rules! all_cases_on {
                 a_deleted_consumer_makes_way
                 a_full_queue_takes_more_after_an_acknowledgement
                 each_task_is_done_once_by_many_workers
+            }
+            arrivals {
+                it_hears_of_what_is_stored_from_now_on
+                what_it_hears_of_can_be_read
+                it_hears_what_its_filter_matches
+                a_duplicate_is_not_heard_of_as_new
+                a_dropped_wait_loses_nothing
+                all_of_many_are_heard_of
+                listeners_do_not_share
+                an_unknown_stream_is_not_found
+                a_bad_filter_is_refused
             }
             tail {
                 it_gives_what_is_there_and_then_what_comes

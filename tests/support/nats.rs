@@ -20,6 +20,7 @@ pub(crate) use cluster::NatsCluster;
 pub(crate) use deployed::Deployed;
 use guard::Guard;
 use log::Log;
+pub(crate) use port::free as free_port;
 
 /// How long a server may take to start: it takes milliseconds, on a busy machine seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -33,6 +34,8 @@ const MAX_PAYLOAD: usize = 2 * 1024 * 1024;
 /// One nats-server with JetStream and a store of its own.
 pub(crate) struct NatsServer {
     port: u16,
+    /// Where it listens: on loopback alone, or on every address.
+    host: &'static str,
     /// Where it tells how it is.
     monitor: u16,
     directory: PathBuf,
@@ -64,9 +67,18 @@ impl NatsServer {
 
     /// Starts one with these lines in its configuration.
     pub(crate) fn start_with(configuration: &str) -> NatsServer {
+        NatsServer::start_on("127.0.0.1", configuration)
+    }
+
+    /// Starts one that is reached over every address of this machine.
+    pub(crate) fn start_everywhere() -> NatsServer {
+        NatsServer::start_on("0.0.0.0", "")
+    }
+
+    fn start_on(host: &'static str, configuration: &str) -> NatsServer {
         let mut said = String::new();
         for _ in 0..PORT_TRIES {
-            let mut server = NatsServer::prepare(port::free(), configuration);
+            let mut server = NatsServer::prepare(host, port::free(), configuration);
             match server.run() {
                 Ok(()) => return server,
                 Err(problem) => said = problem,
@@ -77,7 +89,7 @@ impl NatsServer {
 
     /// Starts one with these lines in its configuration, that keeps what it keeps in this directory, in this way.
     pub(crate) fn start_in(store: &Path, keeps: &str, configuration: &str) -> NatsServer {
-        let mut server = NatsServer::prepare(port::free(), configuration);
+        let mut server = NatsServer::prepare("127.0.0.1", port::free(), configuration);
         (server.store, server.keeps) = (store.to_owned(), keeps.to_owned());
         server.run().unwrap_or_else(|problem| panic!("no nats-server started: {problem}"));
         server
@@ -86,6 +98,11 @@ impl NatsServer {
     /// Where clients connect.
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// A directory that goes with it.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Kills it with SIGKILL, and waits until it is gone. Its store stays.
@@ -156,19 +173,25 @@ impl NatsServer {
         assert!(sent.expect("there is a kill command").success(), "kill {signal} {process}");
     }
 
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.running.as_ref().expect("it runs").process.id()
+    }
+
     /// Waits until it has logged a line that holds `words`, since it was started last.
     pub(crate) fn wait_for_log(&self, words: &str) {
         let log = &self.running.as_ref().expect("it runs").log;
         log.wait_for(words, START_TIMEOUT).unwrap_or_else(|problem| panic!("{problem}"));
     }
 
-    fn prepare(port: u16, configuration: &str) -> NatsServer {
+    fn prepare(host: &'static str, port: u16, configuration: &str) -> NatsServer {
         let directory = tempfile::tempdir().expect("there is a directory for temporary files").keep();
         let guard = Guard::start(&directory);
         let (monitor, store) = (port::free(), directory.join("store"));
         let configuration = configuration.to_owned();
         NatsServer {
             port,
+            host,
             monitor,
             directory,
             store,
@@ -201,9 +224,9 @@ impl NatsServer {
     }
 
     fn file(&self) -> String {
-        let NatsServer { port, monitor, store, keeps, configuration, .. } = self;
+        let NatsServer { port, host, monitor, store, keeps, configuration, .. } = self;
         format!(
-            "listen: \"127.0.0.1:{port}\"\nhttp: \"127.0.0.1:{monitor}\"\nmax_payload: {MAX_PAYLOAD}\njetstream: {{ store_dir: {store:?}, {keeps} }}\n{configuration}\n"
+            "listen: \"{host}:{port}\"\nhttp: \"127.0.0.1:{monitor}\"\nmax_payload: {MAX_PAYLOAD}\njetstream: {{ store_dir: {store:?}, {keeps} }}\n{configuration}\n"
         )
     }
 }

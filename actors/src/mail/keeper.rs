@@ -1,37 +1,48 @@
 //! The mail keeper: gives a lane to every agent of this node that has durable messages.
 //!
 //! An agent that was never sent one costs nothing: its lane is opened when the first one arrives, or when it starts and
-//! some are waiting.
+//! some are waiting. What arrives is only heard of here; the lanes read it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-use connectome_codecs::AgentName;
+use connectome_codecs::{AgentName, Sequence};
 use tokio_util::sync::CancellationToken;
 
+use super::credit::Credit;
 use super::lane::Lane;
 use super::{AGENT_MESSAGES, agent_of, subject_of};
 use crate::cell::AgentCell;
-use crate::port::{Start, StreamError};
+use crate::port::{Arrival, StreamError};
 use crate::protocol::restart::{ChildSpec, Refusal, Restart};
 use crate::router::Router;
 use crate::service::{Service, ServiceStart};
 use crate::supervisor::{SupervisorError, SupervisorSlot};
 
+/// Everybody's messages.
+const EVERY: &str = "message.>";
+
+/// How far the stream goes, for a lane that is to look for itself.
+const PERHAPS: Sequence = Sequence(u64::MAX);
+
+/// Messages that are read at once to see whose they are; there are only so many when many were missed.
+const LOOK_PAGE: usize = 256;
+
 /// Opens and closes lanes.
 pub(crate) struct MailKeeper {
     pub(crate) router: Router,
     pub(crate) lanes: SupervisorSlot,
+    pub(crate) credit: Arc<Credit>,
     /// Whose lanes were opened: an agent that went and came again has another cell.
     pub(crate) opened: BTreeMap<AgentName, Weak<AgentCell>>,
 }
 
 impl Service for MailKeeper {
     async fn run(mut self, stop: CancellationToken) -> Result<(), String> {
-        // Followed from now on, and only then asked for what waits: so nothing arrives unseen in between.
-        let tail =
-            self.router.streams().tail(AGENT_MESSAGES, &self.router.subject("message.>"), Start::New).await;
-        let mut tail = tail.map_err(|error| error.to_string())?;
+        // Heard from now on, and only then asked for what waits: so nothing arrives unseen in between.
+        let every = self.router.subject(EVERY);
+        let arrivals = self.router.streams().arrivals(AGENT_MESSAGES, &every).await;
+        let mut arrivals = arrivals.map_err(|error| error.to_string())?;
         for name in self.router.local_agents() {
             self.changed(&name).await?;
         }
@@ -44,10 +55,10 @@ impl Service for MailKeeper {
                         self.changed(&name).await?;
                     }
                 }
-                arrived = tail.next() => match arrived {
-                    Ok(stored) => self.arrived(&stored.subject).await?,
-                    Err(StreamError::Gap { .. }) => {}
-                    Err(error) => return Err(error.to_string()),
+                arrival = arrivals.next() => match arrival.map_err(|error| error.to_string())? {
+                    Arrival::Stored { subject, sequence } => self.arrived(&subject, sequence).await?,
+                    Arrival::Missed { from } => self.look(from).await?,
+                    Arrival::Anew => self.begin_anew().await?,
                 },
             }
         }
@@ -63,6 +74,9 @@ impl MailKeeper {
             self.close(name).await?;
         }
         let Some(cell) = cell else { return self.close(name).await };
+        if cell.mail_arrived(PERHAPS) {
+            return Ok(());
+        }
         let waiting = self.router.streams().count(AGENT_MESSAGES, &subject_of(&self.router, name)).await;
         match waiting {
             Ok(0) => Ok(()),
@@ -73,18 +87,14 @@ impl MailKeeper {
 
     async fn close(&mut self, name: &AgentName) -> Result<(), String> {
         self.opened.remove(name);
-        let lanes = self.lanes.current().map_err(|error| error.to_string())?;
-        match lanes.terminate(name.as_str()).await {
-            Ok(()) | Err(SupervisorError::Refused { refusal: Refusal::NotFound, .. }) => Ok(()),
-            Err(error) => Err(error.to_string()),
-        }
+        self.end(name).await
     }
 
-    async fn arrived(&mut self, subject: &str) -> Result<(), String> {
+    async fn arrived(&mut self, subject: &str, sequence: Sequence) -> Result<(), String> {
         let Some(name) = agent_of(subject) else { return Ok(()) };
         match self.router.registry().local(&name) {
-            Some(cell) if !cell.has_lane() => self.open(cell).await,
-            Some(_) => Ok(()),
+            Some(cell) if cell.mail_arrived(sequence) || self.opens(&cell) => Ok(()),
+            Some(cell) => self.open(cell).await,
             None => {
                 self.router.offers().want(&name);
                 Ok(())
@@ -92,18 +102,76 @@ impl MailKeeper {
         }
     }
 
+    /// Whether the agent's lane was begun: it reads what has arrived until then.
+    fn opens(&self, cell: &Arc<AgentCell>) -> bool {
+        self.opened.get(&cell.name).is_some_and(|opened| opened.as_ptr() == Arc::as_ptr(cell))
+    }
+
+    /// Looks itself for what it was not told of.
+    async fn look(&mut self, mut from: Sequence) -> Result<(), String> {
+        loop {
+            let every = self.router.subject(EVERY);
+            let read = self.router.streams().read(AGENT_MESSAGES, &every, from, LOOK_PAGE).await;
+            let missed = match read {
+                Ok(missed) => missed,
+                // It is told again to look.
+                Err(StreamError::Unavailable(_) | StreamError::Unknown(_)) => return Ok(()),
+                Err(error) => return Err(error.to_string()),
+            };
+            let Some(last) = missed.last() else { return Ok(()) };
+            from = last.sequence.next();
+            for stored in &missed {
+                self.arrived(&stored.subject, stored.sequence).await?;
+            }
+        }
+    }
+
+    /// Sequences have begun anew, so no lane stands where it thinks: each begins again.
+    async fn begin_anew(&mut self) -> Result<(), String> {
+        tracing::warn!("{AGENT_MESSAGES} was removed and made again: what was in it is gone");
+        for name in self.opened.keys().cloned().collect::<Vec<_>>() {
+            self.close(&name).await?;
+        }
+        for name in self.router.local_agents() {
+            self.changed(&name).await?;
+        }
+        Ok(())
+    }
+
     async fn open(&mut self, cell: Arc<AgentCell>) -> Result<(), String> {
         self.opened.insert(cell.name.clone(), Arc::downgrade(&cell));
+        if self.begin(&cell).await? {
+            return Ok(());
+        }
+        // There is one from before this keeper began, of an agent that had the name before, or one that has ended.
+        self.end(&cell.name).await?;
+        self.begin(&cell).await.map(drop)
+    }
+
+    /// Starts a lane; false when there is one by that name.
+    async fn begin(&self, cell: &Arc<AgentCell>) -> Result<bool, String> {
         let child = ChildSpec::worker(cell.name.as_str()).restart(Restart::Transient);
-        let router = self.router.clone();
-        let start = ServiceStart::shared(move || Lane { router: router.clone(), cell: cell.clone() });
+        let (router, cell, credit) = (self.router.clone(), cell.clone(), self.credit.clone());
+        let start = ServiceStart::shared(move || Lane {
+            router: router.clone(),
+            cell: cell.clone(),
+            credit: credit.clone(),
+        });
         let lanes = self.lanes.current().map_err(|error| error.to_string())?;
         match lanes.add(child, start).await {
-            Ok(())
-            | Err(SupervisorError::Refused {
+            Ok(()) => Ok(true),
+            Err(SupervisorError::Refused {
                 refusal: Refusal::AlreadyStarted(_) | Refusal::AlreadyPresent,
                 ..
-            }) => Ok(()),
+            }) => Ok(false),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn end(&self, name: &AgentName) -> Result<(), String> {
+        let lanes = self.lanes.current().map_err(|error| error.to_string())?;
+        match lanes.terminate(name.as_str()).await {
+            Ok(()) | Err(SupervisorError::Refused { refusal: Refusal::NotFound, .. }) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
     }

@@ -2,10 +2,12 @@
 //!
 //! Both are one value, written at once: so a message is either in the state and behind the cursor, or neither.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use connectome_codecs::{AgentName, Revision, Sequence, Term, wire};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
@@ -41,9 +43,29 @@ pub(crate) struct Kept {
     pub(crate) term: Option<Term>,
 }
 
-async fn bucket(router: &Router) -> Result<Box<dyn Bucket>, StreamError> {
-    let config = BucketConfig { name: STATES.to_owned(), ttl: None, storage: Storage::File };
-    router.streams().bucket(config).await
+/// The bucket of kept states, opened once for all lanes of a node.
+#[derive(Default)]
+pub(crate) struct States(Mutex<Option<Arc<dyn Bucket>>>);
+
+impl States {
+    async fn open(&self, router: &Router) -> Result<Arc<dyn Bucket>, StreamError> {
+        let opened = self.0.lock().clone();
+        if let Some(opened) = opened {
+            return Ok(opened);
+        }
+        let config = BucketConfig { name: STATES.to_owned(), ttl: None, storage: Storage::File };
+        let opened: Arc<dyn Bucket> = router.streams().bucket(config).await?.into();
+        *self.0.lock() = Some(opened.clone());
+        Ok(opened)
+    }
+
+    /// After an error it is opened anew, and so made again where it is gone.
+    fn forget_after<T>(&self, done: Result<T, StreamError>) -> Result<T, StreamError> {
+        if matches!(&done, Err(error) if !matches!(error, StreamError::WrongRevision { .. })) {
+            *self.0.lock() = None;
+        }
+        done
+    }
 }
 
 /// Reads what an agent kept, and the revision to write over.
@@ -51,7 +73,9 @@ pub(super) async fn load(
     router: &Router,
     agent: &AgentName,
 ) -> Result<(Kept, Option<Revision>), StreamError> {
-    let Some(entry) = bucket(router).await?.get(agent.as_str()).await? else { return Ok(Default::default()) };
+    let states = &router.inner().states;
+    let found = states.open(router).await?.get(agent.as_str()).await;
+    let Some(entry) = states.forget_after(found)? else { return Ok(Default::default()) };
     let Some(value) = entry.value else { return Ok((Kept::default(), None)) };
     let kept = wire::decode(&value)
         .map_err(|error| StreamError::Invalid(format!("the kept state of {agent} can't be read: {error}")))?;
@@ -72,7 +96,9 @@ pub(super) async fn save(
     }
     let value = wire::encode(kept).map_err(|error| StreamError::Invalid(error.to_string()))?;
     let expect = over.map_or(Expect::Absent, Expect::Revision);
-    bucket(router).await?.put(agent.as_str(), value, expect, None).await
+    let states = &router.inner().states;
+    let saved = states.open(router).await?.put(agent.as_str(), value, expect, None).await;
+    states.forget_after(saved)
 }
 
 impl Router {

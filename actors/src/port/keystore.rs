@@ -2,7 +2,7 @@
 
 use connectome_codecs::{AgentId, AgentName, NodeId};
 
-/// Keeps secret keys and uses them; it never hands one out.
+/// Keeps secret keys and uses them; it never hands one out. And it checks what others have signed.
 pub trait KeyStore: Send + Sync + 'static {
     /// The public key that names this node.
     fn node_id(&self) -> NodeId;
@@ -16,6 +16,10 @@ pub trait KeyStore: Send + Sync + 'static {
     /// Signs as the node: Ed25519 (RFC 8032) over `context`, a zero byte, and `message`, so that a signature made
     /// for one purpose says nothing in another. `context` must not hold a zero byte.
     fn sign(&self, context: &str, message: &[u8]) -> [u8; 64];
+
+    /// Whether `node` signed this message for this purpose. Any bytes may be asked about; strict (RFC 8032): a message has
+    /// one signature that is right.
+    fn verify(&self, node: NodeId, context: &str, message: &[u8], signature: &[u8; 64]) -> bool;
 }
 
 /// A key could not be had. The environment must act: the text names the file and what would be right.

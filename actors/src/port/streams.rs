@@ -5,11 +5,14 @@
 //! is built on this port must live with them: an acknowledgement does not fence (a late one is accepted), and a
 //! message that ran out of deliveries stays in its stream until someone removes it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use connectome_codecs::{MessageId, Revision, Sequence, UnixMillis};
+
+use super::part::{ConnectionFigures, Part};
 
 /// A store of streams and buckets. Cheap to share; every method may be called from many tasks at once.
 #[async_trait]
@@ -50,6 +53,12 @@ pub trait Streams: Send + Sync + 'static {
     /// Follows a stream live: everything that matches `filter`, from `start` on, in order, without acknowledgements.
     async fn tail(&self, stream: &str, filter: &str, start: Start) -> Result<Box<dyn Tail>, StreamError>;
 
+    /// Hears which messages arrive from now on, without their bodies: for whoever reads a stream by subject, and has to
+    /// know when to read on.
+    async fn arrivals(&self, stream: &str, filter: &str) -> Result<Box<dyn Arrivals>, StreamError> {
+        Ok(Box::new(ByTail(self.tail(stream, filter, Start::New).await?)))
+    }
+
     /// Removes one message. Removing one that is not there is not an error.
     async fn delete(&self, stream: &str, sequence: Sequence) -> Result<(), StreamError>;
 
@@ -64,6 +73,16 @@ pub trait Streams: Send + Sync + 'static {
 
     /// Opens a bucket, making it if it is new.
     async fn bucket(&self, config: BucketConfig) -> Result<Box<dyn Bucket>, StreamError>;
+
+    /// What must go on for it to work, for a supervisor to run. Nothing, unless it says so.
+    fn parts(&self) -> Vec<Arc<dyn Part>> {
+        Vec::new()
+    }
+
+    /// Where its connection to a broker stands. `None`: it needs none.
+    fn connection(&self) -> Option<ConnectionFigures> {
+        None
+    }
 }
 
 /// A named place in a stream, shared by everyone who opened it.
@@ -104,6 +123,49 @@ pub trait Tail: Send {
     /// [`StreamError::Gap`] once, when messages were removed before this reader came to them; reading may go on. A
     /// reader that starts [`Start::At`] a sequence which is gone is told so, whatever its filter.
     async fn next(&mut self) -> Result<Stored, StreamError>;
+}
+
+/// Hears of the messages of a stream.
+#[async_trait]
+pub trait Arrivals: Send {
+    /// The next arrival; waits for it. Dropping the future loses nothing. A message may be told of twice.
+    async fn next(&mut self) -> Result<Arrival, StreamError>;
+}
+
+/// That something has arrived in a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arrival {
+    /// This message is stored, and can be read.
+    Stored {
+        /// Its subject.
+        subject: String,
+        /// Where it stands.
+        sequence: Sequence,
+    },
+    /// Some from this sequence on may not have been told of, or none: look.
+    Missed {
+        /// The first of them.
+        from: Sequence,
+    },
+    /// The stream was removed and made again: its sequences begin anew.
+    Anew,
+}
+
+/// Arrivals where the bodies cost nothing: in process.
+struct ByTail(Box<dyn Tail>);
+
+#[async_trait]
+impl Arrivals for ByTail {
+    async fn next(&mut self) -> Result<Arrival, StreamError> {
+        loop {
+            match self.0.next().await {
+                Ok(Stored { subject, sequence, .. }) => return Ok(Arrival::Stored { subject, sequence }),
+                // What was removed meanwhile is nobody's any more.
+                Err(StreamError::Gap { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
 }
 
 /// A table of keys with revisions. A revision is unique in the bucket and rises with each write: it can be a term.
@@ -367,7 +429,8 @@ pub enum StreamError {
     Invalid(String),
     /// What exists under this name differs in something that can't be changed in place.
     #[error(
-        "{name} exists with another {field}: it is {is}, {wanted} was asked for, and it can't be changed in place"
+        "{name} exists with another {field}: it is {is}, {wanted} was asked for, and it can't be changed in place; \
+         configure {is}, or remove {name} once nothing in it is needed"
     )]
     Conflict {
         /// The stream or consumer.

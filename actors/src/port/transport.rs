@@ -1,8 +1,12 @@
 //! Frames between nodes: at most once, in order per pair of nodes, never a promise of arrival.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use connectome_codecs::NodeId;
+
+use super::part::{ConnectionFigures, Part};
 
 /// Carries frames to other nodes.
 ///
@@ -36,6 +40,16 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Closes: queued frames are given a moment to leave, then `receive` ends everywhere.
     async fn close(&self);
+
+    /// What must go on for it to work, for a supervisor to run. Nothing, unless it says so.
+    fn parts(&self) -> Vec<Arc<dyn Part>> {
+        Vec::new()
+    }
+
+    /// Where its connection to a broker stands. `None`: it needs none.
+    fn connection(&self) -> Option<ConnectionFigures> {
+        None
+    }
 }
 
 /// What a transport hands up.

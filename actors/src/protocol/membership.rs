@@ -21,6 +21,8 @@
 //! * After partitions heal and messages arrive again, the views of all live nodes are equal within 10 s.
 //! * A node that falls silent is suspected after 2 s and down after 6 s; one that says goodbye is down at once. One
 //!   that comes back as a newer incarnation replaces everything it said before.
+//! * A node whose path ends while it speaks is suspected at once, and down when it has not spoken for 1.5 s more: that is
+//!   how a process that was killed looks. Where silence came first, it is the network's or the broker's, and has its 6 s.
 //! * A node that was itself asleep (stopped, suspended) does not blame the others for it.
 //! * Cost: two heartbeats a second; at most one announcement every 20 ms, or every 256 changes; at most one question a
 //!   second to each node, and one answer each half second to each asker.
@@ -53,6 +55,9 @@ pub struct Timing {
     /// Silence after which a node is suspected. Four heartbeats: two may be lost and one may be late. An agent whose
     /// owner was killed without a word must answer again within three seconds, and this is the most of it.
     pub suspect_after: Duration,
+    /// Silence after the end of its path after which a node is down. Long enough for one that lost its connection to make
+    /// another one and speak; the agents of one that was killed must be gone after three seconds.
+    pub lost_after: Duration,
     /// Silence after which a node is down. Long enough for a broker to elect a new leader (about 5 s), so that its
     /// failure does not make every node lose every other.
     pub down_after: Duration,
@@ -63,6 +68,7 @@ impl Default for Timing {
         Self {
             heartbeat_every: Duration::from_millis(500),
             suspect_after: Duration::from_secs(2),
+            lost_after: Duration::from_millis(1_500),
             down_after: Duration::from_secs(6),
         }
     }
@@ -159,7 +165,10 @@ impl Membership {
                 self.announce(now);
             }
             Input::Load { in_flight } => self.local.in_flight = in_flight,
-            Input::Disconnected { node } => self.suspect(node),
+            Input::Disconnected { node } => {
+                self.with(node, |peer, _| peer.path_ended(now));
+                self.suspect(node);
+            }
             Input::Leave => self.leave(),
         }
     }
@@ -197,6 +206,7 @@ impl Membership {
             Presence::Up | Presence::Suspected if silence >= self.timing.down_after => {
                 self.down(now, node, Gone::Silent);
             }
+            Presence::Suspected if peer.is_lost(now, &self.timing) => self.down(now, node, Gone::Silent),
             Presence::Up if silence >= self.timing.suspect_after => self.suspect(node),
             Presence::Up => self.ask(now, node),
             Presence::Suspected => {}

@@ -39,6 +39,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use connectome_codecs::{AgentName, NodeId, Revision, Term, UnixMillis};
+use serde::{Deserialize, Serialize};
 
 use super::Now;
 use super::lease::{self, LeaseRecord};
@@ -67,7 +68,7 @@ pub struct Rules {
 }
 
 /// What has happened to the names that a node offers, since it started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct OwnershipCounts {
     /// Leases that this node took, each under a term of its own.
     pub acquired: u64,

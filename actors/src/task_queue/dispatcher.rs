@@ -6,24 +6,25 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use connectome_codecs::message::{self, Body};
 use connectome_codecs::{AgentName, Capability, Envelope, MessageId, TaskRecord};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::worker::{Attempting, Verdict};
 use super::{TASK_ROUTING, count, subject_token};
 use crate::cell::AgentCell;
 use crate::port::{Consumer, ConsumerConfig, Delivery, Publish, Start, StreamError};
+use crate::protocol::restart::{ChildSpec, Restart};
 use crate::router::Router;
-use crate::service::Service;
+use crate::service::{Service, ServiceStart};
 use crate::streams::DEAD_LETTERS;
-
-/// Deliveries of one capability in hand over all nodes at the most.
-const IN_HAND_MAX: usize = 4_096;
+use crate::supervisor::SupervisorSlot;
 
 /// How long one fetch waits: only how soon a stopping node notices is at stake, arrivals end it at once.
 const FETCH_WAIT: Duration = Duration::from_secs(5);
@@ -31,51 +32,37 @@ const FETCH_WAIT: Duration = Duration::from_secs(5);
 /// How long a delivery waits after the store failed in the middle of an attempt.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// Fetches and dispatches.
+/// Keeps a queue open for each capability that agents of this node have.
 pub(crate) struct TaskRouter {
     pub(crate) router: Router,
+    pub(crate) queues: SupervisorSlot,
 }
 
 impl Service for TaskRouter {
     async fn run(self, stop: CancellationToken) -> Result<(), String> {
         let mut served: BTreeMap<Capability, CancellationToken> = BTreeMap::new();
-        let mut queues: JoinSet<Result<(), StreamError>> = JoinSet::new();
         loop {
             let wanted = self.wanted();
-            served.retain(|capability, stop| wanted.contains(capability) || cancel(stop));
+            served.retain(|capability, close| wanted.contains(capability) || cancel(close));
             for capability in wanted {
                 if let Entry::Vacant(place) = served.entry(capability) {
-                    let stop = stop.child_token();
-                    let queue = Queue::new(&self.router, place.key(), stop.clone());
-                    queues.spawn(queue.serve());
-                    place.insert(stop);
+                    let close = CancellationToken::new();
+                    self.open(place.key(), &close).await?;
+                    place.insert(close);
                 }
             }
             tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
-                Some(ended) = queues.join_next() => ended_well(ended)?,
+                () = stop.cancelled() => return Ok(()),
                 () = self.router.inner().tasks.workers.notified() => {}
             }
         }
-        while let Some(ended) = queues.join_next().await {
-            ended_well(ended)?;
-        }
-        Ok(())
     }
 }
 
-fn cancel(stop: &CancellationToken) -> bool {
-    stop.cancel();
+fn cancel(close: &CancellationToken) -> bool {
+    close.cancel();
     false
-}
-
-fn ended_well(ended: Result<Result<(), StreamError>, tokio::task::JoinError>) -> Result<(), String> {
-    match ended {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 impl TaskRouter {
@@ -86,6 +73,16 @@ impl TaskRouter {
         }
         self.router.registry().capabilities_here()
     }
+
+    /// Opens a queue. One that was closed lives on until what it has in hand is done, so each has a name of its own.
+    async fn open(&self, capability: &Capability, close: &CancellationToken) -> Result<(), String> {
+        let opened = self.router.inner().tasks.opened.fetch_add(1, Ordering::Relaxed);
+        let child = ChildSpec::worker(format!("{capability}-{opened}").as_str()).restart(Restart::Transient);
+        let (router, capability, close) = (self.router.clone(), capability.clone(), close.clone());
+        let start = ServiceStart::shared(move || Queue::new(&router, &capability, &close));
+        let queues = self.queues.current().map_err(|error| error.to_string())?;
+        queues.add(child, start).await.map_err(|error| error.to_string())
+    }
 }
 
 /// The work of one capability on this node.
@@ -93,29 +90,44 @@ struct Queue {
     router: Router,
     capability: Capability,
     hands: Arc<Hands>,
-    stop: CancellationToken,
+    /// Nothing new is fetched any more; what is in hand goes on.
+    close: CancellationToken,
 }
 
 /// How many tasks each worker has in hand.
 #[derive(Default)]
 struct Hands(Mutex<BTreeMap<AgentName, usize>>);
 
+impl Service for Queue {
+    async fn run(self, stop: CancellationToken) -> Result<(), String> {
+        let ending = self.close.child_token();
+        let serving = self.serve(&ending);
+        tokio::pin!(serving);
+        tokio::select! {
+            biased;
+            ended = &mut serving => return ended.map_err(|error| error.to_string()),
+            () = stop.cancelled() => ending.cancel(),
+        }
+        serving.await.map_err(|error| error.to_string())
+    }
+}
+
 impl Queue {
-    fn new(router: &Router, capability: &Capability, stop: CancellationToken) -> Queue {
-        Queue { router: router.clone(), capability: capability.clone(), hands: Arc::default(), stop }
+    fn new(router: &Router, capability: &Capability, close: &CancellationToken) -> Queue {
+        let (router, capability, hands) = (router.clone(), capability.clone(), Arc::default());
+        Queue { router, capability, hands, close: close.clone() }
     }
 
-    async fn serve(self) -> Result<(), StreamError> {
-        let config = consumer(&self.router, &self.capability);
-        let consumer: Arc<dyn Consumer> = self.router.streams().consumer(TASK_ROUTING, config).await?.into();
+    async fn serve(&self, ending: &CancellationToken) -> Result<(), StreamError> {
+        let Some(consumer) = self.consumer(ending).await? else { return Ok(()) };
         let mut attempts = JoinSet::new();
-        while !self.stop.is_cancelled() {
+        while !ending.is_cancelled() {
             while attempts.try_join_next().is_some() {}
             let free = self.free();
             if free == 0 {
                 tokio::select! {
                     biased;
-                    () = self.stop.cancelled() => break,
+                    () = ending.cancelled() => break,
                     Some(_) = attempts.join_next() => {}
                     () = tokio::time::sleep(FETCH_WAIT) => {}
                 }
@@ -123,16 +135,45 @@ impl Queue {
             }
             let fetched = tokio::select! {
                 biased;
-                () = self.stop.cancelled() => break,
-                fetched = consumer.fetch(free, FETCH_WAIT) => fetched?,
+                () = ending.cancelled() => break,
+                fetched = consumer.fetch(free, FETCH_WAIT) => fetched,
             };
-            for delivery in fetched {
+            for delivery in self.unless_away(fetched, ending).await?.unwrap_or_default() {
                 self.begin(&mut attempts, &consumer, delivery).await?;
             }
         }
         // What is in hand goes on; its agents are stopped after it, or with it at the deadline.
         while attempts.join_next().await.is_some() {}
         Ok(())
+    }
+
+    /// Opens the consumer, however long its store is away. `None`: it is to end.
+    async fn consumer(&self, ending: &CancellationToken) -> Result<Option<Arc<dyn Consumer>>, StreamError> {
+        while !ending.is_cancelled() {
+            let opened =
+                self.router.streams().consumer(TASK_ROUTING, consumer(&self.router, &self.capability));
+            if let Some(consumer) = self.unless_away(opened.await, ending).await? {
+                return Ok(Some(consumer.into()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A store that is away is waited for: failing at it would end a node whose broker is only being restarted.
+    async fn unless_away<T>(
+        &self,
+        asked: Result<T, StreamError>,
+        ending: &CancellationToken,
+    ) -> Result<Option<T>, StreamError> {
+        match asked {
+            Err(error @ (StreamError::Unavailable(_) | StreamError::Unknown(_))) => {
+                tracing::warn!(%error, capability = %self.capability, "tasks can't be fetched; trying again");
+                // Whoever ends meanwhile looks at that next.
+                drop(timeout(AFTER_FAILURE, ending.cancelled()).await);
+                Ok(None)
+            }
+            asked => asked.map(Some),
+        }
     }
 
     async fn begin(
@@ -206,7 +247,7 @@ fn consumer(router: &Router, capability: &Capability) -> ConsumerConfig {
         ack_wait: router.inner().config.task_lease,
         // The record counts attempts; the queue only knows deliveries.
         max_deliver: None,
-        max_ack_pending: IN_HAND_MAX,
+        max_ack_pending: router.inner().config.ack_pending_max,
         backoff: Vec::new(),
     }
 }

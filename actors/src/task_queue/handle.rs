@@ -81,7 +81,11 @@ impl<M: Message> TaskHandle<M> {
             let changed = listening.changed();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if let Some(record) = self.record().await?.filter(|record| record.state.is_terminal()) {
+            let newest = match listening.newest() {
+                Some(record) => Some(record),
+                None => self.record().await?,
+            };
+            if let Some(record) = newest.filter(|record| record.state.is_terminal()) {
                 return Ok(record);
             }
             changed.await;
@@ -103,7 +107,7 @@ impl<M: Message> TaskHandle<M> {
     /// The store's.
     pub async fn cancel(&self) -> Result<bool, StreamError> {
         let cancel = Step::Cancel { note: "cancelled by its requester".to_owned() };
-        let cancelled = record::step(&self.router, self.id, &cancel).await?;
+        let cancelled = record::step(&self.router, self.id, &cancel, None).await?;
         Ok(matches!(cancelled, Stepped::Done(..)))
     }
 }

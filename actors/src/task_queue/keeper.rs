@@ -36,7 +36,9 @@ impl TaskKeeper {
     fn changed(&self, entry: &Entry) {
         let Ok(id) = entry.key.parse::<TaskId>() else { return };
         if let Some(waiting) = self.router.inner().tasks.waiting.get(&id) {
-            waiting.notify_waiters();
+            // A record that can't be read is told by whoever reads it itself.
+            let record = entry.value.as_ref().and_then(|value| record::decode(value).ok());
+            waiting.heard(record.map(|record| (record, entry.revision)));
         }
     }
 
@@ -47,7 +49,7 @@ impl TaskKeeper {
         tasks.sort_unstable();
         for task in tasks {
             if let Some(waiting) = waiting.get(&task) {
-                waiting.notify_waiters();
+                waiting.heard(None);
             }
         }
     }

@@ -1,11 +1,12 @@
 //! Reading and changing task records: decide, compare, set, and decide again when somebody was faster.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use connectome_codecs::{Revision, TaskId, TaskRecord};
 
 use super::TASKS;
-use crate::port::{Bucket, BucketConfig, Expect, Storage, StreamError};
+use crate::port::{Bucket, BucketConfig, Entry, Expect, Storage, StreamError};
 use crate::protocol::task::{Outcome, Policy, Refusal, Step, apply};
 use crate::router::Router;
 
@@ -15,8 +16,23 @@ const ROUNDS_MAX: usize = 64;
 /// How long a record is kept after its last change: as long as the work queue keeps the task itself.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-pub(super) async fn bucket(router: &Router) -> Result<Box<dyn Bucket>, StreamError> {
-    router.streams().bucket(tasks_bucket()).await
+/// The bucket, opened once: opening it asks the store how it is kept.
+pub(super) async fn bucket(router: &Router) -> Result<Arc<dyn Bucket>, StreamError> {
+    let opened = router.inner().tasks.records.lock().clone();
+    if let Some(bucket) = opened {
+        return Ok(bucket);
+    }
+    let bucket: Arc<dyn Bucket> = router.streams().bucket(tasks_bucket()).await?.into();
+    *router.inner().tasks.records.lock() = Some(bucket.clone());
+    Ok(bucket)
+}
+
+/// After a failure it is opened anew: a store that came back empty has no bucket until somebody makes it.
+fn noted<T>(router: &Router, done: Result<T, StreamError>) -> Result<T, StreamError> {
+    if matches!(&done, Err(error) if !matches!(error, StreamError::WrongRevision { .. })) {
+        *router.inner().tasks.records.lock() = None;
+    }
+    done
 }
 
 /// The bucket of task records, for those who look into a store without a node.
@@ -34,14 +50,17 @@ pub(super) fn decode(value: &[u8]) -> Result<TaskRecord, StreamError> {
         .map_err(|error| StreamError::Invalid(format!("a task record can't be read: {error}")))
 }
 
-pub(super) async fn load(router: &Router, id: TaskId) -> Result<Option<(TaskRecord, Revision)>, StreamError> {
-    let Some(entry) = bucket(router).await?.get(&id.to_string()).await? else { return Ok(None) };
-    let Some(value) = entry.value else { return Ok(None) };
-    Ok(Some((decode(&value)?, entry.revision)))
+/// A record, and the revision that it was read at or written with.
+pub(super) type Found = (TaskRecord, Revision);
+
+pub(super) async fn load(router: &Router, id: TaskId) -> Result<Option<Found>, StreamError> {
+    let entry = noted(router, bucket(router).await?.get(&id.to_string()).await)?;
+    let Some(Entry { value: Some(value), revision, .. }) = entry else { return Ok(None) };
+    Ok(Some((decode(&value)?, revision)))
 }
 
-/// Writes a record where none is, and says whether there was none.
-pub(super) async fn create(router: &Router, record: &TaskRecord) -> Result<bool, StreamError> {
+/// Writes a record where none is; `None`: there is one.
+pub(super) async fn create(router: &Router, record: &TaskRecord) -> Result<Option<Revision>, StreamError> {
     store(router, record, Expect::Absent).await
 }
 
@@ -49,20 +68,31 @@ pub(super) async fn create(router: &Router, record: &TaskRecord) -> Result<bool,
 #[expect(clippy::large_enum_variant, reason = "it is matched where it is made, and never kept")]
 pub(super) enum Stepped {
     /// The record as it is now, and what came of the step.
-    Done(TaskRecord, Outcome),
+    Done(Found, Outcome),
     /// The protocol said no.
     Refused(Refusal),
     /// There is no such record.
     Unknown,
 }
 
-/// Takes a step on the record: reads, decides and writes, until the write is the first after the read.
-pub(super) async fn step(router: &Router, id: TaskId, step: &Step) -> Result<Stepped, StreamError> {
+/// Takes a step on the record: reads, decides and writes, until the write is the first after the read. What was read before
+/// need not be read again: should it be out of date, the write says so.
+pub(super) async fn step(
+    router: &Router,
+    id: TaskId,
+    step: &Step,
+    read_before: Option<Found>,
+) -> Result<Stepped, StreamError> {
+    let mut read_before = read_before;
     for _ in 0..ROUNDS_MAX {
-        let Some((mut record, revision)) = load(router, id).await? else { return Ok(Stepped::Unknown) };
+        let found = match read_before.take() {
+            Some(found) => Some(found),
+            None => load(router, id).await?,
+        };
+        let Some((mut record, revision)) = found else { return Ok(Stepped::Unknown) };
         let outcome = match apply(&mut record, router.now(), step.clone(), &policy(router)) {
             Ok(outcome @ (Outcome::AlreadyCompleted | Outcome::Unchanged { .. })) => {
-                return Ok(Stepped::Done(record, outcome));
+                return Ok(Stepped::Done((record, revision), outcome));
             }
             Ok(outcome @ Outcome::Completed) => {
                 // Nobody does it again, so what it was made from need not be kept.
@@ -79,8 +109,8 @@ pub(super) async fn step(router: &Router, id: TaskId, step: &Step) -> Result<Ste
             Ok(outcome) => outcome,
             Err(refusal) => return Ok(Stepped::Refused(refusal)),
         };
-        if store(router, &record, Expect::Revision(revision)).await? {
-            return Ok(Stepped::Done(record, outcome));
+        if let Some(revision) = store(router, &record, Expect::Revision(revision)).await? {
+            return Ok(Stepped::Done((record, revision), outcome));
         }
     }
     Err(StreamError::Unavailable(format!(
@@ -88,11 +118,17 @@ pub(super) async fn step(router: &Router, id: TaskId, step: &Step) -> Result<Ste
     )))
 }
 
-async fn store(router: &Router, record: &TaskRecord, expect: Expect) -> Result<bool, StreamError> {
+/// `None`: somebody else was first.
+async fn store(
+    router: &Router,
+    record: &TaskRecord,
+    expect: Expect,
+) -> Result<Option<Revision>, StreamError> {
     let value = record.encode().map_err(|error| StreamError::Invalid(error.to_string()))?;
-    match bucket(router).await?.put(&record.id.to_string(), value, expect, None).await {
-        Ok(_) => Ok(true),
-        Err(StreamError::WrongRevision { .. }) => Ok(false),
+    let written = bucket(router).await?.put(&record.id.to_string(), value, expect, None).await;
+    match noted(router, written) {
+        Ok(revision) => Ok(Some(revision)),
+        Err(StreamError::WrongRevision { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -10,12 +10,13 @@ use connectome_codecs::message::{self, Blame, Effect, ErrorCode};
 use connectome_codecs::{AgentName, Attempt, Envelope, Fact, TaskRecord, TaskState, Term, UnixMillis};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::context::TaskContext;
-use super::record::{self, Stepped};
+use super::record::{self, Found, Stepped};
 use super::{Counts, count};
 use crate::agent_ref::push;
 use crate::cell::AgentCell;
@@ -54,13 +55,11 @@ impl Attempting<'_> {
     pub(super) async fn run(&self) -> Result<Verdict, StreamError> {
         let claimed = Instant::now();
         let claim = Step::Claim { node: self.router.node_id(), worker: self.worker.name.clone() };
-        // Where the requester's own record is missing (it died between the two writes), the task brings it along.
-        record::create(self.router, &TaskRecord::submitted(self.task, self.router.now())).await?;
-        match record::step(self.router, self.task.id, &claim).await? {
-            Stepped::Done(_, Outcome::Claimed { term, attempt, until }) => {
-                self.work(Held { term, attempt, claimed, until }).await
+        match self.claim(&claim).await? {
+            Stepped::Done(found, Outcome::Claimed { term, attempt, until }) => {
+                self.work(Held { term, attempt, claimed, until, found: Mutex::new(Some(found)) }).await
             }
-            Stepped::Done(record, outcome) => Ok(self.settled(record, &outcome)),
+            Stepped::Done((record, _), outcome) => Ok(self.settled(record, &outcome)),
             Stepped::Refused(Refusal::Ended { .. }) => self.over().await,
             Stepped::Refused(Refusal::Held { until, .. }) => {
                 Ok(Verdict::Again(until.since(self.router.now()).max(AGAIN_MIN)))
@@ -71,11 +70,22 @@ impl Attempting<'_> {
         }
     }
 
+    /// Where the requester's own record is missing (it died between the two writes), the task brings it along.
+    async fn claim(&self, claim: &Step) -> Result<Stepped, StreamError> {
+        let claimed = record::step(self.router, self.task.id, claim, None).await?;
+        let Stepped::Unknown = claimed else { return Ok(claimed) };
+        let submitted = TaskRecord::submitted(self.task, self.router.now());
+        let created = record::create(self.router, &submitted).await?;
+        record::step(self.router, self.task.id, claim, created.map(|revision| (submitted, revision))).await
+    }
+
     async fn work(&self, held: Held) -> Result<Verdict, StreamError> {
         count(&self.counts().started);
         self.say_assigned(&held).await;
         let (answer, mut answered) = oneshot::channel();
         let (stopped, begun) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
+        // Also when this attempt is dropped where it stands: the worker must not work on for nobody.
+        let _over = stopped.clone().drop_guard();
         let context = TaskContext {
             id: self.task.id,
             term: held.term,
@@ -142,7 +152,7 @@ impl Attempting<'_> {
                     let crashed = || CallError::Crashed("the agent ended while it was at work".to_owned());
                     return Ended::Answered(answer.unwrap_or_else(|_| Err(crashed())));
                 }
-                () = listening.changed() => match self.cancelled(held.term).await {
+                () = listening.changed() => match self.cancelled(held.term, listening.newest()).await {
                     Some(refusal) => Input::Refused(refusal),
                     None => continue,
                 },
@@ -152,7 +162,9 @@ impl Attempting<'_> {
             while let Some(next) = input.take() {
                 let action = work.handle(Now::new(held.claimed.elapsed()), next).next();
                 match action {
-                    Some(Action::Extend { term }) if pulse.beats() => input = Some(self.extend(term).await),
+                    Some(Action::Extend { term }) if pulse.beats() => {
+                        input = Some(self.extend(held, term).await)
+                    }
                     // An agent that does not even wake up to its pulse hangs: its lease runs out.
                     Some(Action::Extend { .. }) => input = Some(Input::Unknown),
                     Some(Action::Stop(why)) => return Ended::Stopped(why),
@@ -162,17 +174,21 @@ impl Attempting<'_> {
         }
     }
 
-    async fn cancelled(&self, term: Term) -> Option<Refusal> {
-        let (record, _) = record::load(self.router, self.task.id).await.ok()??;
+    async fn cancelled(&self, term: Term, heard: Option<TaskRecord>) -> Option<Refusal> {
+        let record = match heard {
+            Some(record) => record,
+            None => record::load(self.router, self.task.id).await.ok()??.0,
+        };
         (record.term > term).then_some(match record.state.is_terminal() {
             true => Refusal::Ended { state: record.state, term: record.term, at: record.updated },
             false => Refusal::Stale { yours: term, newest: record.term, owner: record.owner },
         })
     }
 
-    async fn extend(&self, term: Term) -> Input {
-        match record::step(self.router, self.task.id, &Step::Extend { term }).await {
-            Ok(Stepped::Done(..)) => {
+    async fn extend(&self, held: &Held, term: Term) -> Input {
+        match record::step(self.router, self.task.id, &Step::Extend { term }, held.take()).await {
+            Ok(Stepped::Done(found, _)) => {
+                *held.found.lock() = Some(found);
                 // The lease is what counts; a delivery that comes too early finds the task held.
                 drop(self.consumer.in_progress(self.tag).await);
                 Input::Extended
@@ -184,13 +200,13 @@ impl Attempting<'_> {
 
     async fn complete(&self, held: &Held, result: Bytes) -> Result<Verdict, StreamError> {
         let step = Step::Complete { term: held.term, result };
-        match record::step(self.router, self.task.id, &step).await? {
+        match record::step(self.router, self.task.id, &step, held.take()).await? {
             Stepped::Done(_, Outcome::Completed) => {
                 count(&self.counts().completed);
                 self.say_completed(held).await;
                 Ok(Verdict::Done)
             }
-            Stepped::Done(record, outcome) => Ok(self.settled(record, &outcome)),
+            Stepped::Done((record, _), outcome) => Ok(self.settled(record, &outcome)),
             Stepped::Refused(refusal) => self.refused(&refusal).await,
             Stepped::Unknown => Ok(Verdict::Again(AGAIN_MIN)),
         }
@@ -200,8 +216,8 @@ impl Attempting<'_> {
         let failure = if is_final(error) { Failure::Final } else { Failure::Retryable };
         let error = task_error(error);
         let step = Step::Fail { term: held.term, error: error.clone(), failure };
-        match record::step(self.router, self.task.id, &step).await? {
-            Stepped::Done(record, outcome) => {
+        match record::step(self.router, self.task.id, &step, held.take()).await? {
+            Stepped::Done((record, _), outcome) => {
                 self.say_failed(held, error, &outcome).await;
                 Ok(self.settled(record, &outcome))
             }
@@ -299,6 +315,14 @@ struct Held {
     /// When the claim was sent.
     claimed: Instant,
     until: UnixMillis,
+    /// The record as it was last written, for the next step.
+    found: Mutex<Option<Found>>,
+}
+
+impl Held {
+    fn take(&self) -> Option<Found> {
+        self.found.lock().take()
+    }
 }
 
 /// How the handling of an attempt ended.

@@ -1,5 +1,5 @@
 //! Promises of `protocol::delivery`: messages, an agent that keeps its state, and everything that can go wrong between
-//! a consumer, a process, an agent and a store.
+//! a stream, a process, an agent and a store.
 
 mod world;
 
@@ -14,12 +14,10 @@ use world::{Content, Op, World};
 fn ops(content: impl Strategy<Value = Content> + 'static) -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![
         6 => content.prop_map(Op::Publish),
-        8 => Just(Op::Deliver),
-        2 => (0..4_usize).prop_map(Op::Redeliver),
-        1 => Just(Op::LoseAck),
+        8 => (1..4_usize).prop_map(Op::Read),
+        1 => Just(Op::LoseRemoval),
         10 => Just(Op::Handle),
         8 => Just(Op::Save),
-        3 => Just(Op::Fetch),
         2 => Just(Op::SetAside),
         1 => Just(Op::Crash),
         3 => Just(Op::Start),
@@ -39,8 +37,8 @@ fn any_content() -> impl Strategy<Value = Content> {
 }
 
 proptest! {
-    /// Whatever crashes, is lost, comes again or comes late: in the saved state every message is applied once, in
-    /// order; it is acknowledged only when saved; poison is set aside; nothing is stuck. (At most two processes are
+    /// Whatever crashes or is lost: in the saved state every message is applied once, in order; it is removed when that is
+    /// saved, and not before; poison is set aside; nothing is stuck. (At most two processes are
     /// killed by chance, so that no innocent message is there three times.)
     #[test]
     fn every_message_is_applied_once_or_set_aside(ops in ops(any_content())) {
@@ -84,20 +82,19 @@ fn a_deadly_message_is_set_aside_across_processes() {
     assert_eq!(world.handled[&Sequence(9)], CRASHES_MAX + 1);
 }
 
-/// What a full lane gives back is taken in order when there is room, and before anything newer.
+/// A lane reads no further than it has room, and goes on where it stopped.
 #[test]
-fn a_full_lane_keeps_the_order() {
+fn a_full_lane_waits_for_room() {
     let mut world = World::new();
     (0..3 * IN_HAND_MAX).for_each(|_| world.publish(Content::Plain));
-    (0..3 * IN_HAND_MAX).for_each(|_| world.deliver());
-    let lane = &world.process.as_ref().expect("it runs").lane;
-    assert_eq!(lane.room(), 0);
+    world.apply(Op::Read(3 * IN_HAND_MAX));
+    let lane = |world: &World| world.process.as_ref().expect("it runs").lane.room();
+    assert_eq!(lane(&world), 0);
     for _ in 0..IN_HAND_MAX {
         world.handle();
         world.save();
     }
-    // The consumer brings what was given back, the newest first.
-    (0..3 * IN_HAND_MAX).rev().for_each(|nth| world.apply(Op::Redeliver(nth)));
+    assert_eq!(lane(&world), IN_HAND_MAX);
     world.drain();
     world.is_settled();
 }
@@ -111,28 +108,27 @@ fn an_id_is_remembered_for_a_while() {
     say(Input::Started { cursor: Sequence(0) });
     for n in 1..=2 * RECENT_MAX as u64 {
         let sequence = Sequence(n);
-        assert!(say(Input::Delivered { sequence, id: id(n) }).contains(&Action::Push { sequence }));
+        assert!(say(Input::Read { sequence, id: id(n) }).contains(&Action::Push { sequence }));
         say(Input::Handled { sequence });
         say(Input::Saved { cursor: sequence });
     }
     let next = Sequence(2 * RECENT_MAX as u64 + 1);
-    let again = say(Input::Delivered { sequence: next, id: id(next.0 - 1) });
+    let again = say(Input::Read { sequence: next, id: id(next.0 - 1) });
     assert_eq!(again, [Action::Save { cursor: next }]);
     assert_eq!(lane.kept().recent.len(), RECENT_MAX);
 }
 
-/// A lane that is given up returns what it did not handle.
+/// A lane that is given up pushes nothing more, and leaves in the stream what was not handled.
 #[test]
-fn a_detached_lane_gives_back() {
+fn a_detached_lane_leaves_what_waits() {
     let mut lane = Lane::open(Kept::default(), []);
     let mut say = |input| lane.handle(input).collect::<Vec<_>>();
     say(Input::Started { cursor: Sequence(0) });
     for n in 1..=3 {
-        say(Input::Delivered { sequence: Sequence(n), id: MessageId::from_parts(UnixMillis(1), n.into()) });
+        say(Input::Read { sequence: Sequence(n), id: MessageId::from_parts(UnixMillis(1), n.into()) });
     }
-    let back: Vec<Action> = (1..=3).map(|n| Action::Nak { sequence: Sequence(n) }).collect();
-    assert_eq!(say(Input::Detached), back);
+    assert_eq!(say(Input::Detached), []);
     let id = MessageId::from_parts(UnixMillis(1), 4);
-    let late = say(Input::Delivered { sequence: Sequence(4), id });
-    assert_eq!(late, [Action::Nak { sequence: Sequence(4) }]);
+    assert_eq!(say(Input::Read { sequence: Sequence(4), id }), []);
+    assert_eq!(say(Input::Started { cursor: Sequence(0) }), []);
 }

@@ -6,6 +6,7 @@ mod delivery;
 mod lease;
 mod membership;
 mod ownership;
+mod registration;
 mod restart;
 mod routing;
 mod task;

@@ -3,6 +3,8 @@
 
 mod cluster;
 
+use std::time::Duration;
+
 use connectome_actors::protocol::Now;
 use connectome_actors::protocol::membership::{Action, Gone, Input, Membership, Presence, Timing};
 use connectome_codecs::message::{AgentRecord, Discovery, DiscoveryAction, Heartbeat};
@@ -126,6 +128,40 @@ fn silence_is_suspected_then_down() {
     assert_eq!(ticked(&mut membership, 9_300), []);
     assert_eq!(ticked(&mut membership, 9_499), []);
     assert_eq!(ticked(&mut membership, 9_500), [Action::NodeDown { node: from, why: Gone::Silent }]);
+}
+
+/// A path that ends makes its node suspected at once, and down when it does not speak for 1.5 s more; after a silence it
+/// says nothing new.
+#[test]
+fn a_node_that_is_killed_is_down_soon() {
+    let down = |from| [Action::NodeDown { node: from, why: Gone::Silent }];
+    let (from, body) = (node(2), heartbeat(2, 1));
+    let heard = |at| {
+        let mut membership = Membership::new(node(1), 1, Timing::default(), Now::ZERO);
+        told(&mut membership, 0, Input::Heartbeat { from, body: body.clone() });
+        ticked(&mut membership, 1_000);
+        told(&mut membership, at, Input::Disconnected { node: from });
+        membership
+    };
+    let mut killed = heard(1_200);
+    assert_eq!(killed.next_tick().map(Now::since_origin), Some(Duration::from_millis(1_500)));
+    assert_eq!(ticked(&mut killed, 2_699), []);
+    assert_eq!(ticked(&mut killed, 2_700), down(from));
+    let mut back = heard(1_200);
+    let actions = told(&mut back, 2_600, Input::Heartbeat { from, body: body.clone() });
+    assert_eq!(actions, [Action::NodeRecovered { node: from }]);
+    assert_eq!(ticked(&mut back, 4_000), []);
+    let mut silent = heard(1_900);
+    let mut silent_first = Membership::new(node(1), 1, Timing::default(), Now::ZERO);
+    told(&mut silent_first, 0, Input::Heartbeat { from, body: body.clone() });
+    ticked(&mut silent_first, 1_900);
+    ticked(&mut silent_first, 2_000);
+    told(&mut silent_first, 2_100, Input::Disconnected { node: from });
+    ticked(&mut silent_first, 3_700);
+    assert_eq!(ticked(&mut silent_first, 5_000), []);
+    assert_eq!(ticked(&mut silent_first, 6_000), down(from));
+    ticked(&mut silent, 2_500);
+    assert_eq!(ticked(&mut silent, 3_400), down(from));
 }
 
 /// A path that ends makes its node suspected at once, and no more than that.

@@ -9,7 +9,7 @@ use connectome_actors::Overflow;
 use connectome_actors::port::Storage;
 use connectome_codecs::Encoding;
 
-use super::nats;
+use super::nats::{self, Profile};
 use super::problem::Wrong;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 use crate::telemetry::{self, Format};
@@ -33,10 +33,13 @@ pub(super) enum Field<'a> {
     Size(&'a mut usize, RangeInclusive<u64>),
     OptionalSize(&'a mut Option<u64>, RangeInclusive<u64>),
     Count(&'a mut usize, RangeInclusive<usize>),
+    OptionalCount(&'a mut Option<u64>, RangeInclusive<u64>),
     Word(&'a mut dyn Word),
     Encodings(&'a mut Vec<Encoding>),
     /// NATS servers; what is shown has no password in it.
     Servers(&'a mut Option<String>),
+    /// Monitoring endpoints of NATS servers.
+    Monitors(&'a mut Option<String>),
     /// Nothing else is possible, for the reason.
     Only(&'static str, &'static str),
 }
@@ -53,9 +56,13 @@ impl Field<'_> {
             Field::Size(value, _) => **value = usize::try_from(parse_size(text)?).unwrap_or(usize::MAX),
             Field::OptionalSize(value, _) => **value = unless_none(text, parse_size)?,
             Field::Count(value, _) => **value = parse_count(text)?,
+            Field::OptionalCount(value, _) => {
+                **value = unless_none(text, |text| Ok(parse_count(text)? as u64))?
+            }
             Field::Word(value) => value.read(text)?,
             Field::Encodings(value) => **value = parse_encodings(text)?,
             Field::Servers(value) => **value = unless_none(text, |text| Ok(text.to_owned()))?,
+            Field::Monitors(value) => **value = unless_none(text, |text| Ok(text.to_owned()))?,
             Field::Only(word, _) if text.eq_ignore_ascii_case(word) => {}
             Field::Only(word, why) => return Err(Wrong::new(*why, format!("write {word}, or leave it out"))),
         }
@@ -80,8 +87,12 @@ impl Field<'_> {
                 value.map_or(Ok(()), |value| within(value, range, |bound| show_size(*bound)))
             }
             Field::Count(value, range) => within(**value, range, ToString::to_string),
+            Field::OptionalCount(value, range) => {
+                value.map_or(Ok(()), |value| within(value, range, ToString::to_string))
+            }
             Field::Encodings(value) => check_encodings(value),
             Field::Servers(value) => value.as_deref().map_or(Ok(()), nats::check),
+            Field::Monitors(value) => value.as_deref().map_or(Ok(()), nats::check_monitors),
             Field::Word(_) | Field::Only(..) => Ok(()),
         }
     }
@@ -99,14 +110,18 @@ impl fmt::Display for Field<'_> {
             Field::Size(value, _) => f.write_str(&show_size(**value as u64)),
             Field::OptionalSize(Some(value), _) => f.write_str(&show_size(*value)),
             Field::Count(value, _) => write!(f, "{value}"),
+            Field::OptionalCount(Some(value), _) => write!(f, "{value}"),
             Field::Word(value) => f.write_str(value.show()),
             Field::Encodings(value) => {
                 f.write_str(&value.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
             }
             Field::Servers(Some(value)) => f.write_str(&nats::shown(value)),
+            Field::Monitors(Some(value)) => f.write_str(value),
             Field::OptionalPath(None)
+            | Field::Monitors(None)
             | Field::OptionalDuration(None, _)
             | Field::OptionalSize(None, _)
+            | Field::OptionalCount(None, _)
             | Field::Servers(None) => f.write_str(NONE),
             Field::Only(word, _) => f.write_str(word),
         }
@@ -220,6 +235,11 @@ impl Words for bool {
 
 impl Words for Storage {
     const WORDS: &'static [(&'static str, Storage)] = &[("file", Storage::File), ("memory", Storage::Memory)];
+}
+
+impl Words for Profile {
+    const WORDS: &'static [(&'static str, Profile)] =
+        &[("fast", Profile::Fast), ("durable", Profile::Durable)];
 }
 
 impl Words for Overflow {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use connectome_actors::protocol::shard::SHARDS_MAX;
 use connectome_codecs::limits::FRAME_MAX;
 
 use super::Config;
@@ -52,6 +53,8 @@ const BEAT_MAX: Duration = Duration::from_secs(3_600);
 
 /// A lease must outlive a slow write to the disk.
 const LEASE_MIN: Duration = Duration::from_millis(100);
+/// An owner renews each third of it: a store that chooses a leader meanwhile takes seconds.
+const OWNERSHIP_MIN: Duration = Duration::from_secs(1);
 /// An attempt may take weeks where a person takes part in it.
 const ATTEMPT_MAX: Duration = Duration::from_secs(30 * 86_400);
 
@@ -72,6 +75,11 @@ const MAILBOX_BYTES_MAX: u64 = 1 << 30;
 
 /// An agent works on one message at a time; tasks in hand beyond this only wait with a lease.
 const TASKS_PER_WORKER_MAX: usize = 1_024;
+
+/// What is in hand is in the memory of whoever has it.
+const ACK_PENDING_MAX: usize = 1_000_000;
+/// More than a store delivers.
+const RATE_MAX: u64 = 10_000_000;
 
 /// JetStream keeps no more copies.
 const REPLICAS_MAX: usize = 5;
@@ -106,7 +114,7 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         name: "storage",
         about: "where streams are kept: file, or memory (gone with the process)",
-        aliases: &[],
+        aliases: &["NATS_STREAM_STORAGE"],
         field: |c| Field::Word(&mut c.streams.storage),
     },
     Key {
@@ -170,6 +178,12 @@ pub(super) const KEYS: &[Key] = &[
         field: |c| Field::Word(&mut c.mailbox.overflow),
     },
     Key {
+        name: "ownership.lease",
+        about: "how long a node owns an agent that several offer, between two renewals",
+        aliases: &[],
+        field: |c| Field::Duration(&mut c.router.ownership_lease, OWNERSHIP_MIN..=WAIT_MAX),
+    },
+    Key {
         name: "tasks.lease",
         about: "how long a worker owns a task between two extensions",
         aliases: &[],
@@ -210,8 +224,26 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         name: "streams.duplicate_window",
         about: "how long a message id is remembered, to store it once",
-        aliases: &[],
+        aliases: &["NATS_STREAM_DUPLICATE_WINDOW"],
         field: |c| Field::Duration(&mut c.streams.duplicate_window, AGE_MIN..=WAIT_MAX),
+    },
+    Key {
+        name: "streams.shards",
+        about: "partitions that agents and tasks are spread over; the same on all nodes of a cluster, for good",
+        aliases: &["NATS_STREAM_SHARDS"],
+        field: |c| Field::Count(&mut c.router.shards, 1..=SHARDS_MAX),
+    },
+    Key {
+        name: "consumers.ack_pending_max",
+        about: "tasks in hand of one consumer over all nodes; messages that the agents of a node may have read ahead",
+        aliases: &[],
+        field: |c| Field::Count(&mut c.router.ack_pending_max, 1..=ACK_PENDING_MAX),
+    },
+    Key {
+        name: "consumers.rate_limit",
+        about: "messages that each consumer of a node takes in a second; none: as fast as it can",
+        aliases: &[],
+        field: |c| Field::OptionalCount(&mut c.consumer_rate, 1..=RATE_MAX),
     },
     Key {
         name: "nats.url",
@@ -236,6 +268,18 @@ pub(super) const KEYS: &[Key] = &[
         about: "on how many servers each stream and bucket is kept: 1, 3 or 5",
         aliases: &["NATS_STREAM_REPLICAS"],
         field: |c| Field::Count(&mut c.nats.replicas, 1..=REPLICAS_MAX),
+    },
+    Key {
+        name: "nats.profile",
+        about: "what an acknowledged write survives: fast (kill -9), or durable (loss of power, and of a machine)",
+        aliases: &[],
+        field: |c| Field::Word(&mut c.nats.profile),
+    },
+    Key {
+        name: "nats.monitors",
+        about: "the servers' monitoring endpoints, as http://host:8222, separated by commas; durable is checked there",
+        aliases: &[],
+        field: |c| Field::Monitors(&mut c.nats.monitors),
     },
     Key {
         name: "nats.request_timeout",
@@ -278,5 +322,11 @@ pub(super) const KEYS: &[Key] = &[
         about: "text or json, one line an event",
         aliases: &[],
         field: |c| Field::Word(&mut c.log.format),
+    },
+    Key {
+        name: "log.status_every",
+        about: "how often the node's figures are logged, in a line; none: never",
+        aliases: &[],
+        field: |c| Field::OptionalDuration(&mut c.log.status_every, AGE_MIN..=WAIT_MAX),
     },
 ];

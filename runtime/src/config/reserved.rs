@@ -19,7 +19,7 @@ const RESERVED: &[Reserved] = &[
         variable: "NATS_STREAM_*",
         key: "nats.stream.*",
         what: "streams have no such setting",
-        remedy: "unset it; NATS_STREAM_MAX_AGE, _MAX_BYTES, _REPLICAS and _RETENTION do apply",
+        remedy: "unset it; NATS_STREAM_MAX_AGE, _MAX_BYTES, _REPLICAS, _RETENTION, _STORAGE, _SHARDS and _DUPLICATE_WINDOW do apply",
         common: false,
     },
     Reserved {

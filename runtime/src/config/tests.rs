@@ -64,6 +64,7 @@ fn the_defaults_are_pinned() {
         mailbox.capacity 1024
         mailbox.bytes 8MiB
         mailbox.overflow block
+        ownership.lease 30s
         tasks.lease 10s
         tasks.attempt_max 1h
         tasks.per_worker 1
@@ -71,17 +72,23 @@ fn the_defaults_are_pinned() {
         streams.max_age 7d
         streams.max_bytes 1GB
         streams.duplicate_window 2m
+        streams.shards 16
+        consumers.ack_pending_max 4096
+        consumers.rate_limit none
         nats.url none
         nats.credentials none
         nats.ca_file none
         nats.replicas 1
+        nats.profile fast
+        nats.monitors none
         nats.request_timeout 2s
         events.messages off
         compression.enabled on
         compression.encodings zstd,lz4,identity
         compression.threshold 1KiB
         log.filter info
-        log.format text";
+        log.format text
+        log.status_every none";
     assert_eq!(shown, pinned.lines().map(str::trim).collect::<Vec<_>>());
 }
 
@@ -230,7 +237,7 @@ fn nats_servers_are_checked_and_shown_without_their_passwords() {
 
 #[test]
 fn what_would_do_nothing_is_refused_without_showing_its_value() {
-    for name in ["NATS_STREAM_STORAGE", "CENTRAL_CORE_URL", "WEBSOCKET_URL"] {
+    for name in ["NATS_STREAM_DISCARD", "CENTRAL_CORE_URL", "WEBSOCKET_URL"] {
         let told = error(from_env(&[(name, "nats://user:secret@host")]));
         assert!(told.contains(name) && told.contains("unset it") && !told.contains("secret"), "{told}");
     }
@@ -322,4 +329,38 @@ fn the_description_is_json_for_machines() {
     assert_eq!(json[0]["key"], "name");
     assert_eq!((&json[0]["value"], &json[0]["origin"]), (&"till-3".into(), &"flag".into()));
     assert_eq!(json[0]["variable"], "CONNECTOME_NAME");
+}
+
+/// The keys of streams have the names that NATS's users know, and durable is refused where it can't be.
+#[test]
+fn streams_are_configured_by_the_names_one_knows() {
+    let known = [
+        ("NATS_URL", "one,two"),
+        ("NATS_STREAM_SHARDS", "64"),
+        ("NATS_STREAM_STORAGE", "file"),
+        ("NATS_STREAM_DUPLICATE_WINDOW", "5m"),
+        ("NATS_STREAM_MAX_BYTES", "1GB"),
+        ("NATS_STREAM_MAX_AGE", "7d"),
+        ("NATS_STREAM_REPLICAS", "3"),
+        ("NATS_STREAM_RETENTION", "limits"),
+        ("CONNECTOME_CONSUMERS_RATE_LIMIT", "500"),
+        ("CONNECTOME_CONSUMERS_ACK_PENDING_MAX", "100"),
+        ("CONNECTOME_OWNERSHIP_LEASE", "20s"),
+        ("CONNECTOME_NATS_PROFILE", "durable"),
+    ];
+    let config = Config::load(None, known, []).unwrap();
+    assert_eq!((config.router.shards, config.consumer_rate, config.nats.replicas), (64, Some(500), 3));
+    assert_eq!((config.nats.profile, config.router.ack_pending_max), (Profile::Durable, 100));
+    for (flags, words) in [
+        (vec![("nats.profile", "durable"), ("nats.url", "one")], "nats.replicas"),
+        (vec![("nats.profile", "durable"), ("storage", "memory")], "storage"),
+        (vec![("nats.profile", "safe")], "fast, durable"),
+        (vec![("streams.shards", "0")], "between 1 and 256"),
+        (vec![("consumers.rate_limit", "many")], "none"),
+        (vec![("ownership.lease", "2s")], "membership.down_after"),
+        (vec![("nats.monitors", "https://one")], "http://host:8222"),
+    ] {
+        let error = Config::load(None, [("CONNECTOME_NAME", "n")], flags.clone()).unwrap_err().to_string();
+        assert!(error.contains(words), "{flags:?}: {error}");
+    }
 }

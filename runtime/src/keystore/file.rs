@@ -70,6 +70,10 @@ impl KeyStore for FileKeys {
     fn sign(&self, context: &str, message: &[u8]) -> [u8; 64] {
         self.keys.sign(context, message)
     }
+
+    fn verify(&self, node: NodeId, context: &str, message: &[u8], signature: &[u8; 64]) -> bool {
+        self.keys.verify(node, context, message, signature)
+    }
 }
 
 /// The root in the file; `None` when there is no file.

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use connectome_actors::port::KeyStore;
 use connectome_codecs::NodeId;
-use ed25519_dalek::{Signature, VerifyingKey};
 
-use super::signed_bytes;
 use crate::transport::nats::Identity;
 
 /// Proves who a node is by its [`KeyStore`].
@@ -41,9 +39,7 @@ impl Identity for NodeIdentity {
     }
 
     fn verify(&self, node: NodeId, context: &str, message: &[u8], signature: &[u8; 64]) -> bool {
-        let signature = Signature::from_bytes(signature);
-        VerifyingKey::from_bytes(node.as_bytes())
-            .is_ok_and(|key| key.verify_strict(&signed_bytes(context, message), &signature).is_ok())
+        self.0.verify(node, context, message, signature)
     }
 }
 

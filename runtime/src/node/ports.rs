@@ -7,9 +7,13 @@ use connectome_actors::port::{KeyStore, Storage, Streams};
 
 use super::NodeError;
 use crate::config::Config;
+#[cfg(feature = "nats")]
+use crate::config::Profile;
 use crate::keystore::{FileKeys, MemoryKeys};
 use crate::streams::Embedded;
 use crate::transport::local::Hub;
+#[cfg(feature = "nats")]
+use crate::transport::nats::check_durable;
 use crate::world::SystemWorld;
 
 /// Ports, and what must be closed once nobody uses them.
@@ -62,6 +66,7 @@ async fn on_nats(
     use crate::streams::JetStream;
     use crate::transport::nats::{NatsConnection, NatsTransport};
 
+    check_profile(config).await?;
     let connection = NatsConnection::open(options).await?;
     let kept = config.nats.store(&config.namespace);
     let streams = Arc::new(JetStream::open(&connection, kept).await.map_err(NodeError::Streams)?);
@@ -70,4 +75,18 @@ async fn on_nats(
     let transport = NatsTransport::open(connection.clone(), &config.namespace, identity).await?;
     let ports = Ports { world, keys, transport: Arc::new(transport), streams };
     Ok(Made { ports, connection: Some(connection), losses })
+}
+
+/// What of the profile can be seen from here is checked; what can't is told.
+#[cfg(feature = "nats")]
+async fn check_profile(config: &Config) -> Result<(), NodeError> {
+    match (config.nats.profile, &config.nats.monitors) {
+        (Profile::Fast, _) => {}
+        (Profile::Durable, Some(monitors)) => check_durable(monitors).await?,
+        (Profile::Durable, None) => tracing::warn!(
+            "nats.profile is durable, and nobody checks that the servers have sync_interval: always: name their monitoring \
+             endpoints in nats.monitors"
+        ),
+    }
+    Ok(())
 }

@@ -10,7 +10,7 @@
 //! | `stream`, `publish`, `read` | streams: made, written, read |
 //! | `remake`, `room` | what the server has lost is made again; how much may wait for it |
 //! | `consumer`, `pull`, `acknowledge`, `leaving`, `exhausted` | consumers: opened, taken from, told, done, given up |
-//! | `tail` | live readers |
+//! | `tail`, `arrivals` | live readers, and those who only hear that there is something |
 //! | `bucket`, `watch` | buckets, and who follows them |
 //! | `counts` | what was done |
 //!
@@ -35,6 +35,7 @@
 
 mod acknowledge;
 mod api;
+mod arrivals;
 mod attempts;
 mod bucket;
 mod config;
@@ -59,8 +60,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connectome_actors::port::{
-    Bucket, BucketConfig, Consumer, ConsumerConfig, Publish, Published, Start, Stored, StreamConfig,
-    StreamError, StreamInfo, Streams, Tail,
+    Arrivals, Bucket, BucketConfig, ConnectionFigures, Consumer, ConsumerConfig, Part, Publish, Published,
+    Start, Stored, StreamConfig, StreamError, StreamInfo, Streams, Tail,
 };
 use connectome_codecs::Sequence;
 use connectome_codecs::limits::FRAME_MAX;
@@ -232,6 +233,10 @@ impl Streams for JetStream {
         Ok(Box::new(tail::open(&self.store, stream, filter, start).await?))
     }
 
+    async fn arrivals(&self, stream: &str, filter: &str) -> Result<Box<dyn Arrivals>, StreamError> {
+        Ok(Box::new(arrivals::open(&self.store, stream, filter).await?))
+    }
+
     async fn delete(&self, stream: &str, sequence: Sequence) -> Result<(), StreamError> {
         self.store.delete(stream, sequence.0).await
     }
@@ -250,5 +255,13 @@ impl Streams for JetStream {
 
     async fn bucket(&self, config: BucketConfig) -> Result<Box<dyn Bucket>, StreamError> {
         Ok(Box::new(bucket::open(&self.store, config).await?))
+    }
+
+    fn parts(&self) -> Vec<Arc<dyn Part>> {
+        vec![self.store.requests.connection().part(), self.store.requests.part()]
+    }
+
+    fn connection(&self) -> Option<ConnectionFigures> {
+        Some(self.store.requests.connection().figures())
     }
 }

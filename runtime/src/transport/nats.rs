@@ -6,16 +6,20 @@
 //! | file | what |
 //! |---|---|
 //! | `connection`, `options` | one connection, watched and counted; shared with the streams |
-//! | `transport`, `shell` | [`NatsTransport`], and the tasks that carry out what is decided |
+//! | `looped` | a loop that a supervisor runs, or a task of its own where there is none |
+//! | `transport`, `shell` | [`NatsTransport`], and the loops that carry out what is decided |
 //! | `links` | every decision, pure: meeting, carrying, watching |
 //! | `link` | one link: the window, what has arrived, whether its peer lives |
 //! | `packet` | the bytes |
 //! | `subjects`, `identity`, `counts` | where, who, how many |
+//! | `status` | how a node is, for whoever asks |
+//! | `monitor` | whether servers force each write to the disk |
 //!
 //! # Subjects
 //!
 //! A node has one inbox, `<namespace>.node.<node id>`; `<namespace>.nodes` is everyone's. Both are all that a node's user must
 //! be allowed to subscribe to, and `<namespace>.node.*` and `<namespace>.nodes` all that it must be allowed to publish to.
+//! Where it may subscribe to `<namespace>.status` as well, it says there how it is.
 //!
 //! # Bytes
 //!
@@ -72,14 +76,20 @@ mod counts;
 mod identity;
 mod link;
 mod links;
+mod looped;
+mod monitor;
 mod options;
 mod packet;
 mod shell;
+mod status;
 mod subjects;
 mod transport;
 
 pub use connection::{ConnectionCounts, NatsConnection};
 pub use counts::{Disconnected, TransportCounts};
 pub use identity::Identity;
+pub(crate) use looped::Attended;
+pub(crate) use monitor::check_durable;
 pub use options::{NatsError, NatsOptions};
+pub(crate) use status::answering;
 pub use transport::NatsTransport;

@@ -1,17 +1,16 @@
-//! The lane itself: what it remembers, and the life of its agent. What comes in and is settled is in `arrivals.rs`,
-//! what is done with the first message of the lane in `head.rs`.
+//! The lane itself: what it remembers, what comes in, and the life of its agent. What is done with the first message of the
+//! lane, and what is removed, is in `head.rs`.
 
-mod arrivals;
 mod head;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use connectome_codecs::{MessageId, Sequence};
 
 use super::recent::Recent;
-use super::{Action, EXPECTED_MAX, IN_HAND_MAX, Input, Kept, Trial};
+use super::{Action, IN_HAND_MAX, Input, Kept, Trial};
 
-/// One agent's durable messages, from delivery to acknowledgement.
+/// One agent's durable messages, from the stream to the saved state.
 ///
 /// ```
 /// use connectome_actors::protocol::delivery::{Action, Input, Kept, Lane};
@@ -21,9 +20,9 @@ use super::{Action, EXPECTED_MAX, IN_HAND_MAX, Input, Kept, Trial};
 /// let mut lane = Lane::open(Kept::default(), []);
 /// let mut say = |input| lane.handle(input).collect::<Vec<_>>();
 /// assert_eq!(say(Input::Started { cursor: Sequence(0) }), []);
-/// assert_eq!(say(Input::Delivered { sequence: Sequence(7), id }), [Action::Push { sequence: Sequence(7) }]);
+/// assert_eq!(say(Input::Read { sequence: Sequence(7), id }), [Action::Push { sequence: Sequence(7) }]);
 /// assert_eq!(say(Input::Handled { sequence: Sequence(7) }), [Action::Save { cursor: Sequence(7) }]);
-/// assert_eq!(say(Input::Saved { cursor: Sequence(7) }), [Action::Ack { sequence: Sequence(7) }]);
+/// assert_eq!(say(Input::Saved { cursor: Sequence(7) }), [Action::Remove { sequence: Sequence(7) }]);
 /// ```
 #[derive(Debug)]
 pub struct Lane {
@@ -36,10 +35,6 @@ pub struct Lane {
     recent: Recent,
     /// Messages that are here, until they are covered by a saved cursor.
     hand: BTreeMap<Sequence, Held>,
-    /// Messages that exist and are not here; they come before anything newer.
-    expected: BTreeSet<Sequence>,
-    /// The expected message that was asked for.
-    fetching: Option<Sequence>,
     /// Whether an incarnation of the agent runs.
     up: bool,
     /// Whether the lane is given up.
@@ -58,8 +53,6 @@ pub struct Lane {
 #[derive(Debug)]
 struct Held {
     id: MessageId,
-    /// Whether the consumer delivered it, so that there is something to acknowledge.
-    delivered: bool,
     /// Whether a dead letter stands for it.
     aside: bool,
 }
@@ -86,14 +79,12 @@ enum Mark {
 }
 
 impl Lane {
-    /// Opens a lane where it was left. `waiting` is what its stream holds beyond the cursor, in order: as many as the
-    /// consumer may have delivered before, at most [`EXPECTED_MAX`].
+    /// Opens a lane where it was left. `waiting` is what its stream holds beyond the cursor, in order: the first
+    /// [`IN_HAND_MAX`] of it, which the last process may have had in hand. They are to be [`Input::Read`] as well.
     ///
     /// If the process ended while a message was on trial, that is one more crash of it. Any of those that were in
     /// hand may have ended it, so each is put on trial; the mark is saved together with the cursor before it.
     pub fn open(kept: Kept, waiting: impl IntoIterator<Item = Sequence>) -> Self {
-        let waiting = waiting.into_iter().filter(|sequence| *sequence > kept.cursor);
-        let expected: BTreeSet<Sequence> = waiting.take(EXPECTED_MAX).collect();
         let begun = kept.trial.filter(|trial| trial.sequence > kept.cursor);
         let trial = begun.map(|trial| (Trial { crashes: trial.crashes + 1, ..trial }, Mark::Unsaved));
         Self {
@@ -102,9 +93,7 @@ impl Lane {
             saving: None,
             recent: Recent::new(kept.recent),
             hand: BTreeMap::new(),
-            careful_until: expected.iter().take(IN_HAND_MAX).copied().max().unwrap_or_default(),
-            expected,
-            fetching: None,
+            careful_until: waiting.into_iter().take(IN_HAND_MAX).max().unwrap_or_default(),
             up: false,
             detached: false,
             step: Step::Idle,
@@ -120,14 +109,7 @@ impl Lane {
         match input {
             Input::Started { cursor } => self.started(cursor),
             Input::Crashed { sequence, cause } => self.crashed(sequence, cause),
-            Input::Delivered { sequence, id } => {
-                self.arrived(sequence, Held { id, delivered: true, aside: false })
-            }
-            Input::Missed { waiting } => self.missed(waiting),
-            Input::Fetched { sequence, id } => {
-                self.arrived(sequence, Held { id, delivered: false, aside: false })
-            }
-            Input::Gone { sequence } => self.gone(sequence),
+            Input::Read { sequence, id } => self.read(sequence, id),
             Input::Handled { sequence } => self.handled(sequence),
             Input::Saved { cursor } => self.saved(cursor),
             Input::SetAside { sequence } => self.set_aside(sequence),
@@ -148,7 +130,7 @@ impl Lane {
         self.applied
     }
 
-    /// Messages that may be taken from the consumer now. More are given back.
+    /// Messages that may be read from the stream now.
     pub fn room(&self) -> usize {
         IN_HAND_MAX.saturating_sub(self.hand.len())
     }
@@ -175,6 +157,21 @@ impl Lane {
         }
         self.up = false;
         self.leave_agent();
+    }
+
+    fn read(&mut self, sequence: Sequence, id: MessageId) {
+        if sequence <= self.saved.min(self.applied) {
+            return self.actions.push(Action::Remove { sequence });
+        }
+        if !self.detached {
+            self.hand.entry(sequence).or_insert(Held { id, aside: false });
+        }
+    }
+
+    fn detach(&mut self) {
+        (self.up, self.detached) = (false, true);
+        self.leave_agent();
+        self.hand.clear();
     }
 
     fn trial_of(&self, sequence: Sequence) -> Option<(Trial, Mark)> {

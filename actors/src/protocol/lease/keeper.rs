@@ -295,7 +295,14 @@ impl Keeper {
                 held.tenure.acknowledged();
                 self.state = State::Holding(held);
             }
-            Answer::Conflict => self.lose(held.term, Loss::Taken),
+            Answer::Conflict => {
+                // Somebody else's, or an earlier renewal whose answer was lost with a server: that one gives no time, for it is
+                // not known when it was sent, and no reason to stop.
+                let ticket = self.ticket();
+                held.ticket = Some(ticket);
+                self.actions.push(Action::Read { ticket });
+                self.state = State::Holding(held);
+            }
             Answer::Unknown => {
                 held.unsure = held.tenure.on_the_way();
                 held.tenure.unknown(now);

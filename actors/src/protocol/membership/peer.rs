@@ -38,6 +38,8 @@ pub(super) struct Peer {
     pub(super) incarnation: u64,
     presence: Presence,
     heard: Now,
+    /// When its path ended while it spoke; it has not spoken since.
+    lost: Option<Now>,
     /// The version of its registry that we hold. Every registry begins empty, at version 0.
     version: u64,
     /// The newest version that it spoke of.
@@ -64,6 +66,7 @@ impl Peer {
             incarnation,
             presence: Presence::Up,
             heard: now,
+            lost: None,
             version: 0,
             newest: 0,
             agents: BTreeMap::new(),
@@ -91,19 +94,38 @@ impl Peer {
         match self.presence {
             Presence::Up if self.is_behind() => self.ask_at.min(self.heard + timing.suspect_after),
             Presence::Up => self.heard + timing.suspect_after,
-            Presence::Suspected => self.heard + timing.down_after,
+            Presence::Suspected => self.lost_at(timing).min(self.heard + timing.down_after),
             Presence::Down | Presence::Left => self.heard + FORGET_AFTER,
         }
     }
 
     pub(super) fn heard(&mut self, now: Now) {
         self.heard = now;
+        self.lost = None;
         self.presence = Presence::Up;
     }
 
     /// Starts its silence anew without taking it for alive.
     pub(super) fn excuse(&mut self, now: Now) {
         self.heard = now;
+        self.lost = None;
+    }
+
+    /// A path that ends after it fell silent says no more than the silence.
+    pub(super) fn path_ended(&mut self, now: Now) {
+        if self.presence == Presence::Up {
+            self.lost = Some(now);
+        }
+    }
+
+    /// Whether it has been silent for too long since its path ended.
+    pub(super) fn is_lost(&self, now: Now, timing: &Timing) -> bool {
+        self.lost.is_some() && now >= self.lost_at(timing)
+    }
+
+    fn lost_at(&self, timing: &Timing) -> Now {
+        let lost = self.lost.map(|lost| lost + timing.lost_after);
+        lost.unwrap_or(self.heard + timing.down_after)
     }
 
     /// Whether it was up until now.

@@ -1,8 +1,8 @@
-//! Everything around a lane: a stream, a consumer, a process that can be killed, an agent that keeps its state, a store.
+//! Everything around a lane: a stream, a process that can be killed, an agent that keeps its state, a store.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use connectome_actors::protocol::delivery::{Action, CRASHES_MAX, EXPECTED_MAX, Input, Kept, Lane};
+use connectome_actors::protocol::delivery::{Action, CRASHES_MAX, IN_HAND_MAX, Input, Kept, Lane};
 use connectome_codecs::{MessageId, Sequence, UnixMillis};
 
 /// What an agent's state is here: what it has handled, in order.
@@ -11,18 +11,14 @@ pub(super) type State = Vec<(Sequence, MessageId)>;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Op {
     Publish(Content),
-    /// The consumer delivers what it has not delivered yet.
-    Deliver,
-    /// The consumer delivers something again.
-    Redeliver(usize),
-    /// The next acknowledgement is lost.
-    LoseAck,
+    /// The lane reads on, so many messages.
+    Read(usize),
+    /// The next removal is lost.
+    LoseRemoval,
     /// The agent handles what it was pushed.
     Handle,
     /// The save on the way is done.
     Save,
-    /// The fetch on the way is done.
-    Fetch,
     /// The dead letter on the way is stored.
     SetAside,
     /// The agent crashes, not because of a message.
@@ -48,14 +44,13 @@ pub(super) enum Content {
 
 #[derive(Default)]
 pub(super) struct World {
+    /// Everything that was ever published.
     pub(super) stream: BTreeMap<Sequence, (MessageId, Option<Content>)>,
-    /// Delivered and not acknowledged.
-    pub(super) pending: BTreeSet<Sequence>,
-    pub(super) delivered: Sequence,
+    pub(super) removed: BTreeSet<Sequence>,
     pub(super) stored: (Kept, State),
     pub(super) letters: BTreeMap<Sequence, u32>,
     pub(super) process: Option<Process>,
-    pub(super) loses_ack: bool,
+    pub(super) loses_removal: bool,
     pub(super) kills: u32,
     pub(super) handled: BTreeMap<Sequence, u32>,
 }
@@ -66,7 +61,8 @@ pub(super) struct Process {
     pub(super) state: Option<State>,
     pub(super) mailbox: VecDeque<Sequence>,
     pub(super) saving: Option<(Kept, State)>,
-    pub(super) fetching: Vec<Sequence>,
+    /// Where the lane reads on.
+    pub(super) next: Sequence,
     pub(super) setting_aside: Option<(Sequence, u32)>,
 }
 
@@ -82,17 +78,20 @@ impl World {
             return;
         }
         let kept = self.stored.0.clone();
-        let waiting: Vec<_> =
-            self.stream.range(kept.cursor.next()..).map(|(sequence, _)| *sequence).collect();
+        let waiting = self.kept_from(kept.cursor.next()).take(IN_HAND_MAX).collect::<Vec<_>>();
         self.process = Some(Process {
             lane: Lane::open(kept, waiting),
+            next: Sequence(0),
             state: None,
             mailbox: VecDeque::new(),
             saving: None,
-            fetching: Vec::new(),
             setting_aside: None,
         });
         self.start();
+    }
+
+    fn kept_from(&self, from: Sequence) -> impl Iterator<Item = Sequence> {
+        self.stream.range(from..).map(|(sequence, _)| *sequence).filter(|s| !self.removed.contains(s))
     }
 
     /// Loads the state after any save on the way was answered, as the contract says.
@@ -126,14 +125,12 @@ impl World {
                 let state: State = state.filter(|(sequence, _)| *sequence <= cursor).collect();
                 process.saving = Some((process.lane.kept(), state));
             }
-            Action::Ack { sequence } => {
-                assert!(sequence <= self.stored.0.cursor, "{sequence} was acknowledged before it was saved");
-                if !std::mem::take(&mut self.loses_ack) {
-                    self.pending.remove(&sequence);
+            Action::Remove { sequence } => {
+                assert!(sequence <= self.stored.0.cursor, "{sequence} was removed before it was saved");
+                if !std::mem::take(&mut self.loses_removal) {
+                    self.removed.insert(sequence);
                 }
             }
-            Action::Nak { sequence } => assert!(self.pending.contains(&sequence)),
-            Action::Fetch { sequence } => process.fetching.push(sequence),
             Action::DeadLetter { sequence, crashes, cause } => {
                 assert!(!cause.is_empty());
                 process.setting_aside = Some((sequence, crashes));
@@ -144,16 +141,10 @@ impl World {
     pub(super) fn apply(&mut self, op: Op) {
         match op {
             Op::Publish(content) => self.publish(content),
-            Op::Deliver => self.deliver(),
-            Op::Redeliver(nth) => {
-                if let Some(sequence) = self.pending.iter().nth(nth).copied() {
-                    self.tell(Input::Delivered { sequence, id: self.stream[&sequence].0 });
-                }
-            }
-            Op::LoseAck => self.loses_ack = true,
+            Op::Read(most) => (0..most).for_each(|_| self.read()),
+            Op::LoseRemoval => self.loses_removal = true,
             Op::Handle => self.handle(),
             Op::Save => self.save(),
-            Op::Fetch => self.fetch(),
             Op::SetAside => self.set_aside(),
             Op::Crash => self.crash(None),
             Op::Start => self.start(),
@@ -174,16 +165,14 @@ impl World {
         self.stream.insert(sequence, message);
     }
 
-    pub(super) fn deliver(&mut self) {
-        if self.process.is_none() || self.pending.len() >= EXPECTED_MAX {
-            return;
+    pub(super) fn read(&mut self) {
+        let Some(process) = self.process.as_ref().filter(|process| process.lane.room() > 0) else { return };
+        let Some(sequence) = self.kept_from(process.next).next() else { return };
+        let id = self.stream[&sequence].0;
+        if let Some(process) = &mut self.process {
+            process.next = sequence.next();
         }
-        if let Some((sequence, (id, _))) = self.stream.range(self.delivered.next()..).next() {
-            let (sequence, id) = (*sequence, *id);
-            self.delivered = sequence;
-            self.pending.insert(sequence);
-            self.tell(Input::Delivered { sequence, id });
-        }
+        self.tell(Input::Read { sequence, id });
     }
 
     pub(super) fn handle(&mut self) {
@@ -221,13 +210,6 @@ impl World {
         }
     }
 
-    pub(super) fn fetch(&mut self) {
-        let sequence = self.process.as_mut().and_then(|process| process.fetching.pop());
-        if let Some(sequence) = sequence {
-            self.tell(Input::Fetched { sequence, id: self.stream[&sequence].0 });
-        }
-    }
-
     pub(super) fn set_aside(&mut self) {
         let aside = self.process.as_mut().and_then(|process| process.setting_aside.take());
         if let Some((sequence, crashes)) = aside {
@@ -248,23 +230,27 @@ impl World {
     /// Everything works from here on, until nothing is left to do.
     pub(super) fn drain(&mut self) {
         for _ in 0..20_000 {
-            self.loses_ack = false;
+            self.loses_removal = false;
             self.open();
-            for op in
-                [Op::Start, Op::Deliver, Op::Fetch, Op::Handle, Op::SetAside, Op::Save, Op::Redeliver(0)]
-            {
+            for op in [Op::Start, Op::Read(1), Op::Handle, Op::SetAside, Op::Save] {
                 self.apply(op);
             }
-            let all = self.stream.last_key_value().is_none_or(|(last, _)| *last <= self.stored.0.cursor);
-            if all && self.pending.is_empty() && self.delivered >= self.stored.0.cursor {
-                return;
+            if self.stream.last_key_value().is_none_or(|(last, _)| *last <= self.stored.0.cursor) {
+                return self.reopen();
             }
         }
-        panic!(
-            "the lane is stuck at {:?}, pending {:?}",
-            self.process.as_ref().map(|p| &p.lane),
-            self.pending
-        );
+        panic!("the lane is stuck at {:?}", self.process.as_ref().map(|p| &p.lane));
+    }
+
+    /// Another process removes what this one had no time to remove.
+    fn reopen(&mut self) {
+        self.kill(true);
+        self.open();
+        while self.kept_from(Sequence(0)).next().is_some() {
+            let before = self.removed.len();
+            self.read();
+            assert!(self.removed.len() > before, "what is behind the cursor stays in the stream");
+        }
     }
 
     /// Everything is in the saved state once, or a dead letter; and only what deserves it is a dead letter.

@@ -34,6 +34,7 @@ const EXAMPLES: &str = "\
 Examples:
   connectome config                          what is configured, and where each value comes from
   connectome node --set data_dir=/var/lib/c  run a node until it is interrupted
+  connectome status                          how the running nodes of a cluster are
   connectome stream ls --store /var/lib/c    what its store keeps
   connectome task ls --state failed          tasks that failed
   connectome dead replay 7                   send the message of a dead letter again
@@ -49,6 +50,9 @@ pub(crate) enum Command {
     /// Run a node until it is interrupted
     #[command(long_about = NODE, after_help = NODE_EXAMPLES)]
     Node(ConfigArgs),
+    /// Ask the running nodes of a cluster how they are
+    #[command(long_about = STATUS, after_help = STATUS_EXAMPLES)]
+    Status(StatusCommand),
     /// Look at the streams of a store
     #[command(arg_required_else_help = true)]
     Stream(StreamCommand),
@@ -94,6 +98,21 @@ Examples:
   connectome node
   connectome node --file node.toml
   connectome node --set name=till-3 --set data_dir=/var/lib/connectome --set log.format=json";
+
+const STATUS: &str = "\
+Ask the running nodes of a cluster how they are.
+
+Every node of the namespace is asked over NATS, and answers with its health, its figures and what runs
+on it. For one node its streams and its supervised parts are shown too; --json shows everything. The
+same answers come to a request on the subject <namespace>.status, whoever sends it.
+
+A node without NATS can't be asked: log.status_every lets it log a line of the same.";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  connectome status --set nats.url=nats://one:4222
+  connectome status till-3 --json | jq '.[0].metrics.streams'
+  connectome status --check   fails unless all nodes that answer are ready";
 
 const AGENTS: &str = "\
 List the agents that a store's events tell of, and the durable messages that wait for them.
@@ -148,6 +167,21 @@ fn setting(text: &str) -> Result<(String, String), String> {
         Some((key, value)) => Ok((key.trim().to_owned(), value.trim().to_owned())),
         None => Err("there is no '='; write it as call_timeout=2s".to_owned()),
     }
+}
+
+/// Which nodes to ask, and for how long.
+#[derive(Debug, Args)]
+pub(crate) struct StatusCommand {
+    /// Only this node: its name, or its id
+    pub(crate) node: Option<String>,
+    /// Fail unless every node that answers is ready
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Wait so long for answers, in milliseconds
+    #[arg(long = "wait", value_name = "MS", default_value_t = 1_000, value_parser = value_parser!(u64).range(1..=60_000))]
+    pub(crate) wait_ms: u64,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
 }
 
 /// Where a store is.

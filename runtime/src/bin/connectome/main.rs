@@ -6,7 +6,7 @@
 //! # Where to look
 //!
 //! 1. `args.rs`: every command, its options and its help.
-//! 2. One file for each command: `config`, `node`, `stream`, `task`, `event`, `agents`, `dead`, `decode`.
+//! 2. One file for each command: `config`, `node`, `status`, `stream`, `task`, `event`, `agents`, `dead`, `decode`.
 //! 3. `store.rs`: how a store is found and read. `doc.rs`, `plain.rs`, `body.rs`: how things are shown.
 
 mod agents;
@@ -22,6 +22,7 @@ mod node;
 mod output;
 mod plain;
 mod replay;
+mod status;
 mod store;
 mod stream;
 mod task;
@@ -52,6 +53,7 @@ fn run(cli: Cli) -> Result<Doc, Failure> {
     match cli.command {
         Command::Config(args) => config::run(&args),
         Command::Node(args) => node::run(&args, cli.json),
+        Command::Status(args) => status::run(&args, cli.json),
         Command::Stream(args) => stream::run(&args),
         Command::Task(args) => task::run(&args),
         Command::Event(args) => event::run(&args),

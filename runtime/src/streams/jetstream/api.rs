@@ -111,16 +111,17 @@ impl Refusal {
 
     fn no_place(&self, name: &str) -> String {
         let (key, right) = match self.code {
-            10_074 => {
-                ("replicas", "a single server keeps one: use 1, or run a cluster of at least as many servers")
-            }
-            10_005 => ("replicas", "use no more than there are servers in the cluster that have room"),
+            10_074 => (
+                "nats.replicas",
+                "a single server keeps one: use 1, or run a cluster of at least as many servers",
+            ),
+            10_005 => ("nats.replicas", "use no more than there are servers in the cluster that have room"),
             10_028 => (
                 "storage",
                 "the server has no memory left for it: use file, lower max_bytes, or raise its max_mem",
             ),
             _ => (
-                "max_bytes",
+                "streams.max_bytes",
                 "it is reserved at once: lower it, or raise the server's max_file or the account's limit",
             ),
         };

@@ -11,14 +11,12 @@ use std::time::Duration;
 use async_nats::client::PublishErrorKind;
 use async_nats::{HeaderMap, Message, StatusCode, Subscriber};
 use bytes::Bytes;
-use connectome_actors::port::StreamError;
-use futures_util::StreamExt;
-use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::AbortHandle;
+use connectome_actors::port::{Part, StreamError};
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use crate::transport::nats::NatsConnection;
+use crate::transport::nats::{Attended, NatsConnection};
 
 /// What is asked, and of whom.
 #[derive(Debug, Clone, Default)]
@@ -47,12 +45,12 @@ pub(super) struct Requests {
     connection: NatsConnection,
     inbox: String,
     table: Arc<Table>,
-    reader: AbortHandle,
+    reader: Attended,
 }
 
 #[derive(Debug, Default)]
 struct Table {
-    waiting: Mutex<HashMap<u64, Wait>>,
+    waiting: parking_lot::Mutex<HashMap<u64, Wait>>,
     next: AtomicU64,
 }
 
@@ -71,8 +69,17 @@ impl Requests {
         let inbox = connection.client().new_inbox();
         let subscription = subscribe(&connection, format!("{inbox}.*")).await?;
         let table = Arc::new(Table::default());
-        let reader = tokio::spawn(read(subscription, Arc::clone(&table), connection.watch_up()));
-        Ok(Requests { connection, inbox, table, reader: reader.abort_handle() })
+        let arriving = Arc::new(Mutex::new(Arriving { subscription, up: connection.watch_up() }));
+        let answered = Arc::clone(&table);
+        let reader = Attended::start("store-reader", move |_| {
+            read(Arc::clone(&arriving), Arc::clone(&answered)).boxed()
+        });
+        Ok(Requests { connection, inbox, table, reader })
+    }
+
+    /// What reads the answers, for a supervisor.
+    pub(super) fn part(&self) -> Arc<dyn Part> {
+        self.reader.part()
     }
 
     pub(super) fn connection(&self) -> &NatsConnection {
@@ -155,12 +162,6 @@ impl Requests {
     }
 }
 
-impl Drop for Requests {
-    fn drop(&mut self) {
-        self.reader.abort();
-    }
-}
-
 /// Subscribes, or says that the connection was closed.
 pub(super) async fn subscribe(
     connection: &NatsConnection,
@@ -213,17 +214,25 @@ impl Table {
     }
 }
 
-async fn read(mut subscription: Subscriber, table: Arc<Table>, mut up: watch::Receiver<bool>) {
+/// What the reader of answers hears.
+struct Arriving {
+    subscription: Subscriber,
+    up: watch::Receiver<bool>,
+}
+
+async fn read(arriving: Arc<Mutex<Arriving>>, table: Arc<Table>) -> Result<(), String> {
+    let mut arriving = arriving.lock().await;
+    let Arriving { subscription, up } = &mut *arriving;
     loop {
         tokio::select! {
             biased;
             message = subscription.next() => match message {
                 Some(message) => table.arrived(message),
-                None => return table.end_all(),
+                None => break,
             },
             changed = up.changed() => {
                 if changed.is_err() {
-                    return table.end_all();
+                    break;
                 }
                 if !*up.borrow_and_update() {
                     table.end_all();
@@ -231,4 +240,6 @@ async fn read(mut subscription: Subscriber, table: Arc<Table>, mut up: watch::Re
             }
         }
     }
+    table.end_all();
+    Err("the NATS connection was closed, and with it the inbox of the store".to_owned())
 }

@@ -9,8 +9,13 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::{Client, ConnectOptions, Event};
-use tokio::sync::watch;
+use connectome_actors::port::{ConnectionFigures, Notice, Part};
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
+use super::looped::{Attended, Run};
 use super::options::{Login, NatsError, NatsOptions};
 
 /// Commands that wait for the socket while it is away or slow. Each is one publish at most; beyond it, a publish waits.
@@ -23,11 +28,15 @@ const SUBSCRIPTION_MAX: usize = 65_536;
 const RECONNECT_FIRST: Duration = Duration::from_millis(50);
 const RECONNECT_MAX: Duration = Duration::from_secs(2);
 
+/// Notices that wait to be told. They come with losses of the connection, and complaints; more are in the counts alone.
+const NOTICES_MAX: usize = 64;
+
 /// A connection that several parts of a node share. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct NatsConnection {
     client: Client,
     state: Arc<Counters>,
+    life: Arc<Attended>,
 }
 
 /// What has happened to a connection since it was opened.
@@ -54,6 +63,15 @@ struct Counters {
     lame_duck: AtomicU64,
     server_errors: AtomicU64,
     up: watch::Sender<bool>,
+    lost_at: Mutex<Option<Instant>>,
+    notices: mpsc::Sender<Said>,
+}
+
+/// What the life of a connection hears of it.
+#[derive(Debug)]
+enum Said {
+    Notice(Notice),
+    Closed,
 }
 
 impl NatsConnection {
@@ -62,7 +80,8 @@ impl NatsConnection {
     /// # Errors
     /// [`NatsError`]: it names the key that is wrong, or what the server lacks.
     pub async fn open(options: &NatsOptions) -> Result<NatsConnection, NatsError> {
-        let state = Arc::new(Counters::new());
+        let (notices, waiting) = mpsc::channel(NOTICES_MAX);
+        let state = Arc::new(Counters::new(notices));
         let connect = connect_options(options, state.clone())?.connect(options.urls.clone());
         let client = match tokio::time::timeout(options.connect_timeout, connect).await {
             Ok(Ok(client)) => client,
@@ -72,7 +91,8 @@ impl NatsConnection {
                 return Err(NatsError::connect(options, waited));
             }
         };
-        let connection = NatsConnection { client, state };
+        let life = Arc::new(live(client.clone(), waiting));
+        let connection = NatsConnection { client, state, life };
         connection.check()?;
         connection.state.up.send_replace(true);
         Ok(connection)
@@ -88,6 +108,28 @@ impl NatsConnection {
             lame_duck: read(&self.state.lame_duck),
             server_errors: read(&self.state.server_errors),
         }
+    }
+
+    /// The same, with what has gone over it.
+    pub(crate) fn figures(&self) -> ConnectionFigures {
+        let (counts, traffic) = (self.counts(), self.client.statistics());
+        ConnectionFigures {
+            up: self.is_up(),
+            connected: counts.connected,
+            disconnected: counts.disconnected,
+            slow_consumer: counts.slow_consumer,
+            lame_duck: counts.lame_duck,
+            server_errors: counts.server_errors,
+            messages_in: traffic.in_messages.load(Ordering::Relaxed),
+            bytes_in: traffic.in_bytes.load(Ordering::Relaxed),
+            messages_out: traffic.out_messages.load(Ordering::Relaxed),
+            bytes_out: traffic.out_bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Its life, for a supervisor.
+    pub(crate) fn part(&self) -> Arc<dyn Part> {
+        self.life.part()
     }
 
     /// Whether a server is connected now.
@@ -106,6 +148,11 @@ impl NatsConnection {
     pub(crate) fn connections(&self) -> Option<u64> {
         let connects = self.client.statistics().connects.load(Ordering::Relaxed);
         self.is_up().then_some(connects)
+    }
+
+    /// Whether the server is one of several that clients may move between.
+    pub(crate) fn in_cluster(&self) -> bool {
+        self.client.server_info().cluster.is_some()
     }
 
     /// Sends what is on its way, and closes. A server that does not take it in time is left.
@@ -142,6 +189,26 @@ impl NatsConnection {
         }
         Ok(())
     }
+}
+
+/// Tells what happens to a connection. After a crash in its middle it connects anew: nobody knows what was missed.
+fn live(client: Client, waiting: mpsc::Receiver<Said>) -> Attended {
+    let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
+    Attended::start("connection", move |run: Run<'_>| {
+        let (client, waiting) = (client.clone(), Arc::clone(&waiting));
+        async move {
+            if run.follows_a_crash {
+                // It fails when the client is closed, which is told below.
+                drop(client.force_reconnect().await);
+            }
+            let mut waiting = waiting.lock().await;
+            while let Some(Said::Notice(notice)) = waiting.recv().await {
+                run.notices.tell(notice).await;
+            }
+            Err("the NATS client has closed: nothing connects it any more".to_owned())
+        }
+        .boxed()
+    })
 }
 
 /// Whether this version has what we use (per-message TTL, markers, atomic batches) and none of the holes that were closed in
@@ -196,7 +263,7 @@ fn reconnect_delay(attempts: usize) -> Duration {
 }
 
 impl Counters {
-    fn new() -> Counters {
+    fn new(notices: mpsc::Sender<Said>) -> Counters {
         let zero = || AtomicU64::new(0);
         Counters {
             connected: zero(),
@@ -205,7 +272,14 @@ impl Counters {
             lame_duck: zero(),
             server_errors: zero(),
             up: watch::Sender::new(false),
+            lost_at: Mutex::default(),
+            notices,
         }
+    }
+
+    fn tell(&self, notice: Notice) {
+        // One too many is in the counts.
+        drop(self.notices.try_send(Said::Notice(notice)));
     }
 
     fn note(&self, event: &Event) {
@@ -217,18 +291,26 @@ impl Counters {
                 count(&self.connected);
                 self.up.send_replace(true);
                 tracing::info!("connected to NATS");
+                if let Some(lost_at) = self.lost_at.lock().take() {
+                    self.tell(Notice::ConnectionBack { away: lost_at.elapsed() });
+                }
             }
             Event::Disconnected => {
                 count(&self.disconnected);
                 self.up.send_replace(false);
                 tracing::warn!("the connection to NATS is lost; reconnecting");
+                self.lost_at.lock().get_or_insert_with(Instant::now);
+                self.tell(Notice::ConnectionLost);
             }
             Event::Closed => {
                 self.up.send_replace(false);
+                // With no room for it, who is told of the others finds it closed all the same.
+                drop(self.notices.try_send(Said::Closed));
             }
             Event::LameDuckMode => {
                 count(&self.lame_duck);
                 tracing::warn!("the NATS server is about to stop");
+                self.tell(Notice::ServerLeaves);
             }
             Event::SlowConsumer(subscription) => {
                 count(&self.slow_consumer);
@@ -236,6 +318,7 @@ impl Counters {
                     subscription,
                     "messages from NATS were dropped: they are not read fast enough"
                 );
+                self.tell(Notice::MessagesDropped { limit: SUBSCRIPTION_MAX });
             }
             Event::ServerError(error) => {
                 count(&self.server_errors);

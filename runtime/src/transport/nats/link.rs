@@ -12,6 +12,8 @@ mod liveness;
 mod outgoing;
 
 pub(super) use incoming::{Arrival, Incoming, Outcome, Place};
+#[cfg(test)]
+pub(super) use liveness::MOVE_MAX;
 pub(super) use liveness::{Liveness, SILENCE_MAX};
 pub(super) use outgoing::Outgoing;
 

@@ -159,7 +159,7 @@ pub enum NatsError {
     },
     /// The server lacks what we rely on.
     #[error(
-        "the NATS server {server} has version {version}: use 2.12.7 or newer, and within 2.14 or later any"
+        "NATS_URL: the NATS server {server} has version {version}: use 2.12.7 or newer, and within 2.14 or later any"
     )]
     TooOld {
         /// The server's name.
@@ -191,8 +191,29 @@ pub enum NatsError {
         /// What it said.
         problem: String,
     },
+    /// A monitoring endpoint that the configuration names can't be asked.
+    #[error("nats.monitors: {url} can't be asked whether its server is durable: {problem}")]
+    Monitor {
+        /// The endpoint.
+        url: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The configuration promises what a server does not keep.
+    #[error(
+        "nats.profile: durable was asked for, and the NATS server {server} forces writes to the disk each {every:?}: set \
+         `sync_interval: always` in its jetstream block, or nats.profile to fast"
+    )]
+    NotDurable {
+        /// The server's name.
+        server: String,
+        /// How often it forces writes to the disk.
+        every: Duration,
+    },
     /// The server keeps no streams.
-    #[error("the NATS server {server} has JetStream off: start it with -js, or name a server that has it")]
+    #[error(
+        "NATS_URL: the NATS server {server} has JetStream off: start it with -js, or name a server that has it"
+    )]
     NoJetStream {
         /// The server's name.
         server: String,

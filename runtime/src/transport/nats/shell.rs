@@ -1,6 +1,6 @@
-//! What carries out the decisions of [`Links`]: three tasks and a lock.
+//! What carries out the decisions of [`Links`]: three loops and a lock.
 //!
-//! One task reads what arrives, one lets time pass, one publishes when the client's queue is full; a sender publishes by
+//! One loop reads what arrives, one lets time pass, one publishes when the client's queue is full; a sender publishes by
 //! itself as long as that is not so. It decides nothing.
 
 use std::sync::Arc;
@@ -24,7 +24,10 @@ const BATCH_MAX: usize = 64;
 /// What the server tells of a request that nobody hears: the subject it was for. Since 2.12.
 const NOBODY_LISTENS_ON: &str = "Nats-Subject";
 
-/// What the tasks and the transport share.
+/// What arrives on the node's two subjects.
+pub(super) type Arriving = Arc<tokio::sync::Mutex<stream::Select<Subscriber, Subscriber>>>;
+
+/// What the loops and the transport share.
 pub(super) struct Shell {
     pub(super) connection: NatsConnection,
     /// Our own subject, where NATS answers when nobody hears a probe.
@@ -138,13 +141,13 @@ impl Shell {
     }
 
     /// Reads what arrives, until the connection is closed.
-    pub(super) async fn read(self: Arc<Shell>, inbox: Subscriber, everyone: Subscriber) {
-        let mut messages = stream::select(inbox, everyone);
+    pub(super) async fn read(self: Arc<Shell>, arriving: Arriving) -> Result<(), String> {
+        let mut messages = arriving.lock().await;
         while let Some(first) = messages.next().await {
-            self.hear(first, &mut messages);
+            self.hear(first, &mut *messages);
         }
-        tracing::warn!("the NATS connection was closed, and with it the transport");
         self.close();
+        Err("the NATS connection was closed, and with it the transport".to_owned())
     }
 
     /// Reads one message, while the transport opens. Whether there was one.
@@ -160,7 +163,7 @@ impl Shell {
     }
 
     /// Lets time pass.
-    pub(super) async fn watch(self: Arc<Shell>) {
+    pub(super) async fn watch(self: Arc<Shell>) -> Result<(), String> {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut up = self.connection.watch_up();
@@ -171,23 +174,29 @@ impl Shell {
                 Ok(()) = up.changed() => {}
                 _ = ticks.tick() => {}
             }
-            let connections = self.connection.connections();
-            self.with(|links, now| links.tick(now, connections));
+            let (connections, cluster) = (self.connection.connections(), self.connection.in_cluster());
+            self.with(|links, now| {
+                links.in_cluster(cluster);
+                links.tick(now, connections);
+            });
             self.wake_reader();
             self.warn_of_twins();
         }
     }
 
     /// Publishes what the client would not take at once.
-    pub(super) async fn write(self: Arc<Shell>) {
+    pub(super) async fn write(self: Arc<Shell>) -> Result<(), String> {
         loop {
-            self.written.notified().await;
+            // Whoever wrote before us may have been cut off, so this comes before the waiting.
             while let Some((post, subject)) = self.next_to_write() {
+                let unsent = Unsent { shell: &self, post: Some(post.clone()) };
                 let published = self.publish(post, subject).await;
+                unsent.sent();
                 self.note(&mut self.state.lock(), published);
                 self.changed.notify_waiters();
             }
             self.changed.notify_waiters();
+            self.written.notified().await;
         }
     }
 
@@ -276,6 +285,26 @@ impl Shell {
         if twins > state.twins {
             state.twins = twins;
             tracing::warn!(node = %self.own, "another process runs with this node's key: stop one of the two");
+        }
+    }
+}
+
+/// What the writer has in hand: put back where it was, when the writer is cut off.
+struct Unsent<'s> {
+    shell: &'s Shell,
+    post: Option<Post>,
+}
+
+impl Unsent<'_> {
+    fn sent(mut self) {
+        self.post = None;
+    }
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        if let Some(post) = self.post.take() {
+            self.shell.state.lock().links.put_back(post);
         }
     }
 }

@@ -6,18 +6,20 @@ use std::time::Duration;
 use async_nats::Subscriber;
 use async_trait::async_trait;
 use bytes::Bytes;
-use connectome_actors::port::{Inbound, Transport, TransportError};
+use connectome_actors::port::{ConnectionFigures, Inbound, Part, Transport, TransportError};
 use connectome_codecs::NodeId;
 use connectome_codecs::limits::FRAME_MAX;
+use futures_util::{FutureExt, stream};
 use rand::rngs::{StdRng, SysRng};
 use rand::{RngExt, SeedableRng};
-use tokio::task::AbortHandle;
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::connection::NatsConnection;
 use super::counts::TransportCounts;
 use super::identity::Identity;
 use super::links::{Destination, Dice, Links};
+use super::looped::Attended;
 use super::options::NatsError;
 use super::shell::Shell;
 use super::subjects::Subjects;
@@ -52,7 +54,7 @@ const CLOSE_MAX: Duration = Duration::from_secs(2);
 pub struct NatsTransport {
     node: NodeId,
     shell: Arc<Shell>,
-    tasks: Vec<AbortHandle>,
+    loops: [Attended; 3],
 }
 
 impl NatsTransport {
@@ -105,12 +107,14 @@ impl NatsTransport {
     }
 
     fn start(node: NodeId, shell: Arc<Shell>, inbox: Subscriber, everyone: Subscriber) -> NatsTransport {
-        let tasks = [
-            tokio::spawn(shell.clone().read(inbox, everyone)).abort_handle(),
-            tokio::spawn(shell.clone().watch()).abort_handle(),
-            tokio::spawn(shell.clone().write()).abort_handle(),
+        let (reads, ticks, writes) = (shell.clone(), shell.clone(), shell.clone());
+        let arriving = Arc::new(Mutex::new(stream::select(inbox, everyone)));
+        let loops = [
+            Attended::start("transport-reader", move |_| reads.clone().read(arriving.clone()).boxed()),
+            Attended::start("transport-watch", move |_| ticks.clone().watch().boxed()),
+            Attended::start("transport-writer", move |_| writes.clone().write().boxed()),
         ];
-        NatsTransport { node, shell, tasks: tasks.into() }
+        NatsTransport { node, shell, loops }
     }
 
     /// Whether the server is there: what is sent while it is not waits where nobody bounds it.
@@ -170,11 +174,20 @@ impl Transport for NatsTransport {
         }
         self.end();
     }
+
+    fn parts(&self) -> Vec<Arc<dyn Part>> {
+        let loops = self.loops.iter().map(Attended::part);
+        std::iter::once(self.shell.connection.part()).chain(loops).collect()
+    }
+
+    fn connection(&self) -> Option<ConnectionFigures> {
+        Some(self.shell.connection.figures())
+    }
 }
 
 impl NatsTransport {
     fn end(&self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
+        self.loops.iter().for_each(Attended::end);
         self.shell.close();
     }
 }

@@ -1,4 +1,4 @@
-//! The first message of the lane: fetched, put on trial, pushed, set aside or passed; and the saves that follow.
+//! The first message of the lane: put on trial, pushed, set aside or passed; and the saves and removals that follow.
 
 use connectome_codecs::Sequence;
 
@@ -44,17 +44,13 @@ impl Lane {
 
     /// True when the head needed no handling and the next one may be looked at.
     pub(super) fn pass_head(&mut self) -> bool {
-        let head = self.hand.range(self.applied.next()..).next();
-        let head = head.map(|(sequence, held)| (*sequence, held.aside || self.recent.contains(&held.id)));
-        let expected = self.expected.first().copied();
-        match (head, expected) {
-            (Some((head, _)), Some(expected)) if expected < head => self.fetch(expected),
-            (Some((head, true)), _) => self.pass(head),
-            (Some((head, false)), _) => self.push(head),
-            (None, Some(expected)) => self.fetch(expected),
-            (None, None) => {}
+        let Some((&head, held)) = self.hand.range(self.applied.next()..).next() else { return false };
+        if held.aside || self.recent.contains(&held.id) {
+            self.pass(head);
+        } else {
+            self.push(head);
         }
-        head.is_some_and(|(head, _)| self.applied == head)
+        self.applied == head
     }
 
     /// Pushes the head, unless it is on trial: then not before that is saved, and not after too many crashes.
@@ -74,13 +70,6 @@ impl Lane {
         }
     }
 
-    pub(super) fn fetch(&mut self, sequence: Sequence) {
-        if self.fetching != Some(sequence) {
-            self.fetching = Some(sequence);
-            self.actions.push(Action::Fetch { sequence });
-        }
-    }
-
     pub(super) fn dead_letter(&mut self, Trial { sequence, crashes }: Trial) {
         self.step = Step::SettingAside(sequence);
         self.actions.push(Action::DeadLetter { sequence, crashes, cause: self.cause.clone() });
@@ -94,5 +83,26 @@ impl Lane {
         let marked = self.trial.filter(|(_, mark)| self.mark_wanted || *mark == Mark::Saved);
         self.saving = Some(Saving { cursor: self.applied, trial: marked.map(|(trial, _)| trial) });
         self.actions.push(Action::Save { cursor: self.applied });
+    }
+
+    pub(super) fn saved(&mut self, cursor: Sequence) {
+        let Some(saving) = self.saving.take_if(|saving| saving.cursor == cursor) else {
+            return;
+        };
+        self.saved = self.saved.max(cursor);
+        if let Some((trial, mark)) = &mut self.trial
+            && saving.trial == Some(*trial)
+        {
+            *mark = Mark::Saved;
+        }
+        self.settle();
+    }
+
+    /// Removes what is both saved and in the agent's memory.
+    fn settle(&mut self) {
+        let settled = self.saved.min(self.applied);
+        while let Some(first) = self.hand.first_entry().filter(|first| *first.key() <= settled) {
+            self.actions.push(Action::Remove { sequence: first.remove_entry().0 });
+        }
     }
 }

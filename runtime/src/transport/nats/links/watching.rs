@@ -30,12 +30,13 @@ const ANNOUNCE_EVERY: Duration = Duration::from_secs(5);
 const ANNOUNCE_AFTER_LOSS: Duration = Duration::from_secs(1);
 const LOSS_MATTERS: Duration = Duration::from_secs(30);
 
-/// When what was done last, and since when the connection is away.
+/// When what was done last, since when the connection is away, and whether there are several servers.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     announced: Option<Duration>,
     lost: Option<Duration>,
     away: Option<Duration>,
+    cluster: bool,
 }
 
 impl Watch {
@@ -65,9 +66,15 @@ impl Links {
         }
     }
 
+    /// Whether a peer that has lost its server may be on its way to another one.
+    pub(in super::super) fn in_cluster(&mut self, cluster: bool) {
+        self.watch.cluster = cluster;
+    }
+
     /// NATS says that nobody listens in this node's place.
     pub(in super::super) fn nobody_listens(&mut self, now: Duration, peer: NodeId) {
-        if self.link(peer).is_some_and(|link| link.liveness.nobody_listens()) {
+        let moves = self.watch.cluster;
+        if self.link(peer).is_some_and(|link| link.liveness.nobody_listens(now, moves)) {
             self.lose(now, peer, End::NobodyListens);
         }
     }

@@ -1,10 +1,12 @@
 //! A peer that is gone is told, once, as fast as it can be known, and not before.
 
+use std::time::Duration;
+
 use connectome_actors::port::{Inbound, TransportError};
 
 use super::super::TICK;
 use super::network::{Network, id, numbered};
-use crate::transport::nats::link::SILENCE_MAX;
+use crate::transport::nats::link::{MOVE_MAX, SILENCE_MAX};
 
 fn ticks_of_silence() -> usize {
     SILENCE_MAX.div_duration_f64(TICK).ceil() as usize + 1
@@ -25,6 +27,32 @@ fn a_killed_peer_is_missed_at_once() {
     assert_eq!(network.take_all(0), [Inbound::Disconnected { peer: id(1) }]);
     assert_eq!(network.nodes[0].counts().disconnected.nobody_listens, 1);
     assert_eq!(network.send(0, 1, &numbered(1, 8)), Err(TransportError::Unreachable { to: id(1) }));
+}
+
+/// Where there are several servers, a peer whose server was killed is on its way to another one: it is given a second, and
+/// not more.
+#[test]
+fn a_peer_that_moves_to_another_server_is_not_missed() {
+    let mut network = Network::met(2);
+    network.calm(4);
+    network.nodes[0].in_cluster(true);
+    network.gone.insert(1);
+    let begun = network.now;
+    while network.now - begun < MOVE_MAX {
+        network.tick(1);
+        assert!(network.nodes[0].reaches(id(1)));
+    }
+    network.gone.clear();
+    network.calm(4);
+    assert_eq!(network.take_all(0), []);
+
+    network.gone.insert(1);
+    let begun = network.now;
+    while network.nodes[0].reaches(id(1)) {
+        network.tick(1);
+    }
+    assert!(network.now - begun <= MOVE_MAX + Duration::from_millis(500), "{:?}", network.now - begun);
+    assert_eq!(network.nodes[0].counts().disconnected.nobody_listens, 1);
 }
 
 /// That nobody listens, once, and a sign of life after it, is nothing.

@@ -1,0 +1,93 @@
+//! A lane begins: it reads what its agent kept, and what waits for it.
+
+use std::collections::BTreeMap;
+
+use connectome_codecs::Sequence;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::super::{AGENT_MESSAGES, inherit, subject_of};
+use super::reading::Reading;
+use super::{Lane, RETRY, Work};
+use crate::port::{Stored, StreamError};
+use crate::protocol::delivery::{IN_HAND_MAX, Input, Lane as Protocol};
+
+impl Work {
+    /// Reads where the lane was left. `None`: stopped meanwhile, or somebody owns the agent under a newer term.
+    pub(super) async fn open(lane: Lane, stop: &CancellationToken) -> Option<Work> {
+        loop {
+            let opened = tokio::select! {
+                biased;
+                () = stop.cancelled() => return None,
+                opened = Work::try_open(&lane, stop) => opened,
+            };
+            match opened {
+                Ok(work) => return work,
+                Err(error) => {
+                    tracing::warn!(agent = %lane.cell.name, %error, "a lane could not be opened; trying again")
+                }
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return None,
+                () = sleep(RETRY) => {}
+            }
+        }
+    }
+
+    async fn try_open(lane: &Lane, stop: &CancellationToken) -> Result<Option<Work>, StreamError> {
+        let _turn = lane.credit.opening().await;
+        let Some(kept) = inherit::open(&lane.router, &lane.cell).await? else { return Ok(None) };
+        #[cfg_attr(
+            not(feature = "planted-bugs"),
+            expect(unused_mut, reason = "only a planted bug changes it")
+        )]
+        let (mut kept, revision) = kept;
+        #[cfg(feature = "planted-bugs")]
+        if lane.router.has_bug(crate::planted::Planted::AppliesTwice) {
+            let cursor = Sequence(kept.lane.cursor.0.saturating_sub(1));
+            kept.lane = crate::protocol::delivery::Kept { cursor, ..Default::default() };
+        }
+        let left = left_there(lane, kept.lane.cursor).await?;
+        let waiting = left.iter().map(|stored| stored.sequence).filter(|s| *s > kept.lane.cursor);
+        let mut work = Work {
+            router: lane.router.clone(),
+            cell: lane.cell.clone(),
+            credit: lane.credit.clone(),
+            protocol: Protocol::open(kept.lane.clone(), waiting),
+            reading: Reading::new(lane.credit.clone()),
+            revision,
+            state: kept.state,
+            messages: BTreeMap::new(),
+            pushed: None,
+            incarnation: 0,
+            saving: false,
+            removing: 0,
+            restoring: Vec::new(),
+            under_way: FuturesUnordered::new(),
+            stop: stop.clone(),
+        };
+        // What the lane before had saved and not removed: only its place is needed.
+        for stored in left.into_iter().filter(|stored| stored.sequence <= kept.lane.cursor) {
+            work.tell(Input::Read { sequence: stored.sequence, id: super::reading::id_of(&stored) });
+        }
+        work.reading.begin_after(kept.lane.cursor);
+        Ok(Some(work))
+    }
+}
+
+/// What is in the stream up to the cursor, and the first messages beyond it that a lane may have had in hand.
+async fn left_there(lane: &Lane, cursor: Sequence) -> Result<Vec<Stored>, StreamError> {
+    let subject = subject_of(&lane.router, &lane.cell.name);
+    let (mut left, mut from) = (Vec::new(), Sequence(1));
+    loop {
+        let page = lane.router.streams().read(AGENT_MESSAGES, &subject, from, 2 * IN_HAND_MAX).await?;
+        let is_last = page.len() < 2 * IN_HAND_MAX;
+        from = page.last().map_or(from, |stored| stored.sequence.next());
+        left.extend(page.into_iter().map(|stored| Stored { body: Default::default(), ..stored }));
+        if is_last || left.iter().filter(|stored| stored.sequence > cursor).count() >= IN_HAND_MAX {
+            return Ok(left);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! What a node does, in figures, and whether it is well: plain data, collected here and shown elsewhere.
+//!
+//! Streams and buckets are measured where the node uses them ([`measured`]), at some 50 ns a message that goes through the
+//! store; a message between agents of one node is not measured at all. Rates and latencies are of the last minute
+//! ([`window`], [`histogram`]). A snapshot also asks the store how much it holds. Nothing here serves anything: the command
+//! shows a [`Status`], and a node on NATS answers with one.
+//!
+//! Memory is bounded: 6 KB for each stream and bucket, and a minute of totals.
+
+mod collect;
+mod health;
+mod histogram;
+mod measured;
+mod meter;
+mod show;
+mod snapshot;
+mod window;
+
+pub use health::{Cause, Health, HealthState, Weight, Who};
+pub(crate) use measured::Measured;
+pub(crate) use meter::Meter;
+pub use snapshot::{
+    AgentMetrics, BucketMetrics, CONSUMERS_SHOWN_MAX, ConnectionMetrics, ConsumerMetrics, Counted, Kept,
+    Latency, Metrics, OwnershipMetrics, Status, StreamMetrics, TaskMetrics,
+};
