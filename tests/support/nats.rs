@@ -143,15 +143,6 @@ impl NatsServer {
         asked.is_ok() && stream.read_to_string(&mut said).is_ok() && said.starts_with("HTTP/1.0 200")
     }
 
-    /// Waits until it has caught up.
-    pub(crate) fn wait_until_healthy(&self) {
-        let end = std::time::Instant::now() + START_TIMEOUT;
-        while !self.is_healthy() {
-            assert!(std::time::Instant::now() < end, "the nats-server {} does not catch up", self.url());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
     /// Starts it again, on the same port and store; kills it first if it runs.
     pub(crate) fn restart(&mut self) {
         self.kill();
@@ -161,6 +152,13 @@ impl NatsServer {
     /// Stops it where it is (SIGSTOP): connections stay open, and nobody answers.
     pub(crate) fn stop_signal(&self) {
         self.signal("-STOP");
+        // Where the system tells, until it stands.
+        let process = self.running.as_ref().expect("it runs").process.id();
+        while std::fs::read_to_string(format!("/proc/{process}/stat"))
+            .is_ok_and(|stat| !stat.contains(") T "))
+        {
+            std::thread::yield_now();
+        }
     }
 
     /// Lets a stopped one go on (SIGCONT).

@@ -24,7 +24,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "`until` looks again and again for what has no event, and gives up with a panic",
     ),
     ("tests/ownership/support.rs", "the same, and a desk that takes its time"),
-    ("tests/support/nats.rs", "a server says that it has caught up when it is asked, not when it has"),
     ("tests/registration/support.rs", "the same, also for what a store is asked"),
     ("tests/nats/deploy.rs", "`until` asks servers again and again until they agree"),
     (
