@@ -59,9 +59,10 @@ Fetched 200 at a time from a durable consumer of a stored stream, and each ackno
   acknowledgement, all of a batch at once. The raw consumer does so too, or tells and goes on.";
 
 const TASK: &str = "\
-From the requester on one node to a worker on another, and its result back. Ours keeps a record that is claimed and completed
-  under a term, and three events. The raw work queue: the same bytes, acknowledged by the queue, fetched by one of four
-  workers, answered to the requester's inbox, and acknowledged; nothing is kept, and nobody is fenced.";
+From the requester on one node to a worker on another, and its result back. Ours hands each of four workers up to 16 at a time,
+  keeps a record that is claimed and completed under a term, and three events. The raw work queue: the same bytes, acknowledged
+  by the queue, fetched by one of four workers, answered to the requester's inbox, and acknowledged; nothing is kept, and nobody
+  is fenced.";
 
 const LOOK_UP: &str = "\
 Where an agent of another node is. Ours reads its own copy; the raw client asks the bucket.";
@@ -249,6 +250,7 @@ async fn node(name: &str, url: &str) -> Node {
     config.name = name.to_owned();
     config.nats.url = Some(url.to_owned());
     config.streams.storage = connectome::port::Storage::File;
+    config.router.tasks_per_worker = AT_ONCE / work::WORKERS;
     let directory = tempfile::tempdir().expect("there is room for a key").keep();
     config.data_dir = directory;
     Node::start(config).await.expect("the server is there")
