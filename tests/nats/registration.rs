@@ -205,6 +205,13 @@ async fn ten_thousand() {
     let all_stand = || nodes.iter().all(|node| node.registrations().len() == MANY);
     until_within(Duration::from_secs(300), all_stand).await;
     println!("{MANY} agents spawned in {spawned:?}, registered on all 3 nodes after {:?}", began.elapsed());
+    let published: u64 = nodes.iter().map(|node| node.registration_counts().published).sum();
+    let spent = |now: Used, before: &Used| now.processor - before.processor;
+    let server_spent = spent(Used::of(server.id()), &empty.0);
+    let nodes_spent = spent(Used::of(std::process::id()), &empty.1);
+    println!(
+        "  {published} registrations published; processor time: nodes {nodes_spent:.1} s, server {server_spent:.1} s"
+    );
     let client = async_nats::connect(server.url()).await.unwrap();
     let mut entries = client.subscribe("$KV.connectome-agents.>").await.unwrap();
     let full = (Used::of(server.id()), Used::of(std::process::id()));

@@ -6,7 +6,7 @@ use connectome::AgentSpec;
 use connectome::codecs::registration::{Presence, RefusalCode, Registration};
 use connectome::port::Expect;
 use connectome::prelude::*;
-use connectome_codecs::{Refusal, UnixMillis};
+use connectome_codecs::{AgentName, NodeId, Refusal, UnixMillis};
 use tokio::time::Instant;
 
 use super::support::{Idler, Stranger, bucket, keys_of, name, refusals, say, until, until_keys};
@@ -121,23 +121,13 @@ async fn nodes_refusal(nodes: &[Node], stranger: &Stranger) {
     if spawned.is_ok() {
         let refusal: Refusal = nodes[1].registered(&name("lamp")).await.unwrap_err();
         assert_eq!((refusal.code, refusal.holder), (RefusalCode::NameTaken, Some(stranger.id())));
-        until(|| {
-            nodes[2]
-                .router()
-                .remote_agents()
-                .iter()
-                .all(|(agent, at)| agent.as_str() != "lamp" || *at == stranger.id())
-        })
-        .await;
+        let is_mine = |(agent, at): &(AgentName, NodeId)| agent.as_str() == "lamp" && *at == nodes[1].id();
+        until(|| !nodes[2].router().remote_agents().iter().any(is_mine)).await;
         let end = Registration { issued: UnixMillis(record.issued.0 + 1), ..record };
         say(&nodes[0], "unregistered", "lamp", stranger.signed_end(&end)).await;
-        until(|| {
-            nodes[2]
-                .registrations()
-                .iter()
-                .any(|known| known.agent.name.as_str() == "lamp" && known.node == nodes[1].id())
-        })
-        .await;
+        let stands =
+            |known: &Registration| known.agent.name.as_str() == "lamp" && known.node == nodes[1].id();
+        until(|| nodes.iter().all(|node| node.registrations().iter().any(|known| stands(known)))).await;
         assert!(nodes[1].registered(&name("lamp")).await.is_ok());
         until(|| nodes[2].router().remote_agents().contains(&(name("lamp"), nodes[1].id()))).await;
     }

@@ -71,8 +71,16 @@ pub const AGAIN_MAX: Duration = Duration::from_secs(60);
 /// After a name was said to be taken, until it is asked for once more: whoever had it may be leaving.
 pub const TAKEN_AGAIN: Duration = Duration::from_millis(500);
 
-/// How much longer each next node in the order waits before it sweeps: as long as the first needs for 5,000 entries.
-pub const SWEEP_STAGGER: Duration = Duration::from_secs(1);
+/// How much longer each next node in the order waits before it sweeps: longer than the first one needs for thousands of entries
+/// of a busy store, since two that sweep the same make it busier. It is needed where two nodes fall at once.
+pub const SWEEP_STAGGER: Duration = Duration::from_secs(5);
+
+/// A node that was suspected for longer than this before it fell was silent; others fell because their path ended, or said so.
+pub const TOLD_WITHIN: Duration = Duration::from_millis(2_500);
+
+/// How much longer the entries of a node stay that fell by its silence alone. They are not shown, and the silence may be the
+/// broker's: to remove and register everyone's agents would be the last thing that a broker in trouble needs.
+pub const SILENT_SWEEP: Duration = Duration::from_secs(15);
 
 /// How long after a node's fall entries may still arrive that were on their way.
 pub const LATE: Duration = Duration::from_secs(5);

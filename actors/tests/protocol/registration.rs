@@ -105,6 +105,22 @@ fn a_killed_node_is_swept() {
     assert!(world.conflicts <= 10, "{} removals came second", world.conflicts);
 }
 
+/// A node that fell by silence alone is swept later, so that a broker's silence removes nobody: it is back before.
+#[test]
+fn silence_removes_nobody_at_once() {
+    let mut world = World::new(3, 1);
+    world.run(2_000);
+    (0..300).for_each(|agent| world.want(agent % 3, agent, 0));
+    world.run(5_000);
+    (0..3).for_each(|node| world.hears_nobody(node));
+    world.run(8_000);
+    assert_eq!(world.swept, [0, 0, 0]);
+    world.reconnect(0);
+    world.run(60_000);
+    world.agrees();
+    assert_eq!((world.swept.clone(), world.published), (vec![0, 0, 0], 300));
+}
+
 /// A node that is taken for dead and is not has its entries again, and keeps them.
 #[test]
 fn a_node_that_was_not_dead_keeps_its_own() {

@@ -141,8 +141,10 @@ impl Keeper {
     }
 
     fn doom(&mut self, now: Now, name: &AgentName) {
-        let wait = SWEEP_STAGGER * self.nodes.rank(name, self.me.0);
+        let rank = self.nodes.rank(name, self.me.0);
         if let Some(entry) = self.entries.get_mut(name) {
+            let node = entry.held.as_ref().map(|held| held.registration.node);
+            let wait = SWEEP_STAGGER * rank + node.map_or(Duration::ZERO, |node| self.nodes.patience(node));
             entry.doomed = true;
             self.schedule(name, now + wait);
         }

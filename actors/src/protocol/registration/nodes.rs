@@ -7,7 +7,7 @@ use connectome_codecs::{AgentName, NodeId};
 
 use super::super::Now;
 use super::super::ownership::rank;
-use super::LATE;
+use super::{LATE, SILENT_SWEEP, TOLD_WITHIN};
 
 /// A fall is remembered as long as membership remembers a node that is gone.
 const REMEMBERED: Duration = super::super::membership::FORGET_AFTER;
@@ -17,7 +17,16 @@ const REMEMBERED: Duration = super::super::membership::FORGET_AFTER;
 pub(super) struct Nodes {
     up: BTreeSet<NodeId>,
     present: BTreeSet<NodeId>,
-    fallen: BTreeMap<NodeId, Now>,
+    /// Since when.
+    suspected: BTreeMap<NodeId, Now>,
+    fallen: BTreeMap<NodeId, Fall>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Fall {
+    at: Now,
+    /// Nothing but silence tells of it.
+    silent: bool,
 }
 
 impl Nodes {
@@ -29,8 +38,15 @@ impl Nodes {
         present: BTreeSet<NodeId>,
     ) -> BTreeSet<NodeId> {
         let changed = self.present.symmetric_difference(&present).copied().collect();
-        self.fallen.retain(|node, since| now.since(*since) < REMEMBERED && !present.contains(node));
-        self.fallen.extend(self.present.difference(&present).map(|node| (*node, now)));
+        self.fallen.retain(|node, fall| now.since(fall.at) < REMEMBERED && !present.contains(node));
+        for node in self.present.difference(&present) {
+            let suspected = self.suspected.get(node).map_or(Duration::ZERO, |since| now.since(*since));
+            self.fallen.insert(*node, Fall { at: now, silent: suspected > TOLD_WITHIN });
+        }
+        self.suspected.retain(|node, _| present.contains(node) && !up.contains(node));
+        for node in present.difference(&up) {
+            self.suspected.entry(*node).or_insert(now);
+        }
         (self.up, self.present) = (up, present);
         changed
     }
@@ -41,7 +57,13 @@ impl Nodes {
 
     /// Whether what it wrote may have been on its way when it fell.
     pub(super) fn fell_lately(&self, now: Now, node: NodeId) -> bool {
-        self.fallen.get(&node).is_some_and(|since| now.since(*since) < LATE)
+        self.fallen.get(&node).is_some_and(|fall| now.since(fall.at) < LATE)
+    }
+
+    /// How long to wait before what it left is swept.
+    pub(super) fn patience(&self, node: NodeId) -> Duration {
+        let silent = self.fallen.get(&node).is_some_and(|fall| fall.silent);
+        if silent { SILENT_SWEEP } else { Duration::ZERO }
     }
 
     pub(super) fn fallen(&self) -> BTreeSet<NodeId> {

@@ -136,6 +136,15 @@ impl World {
         self.at(100, Event::Look);
     }
 
+    /// A node suspects all others for four seconds, and then takes them for down.
+    pub(super) fn hears_nobody(&mut self, node: usize) {
+        let present = self.machines[node].present.clone();
+        self.tell(node, Input::Nodes { up: BTreeSet::new(), present });
+        let (life, nobody) = (self.machines[node].life, BTreeSet::new());
+        let down = Input::Nodes { up: nobody.clone(), present: nobody };
+        self.at(4_000, Event::Told(node, life, down));
+    }
+
     pub(super) fn run(&mut self, ms: u64) {
         let end = self.now + ms;
         loop {
