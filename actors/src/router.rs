@@ -56,8 +56,9 @@ pub struct RouterConfig {
     pub stream_timeout: Duration,
     /// How long a worker owns a task between two extensions.
     pub task_lease: Duration,
-    /// How long a node owns the name of an agent that several nodes offer, between two renewals. It must outlive a
-    /// store's election of a leader, 5 to 9 s; a dead owner is replaced long before.
+    /// How long a node owns the name of an agent that several nodes offer, between two renewals. A renewal begins after a
+    /// third of it, and the owner stops after two; between them must fit two elections of a store's leader, 5 to 9 s each,
+    /// and the requests that nobody answered meanwhile. A dead owner is replaced long before.
     pub ownership_lease: Duration,
     /// Partitions that agents and tasks are spread over: the same on every node of a cluster, 1 to
     /// [`SHARDS_MAX`](crate::protocol::shard::SHARDS_MAX).
@@ -91,7 +92,7 @@ impl Default for RouterConfig {
             call_timeout: Duration::from_secs(5),
             stream_timeout: Duration::from_secs(600),
             task_lease: Duration::from_secs(10),
-            ownership_lease: Duration::from_secs(30),
+            ownership_lease: Duration::from_secs(45),
             shards: SHARDS,
             ack_pending_max: ACK_PENDING_MAX,
             task_attempt_max: Duration::from_secs(3600),

@@ -64,7 +64,7 @@ fn the_defaults_are_pinned() {
         mailbox.capacity 1024
         mailbox.bytes 8MiB
         mailbox.overflow block
-        ownership.lease 30s
+        ownership.lease 45s
         tasks.lease 10s
         tasks.attempt_max 1h
         tasks.per_worker 1

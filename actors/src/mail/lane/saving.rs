@@ -13,7 +13,7 @@ impl Work {
     pub(super) fn save(&mut self, cursor: Sequence) {
         self.saving = true;
         let kept = Kept { lane: self.protocol.kept(), state: self.state.clone(), term: self.cell.term() };
-        let (router, agent, over) = (self.router.clone(), self.cell.name.clone(), self.revision);
+        let (router, agent, mut over) = (self.router.clone(), self.cell.name.clone(), self.revision);
         self.begin(async move {
             loop {
                 match state::save(&router, &agent, &kept, over).await {
@@ -23,6 +23,11 @@ impl Work {
                         let now = state::load(&router, &agent).await;
                         let revision = match now {
                             Ok((known, Some(revision))) if known == kept => Ok(revision),
+                            // The store has lost it, and nobody has it yet: whoever takes over writes first.
+                            Ok((_, None)) if over.is_some() => {
+                                over = None;
+                                continue;
+                            }
                             Ok(_) => {
                                 Err(StreamError::Invalid("another incarnation has written it".to_owned()))
                             }
