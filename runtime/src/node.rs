@@ -5,23 +5,23 @@ use std::time::Duration;
 
 use connectome_actors::port::{KeyStoreError, Part, Start, StreamError, Streams};
 use connectome_actors::{
-    Accounts, Agent, AgentRef, AgentSpec, Branch, DeadLetter, EventFilter, EventListener, Heard, Message,
-    NodeState, OwnershipCounts, Ports, RegistrationCounts, Router, SendError, Submit, Supervisor,
-    SupervisorError, SupervisorSpec, TaskCounts, TaskHandle, Tree, TreeError,
+    Agent, AgentRef, AgentSpec, EventFilter, EventListener, Heard, Message, OwnershipCounts, Ports, Router,
+    SendError, Submit, Supervisor, SupervisorError, SupervisorSpec, TaskHandle, Tree, TreeError,
 };
 use connectome_codecs::event::{SystemReady, SystemShutdown};
-use connectome_codecs::{AgentName, Fact, NodeId, ParseError, Refusal, Registration, Sequence, TaskId};
+use connectome_codecs::{AgentName, Fact, ParseError, Refusal, Registration, Sequence, TaskId};
 #[cfg(feature = "nats")]
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Config, ConfigError};
-use crate::metrics::{Health, Measured, Meter, Metrics, Status};
+use crate::metrics::{Measured, Meter};
 use crate::streams::OpenError;
 use crate::transport::local::JoinError;
 #[cfg(feature = "nats")]
 use crate::transport::nats::{self, Attended, NatsConnection};
 
+mod look;
 #[cfg(feature = "nats")]
 mod losses;
 mod options;
@@ -333,16 +333,6 @@ impl Node {
         self.router().wait_registered(name).await
     }
 
-    /// The agents that are registered, on live nodes or on none, sorted by name: a local read of a checked copy.
-    pub fn registrations(&self) -> Vec<Arc<Registration>> {
-        self.router().registrations()
-    }
-
-    /// What this node has done and seen around registrations.
-    pub fn registration_counts(&self) -> RegistrationCounts {
-        self.router().registration_counts()
-    }
-
     /// Hands over a task to whoever has the capability.
     ///
     /// # Errors
@@ -383,81 +373,6 @@ impl Node {
         max: usize,
     ) -> Result<Vec<Heard>, StreamError> {
         self.router().event_history(filter, from, max).await
-    }
-
-    /// What this node does, in figures: latencies and rates of the last minute, backlogs, totals. It asks the store how
-    /// much it holds, for at most 2 s.
-    ///
-    /// ```
-    /// # use connectome::prelude::*;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let node = Node::start(Config::in_memory()).await?;
-    /// let metrics = node.metrics().await;
-    /// let events = metrics.streams.iter().find(|stream| stream.name == "SYSTEM_EVENTS").expect("it has events");
-    /// assert_eq!(events.published.total, 1);
-    /// # node.stop().await;
-    /// # Ok(()) }
-    /// ```
-    pub async fn metrics(&self) -> Metrics {
-        self.meter.metrics(&self.tree).await
-    }
-
-    /// Whether this node is well, and if not, why, what would be right, and who must act.
-    pub async fn health(&self) -> Health {
-        self.status().await.health
-    }
-
-    /// Health, figures and tree of one moment.
-    pub async fn status(&self) -> Status {
-        self.meter.status(&self.tree).await
-    }
-
-    /// What runs on this node now: its supervision tree, from the ports to the agents.
-    ///
-    /// # Errors
-    /// When the node has stopped.
-    pub async fn tree(&self) -> Result<Branch, SupervisorError> {
-        self.tree.look().await
-    }
-
-    /// Ends a part of the machinery at once, as a crash would: `ports/connection`, say. For drills: its supervisor starts
-    /// it again, and [`Node::tree`] shows that it did.
-    ///
-    /// # Errors
-    /// When nothing of that name runs there, or the node has stopped.
-    pub async fn kill_part(&self, path: &str) -> Result<(), SupervisorError> {
-        self.tree.kill(path).await
-    }
-
-    /// The public key that names this node.
-    pub fn id(&self) -> NodeId {
-        self.router().node_id()
-    }
-
-    /// What became of every message that an agent of this node ever accepted.
-    pub fn accounts(&self) -> Accounts {
-        self.router().accounts()
-    }
-
-    /// The last messages that were given up, oldest first.
-    pub fn dead_letters(&self) -> Vec<DeadLetter> {
-        self.router().dead_letters()
-    }
-
-    /// What this node has done with tasks.
-    pub fn task_counts(&self) -> TaskCounts {
-        self.router().task_counts()
-    }
-
-    /// The names of this node's agents, sorted.
-    pub fn agents(&self) -> Vec<AgentName> {
-        self.router().local_agents()
-    }
-
-    /// The other nodes of the cluster.
-    pub fn nodes(&self) -> Vec<(NodeId, NodeState)> {
-        self.router().nodes()
     }
 
     /// Everything that routes: for those who build on it.

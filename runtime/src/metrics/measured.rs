@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use connectome_actors::AGENT_MESSAGES;
 use connectome_actors::port::{
     Arrivals, Bucket, BucketConfig, ConnectionFigures, Consumer, ConsumerConfig, ConsumerInfo, Delivery,
     DeliveryTag, Entry, Expect, Part, Publish, Published, Start, Stored, StreamConfig, StreamError,
@@ -162,7 +163,14 @@ impl Streams for Measured {
         from: Sequence,
         max: usize,
     ) -> Result<Vec<Stored>, StreamError> {
-        self.store.read(stream, filter, from, max).await
+        let read = self.store.read(stream, filter, from, max).await?;
+        // Agents read their mail by subject, once each; whoever reads with a wildcard only looks.
+        if stream == AGENT_MESSAGES && !filter.ends_with(['*', '>']) {
+            let (gauge, now) = (self.gauges.streams.of(stream), self.world.now());
+            read.iter().for_each(|stored| gauge.delivery.record(now.since(stored.at)));
+            add(&gauge.delivered, read.len() as u64);
+        }
+        Ok(read)
     }
 
     async fn tail(&self, stream: &str, filter: &str, start: Start) -> Result<Box<dyn Tail>, StreamError> {
@@ -170,7 +178,9 @@ impl Streams for Measured {
     }
 
     async fn delete(&self, stream: &str, sequence: Sequence) -> Result<(), StreamError> {
-        self.store.delete(stream, sequence).await
+        self.store.delete(stream, sequence).await?;
+        add(&self.gauges.streams.of(stream).acknowledged, 1);
+        Ok(())
     }
 
     async fn stream_info(&self, stream: &str) -> Result<StreamInfo, StreamError> {

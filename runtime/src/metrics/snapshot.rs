@@ -142,7 +142,7 @@ pub struct StreamMetrics {
     pub delivered: Counted,
     /// Of these, deliveries of what had been delivered before.
     pub redelivered: Counted,
-    /// Acknowledged by this node.
+    /// Taken and done: acknowledged, or removed, as agents do with their mail.
     pub acknowledged: Counted,
     /// From the store's taking it to its first delivery here, by both clocks: backlog is in it.
     pub delivery: Latency,

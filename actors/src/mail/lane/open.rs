@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{AGENT_MESSAGES, inherit, subject_of};
-use super::reading::Reading;
+use super::reading::{Reading, id_of};
 use super::{Lane, RETRY, Work};
 use crate::port::{Stored, StreamError};
 use crate::protocol::delivery::{IN_HAND_MAX, Input, Lane as Protocol};
@@ -50,7 +50,7 @@ impl Work {
             kept.lane = crate::protocol::delivery::Kept { cursor, ..Default::default() };
         }
         let left = left_there(lane, kept.lane.cursor).await?;
-        let waiting = left.iter().map(|stored| stored.sequence).filter(|s| *s > kept.lane.cursor);
+        let waiting = left.messages.iter().map(|stored| stored.sequence).filter(|s| *s > kept.lane.cursor);
         let mut work = Work {
             router: lane.router.clone(),
             cell: lane.cell.clone(),
@@ -68,26 +68,40 @@ impl Work {
             under_way: FuturesUnordered::new(),
             stop: stop.clone(),
         };
-        // What the lane before had saved and not removed: only its place is needed.
-        for stored in left.into_iter().filter(|stored| stored.sequence <= kept.lane.cursor) {
-            work.tell(Input::Read { sequence: stored.sequence, id: super::reading::id_of(&stored) });
-        }
-        work.reading.begin_after(kept.lane.cursor);
+        work.begin_with(left, kept.lane.cursor);
         Ok(Some(work))
+    }
+
+    /// Takes what was read to begin with: what the lane before had saved and not removed is removed, and of what waits as much
+    /// is taken as there is room for.
+    fn begin_with(&mut self, Left { mut messages, is_whole }: Left, cursor: Sequence) {
+        let waiting = messages.split_off(messages.partition_point(|stored| stored.sequence <= cursor));
+        for stored in messages {
+            self.tell(Input::Read { sequence: stored.sequence, id: id_of(&stored) });
+        }
+        let taken = self.reading.begin(cursor, waiting.len(), is_whole);
+        self.read(Ok(waiting.into_iter().take(taken).collect()));
     }
 }
 
+/// What a lane finds in its stream.
+struct Left {
+    messages: Vec<Stored>,
+    /// Whether that was all.
+    is_whole: bool,
+}
+
 /// What is in the stream up to the cursor, and the first messages beyond it that a lane may have had in hand.
-async fn left_there(lane: &Lane, cursor: Sequence) -> Result<Vec<Stored>, StreamError> {
+async fn left_there(lane: &Lane, cursor: Sequence) -> Result<Left, StreamError> {
     let subject = subject_of(&lane.router, &lane.cell.name);
-    let (mut left, mut from) = (Vec::new(), Sequence(1));
+    let (mut messages, mut from) = (Vec::new(), Sequence(1));
     loop {
         let page = lane.router.streams().read(AGENT_MESSAGES, &subject, from, 2 * IN_HAND_MAX).await?;
-        let is_last = page.len() < 2 * IN_HAND_MAX;
+        let is_whole = page.len() < 2 * IN_HAND_MAX;
         from = page.last().map_or(from, |stored| stored.sequence.next());
-        left.extend(page.into_iter().map(|stored| Stored { body: Default::default(), ..stored }));
-        if is_last || left.iter().filter(|stored| stored.sequence > cursor).count() >= IN_HAND_MAX {
-            return Ok(left);
+        messages.extend(page);
+        if is_whole || messages.iter().filter(|stored| stored.sequence > cursor).count() >= IN_HAND_MAX {
+            return Ok(Left { messages, is_whole });
         }
     }
 }

@@ -9,7 +9,7 @@ use super::super::credit::{Ahead, Credit};
 use super::super::{AGENT_MESSAGES, subject_of};
 use super::{Event, RETRY, Work};
 use crate::port::{Stored, StreamError};
-use crate::protocol::delivery::Input;
+use crate::protocol::delivery::{IN_HAND_MAX, Input};
 
 /// Where a lane stands in its stream.
 pub(super) struct Reading {
@@ -29,8 +29,14 @@ impl Reading {
         Reading { next, newest, under_way: None, more: true, ahead: Ahead::new(credit) }
     }
 
-    pub(super) fn begin_after(&mut self, cursor: Sequence) {
+    /// Begins after the cursor with a page that was read already, and says how many messages of it are taken; `is_whole`: there
+    /// were no more.
+    pub(super) fn begin(&mut self, cursor: Sequence, waiting: usize, is_whole: bool) -> usize {
         self.next = cursor.next();
+        let waiting = waiting.min(IN_HAND_MAX);
+        let taken = waiting.min(1) + self.ahead.take(waiting.saturating_sub(1));
+        self.under_way = Some((self.newest, taken + usize::from(is_whole && taken == waiting)));
+        taken
     }
 
     pub(super) fn arrived(&mut self, newest: Sequence) {
