@@ -28,8 +28,11 @@ pub mod compression;
 pub mod envelope;
 pub mod event;
 pub mod id;
+pub mod identity;
+pub mod key;
 pub mod limits;
 pub mod message;
+pub mod refusal;
 pub mod task;
 mod text;
 pub mod wire;
@@ -42,6 +45,7 @@ pub use id::{
     AgentId, Attempt, CorrelationId, EventId, MessageId, NodeId, Revision, Sequence, TaskId, Term, UnixMillis,
 };
 pub use message::Kind;
+pub use refusal::Refusal;
 pub use task::{TaskRecord, TaskState, TaskStep};
 pub use text::ParseError;
 pub use wire::{DecodeError, EncodeError};
