@@ -1,0 +1,185 @@
+//! A secret conversation between two instances: `cxr/1`, over a log that delivers late, twice, or never.
+//!
+//! ```text
+//! sender                                                  receiver
+//!   initiate(bundle)  ─ once ─►  Session                    Sessions
+//!   reserve ─► write the record ─► confirm   (each 64)        open(&self, bytes) ─► payload, Pending
+//!   seal ─► keep the bytes until a receipt ─► publish         handler runs
+//!                                                             write records_after(&pending) with its result
+//!                                                             commit(pending) ─► acknowledge
+//! ```
+//!
+//! What it promises:
+//!
+//! - **Opening changes nothing.** It takes `&self`; what it found is a [`Pending`] that the caller commits together with
+//!   its own result. A message whose [`Pending`] is dropped has left no trace, and opens again when it comes again.
+//! - **No key is used twice**, whatever crashes: keys are reserved in a record that is written first. A store that was
+//!   set back in time does use one again; each message has a random nonce, so that shows its receiver the fact
+//!   ([`Refusal::CounterReuse`]) and an onlooker nothing.
+//! - **A retry sends the same bytes.** Sealing again is another message.
+//! - **A stolen state opens nothing earlier**, and nothing later once both sides took a turn. What is kept for messages
+//!   that are late is the exception, and its age is the stream's.
+//! - **Nothing is worked out for a stranger's message** to a session before its header is proved.
+//!
+//! It does not write, send, retry, or keep what was sent for a receipt; it does not choose whom to talk to; it looks at no
+//! clock. One record is written at a time: whoever writes a session's record writes all that was confirmed and committed.
+//!
+//! | file | what |
+//! |---|---|
+//! | `handshake`, `init` | how two instances that never met get a secret in common |
+//! | `ratchet`, `chain`, `sending` | how keys move on |
+//! | `header`, `context` | what a message says in the open, and what its seal is bound to |
+//! | `sealing`, `opening` | a message in, bytes out, and back |
+//! | `record` | a session's bytes at rest |
+//! | `sessions` | all sessions of an instance; two that began at once; first messages that come twice |
+//! | `request` | asking a peer to begin anew, or to send again |
+//! | `replay` | what may be taken once, where there is no session |
+//! | `policy` | what one side asks for |
+
+mod chain;
+mod context;
+mod handshake;
+pub(crate) mod header;
+mod init;
+mod opening;
+mod padding;
+mod policy;
+mod ratchet;
+mod record;
+mod replay;
+mod request;
+mod sealing;
+mod sending;
+mod sessions;
+
+use std::fmt;
+
+use bytes::Bytes;
+
+pub use chain::{CONSUMED_MAX, JUMP_MAX, SKIPPED_MAX};
+pub use context::Context;
+pub use handshake::initiate;
+pub use opening::{Opened, Pending};
+pub use policy::{Policy, Signatures, Verify};
+pub use ratchet::{CHAINS_MAX, FORGOTTEN_MAX};
+pub use record::RECORD_MAX;
+pub use replay::{REPLAYS_MAX, ReplayWindow};
+pub use request::{Limiter, OpenedRequest, Request, RequestKind};
+pub use sealing::{Draft, PAYLOAD_MAX, SealError, Sealed, Sealing};
+pub use sending::{CHAIN_AGE_MAX, RESERVATION, Reservation};
+pub use sessions::{AlreadyHandled, PER_PEER_MAX, Receiver, Records, SESSIONS_MAX, Sessions};
+
+pub(crate) use chain::{Advance, Receiving, step};
+pub(crate) use padding::{pad, unpad};
+
+use crate::id::UnixMillis;
+use crate::identity::{Certificate, Suite};
+use crate::key::{Digest, Secret};
+use ratchet::Ratchet;
+
+/// Names a session: both sides derive it from their handshake.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub [u8; 32]);
+
+impl SessionId {
+    /// The part that stands in headers.
+    pub fn tag(&self) -> [u8; 16] {
+        *self.0.first_chunk().expect("32 bytes begin with 16")
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionId({:02x}{:02x}{:02x}{:02x}..)", self.0[0], self.0[1], self.0[2], self.0[3])
+    }
+}
+
+/// How a session began, and whether the peer knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Opening {
+    /// We began it, and have heard nothing: every message carries the init.
+    Unanswered(Bytes),
+    /// We began it, and the peer has answered.
+    Answered,
+    /// The peer began it, with the init of this name.
+    Accepted { init: Digest, created: UnixMillis },
+}
+
+/// One end of a secret conversation between two instances.
+pub struct Session {
+    id: SessionId,
+    header_key: Secret<32>,
+    suite: Suite,
+    own_certificate: Digest,
+    peer: Certificate,
+    opening: Opening,
+    ratchet: Ratchet,
+    /// Our turn is to be taken as soon as it is due: after a restart, or when the peer asks.
+    wants_step: bool,
+    /// The peer is to be asked to take its turn.
+    asks_for_step: bool,
+    /// The peer is to be asked once more after our next turn.
+    refreshes: bool,
+    /// A reservation is being written.
+    is_reserving: bool,
+    /// Since when nothing is sent on it any more.
+    closed: Option<UnixMillis>,
+}
+
+impl Session {
+    /// Its name.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The peer's certificate, as it was when the session began.
+    pub fn peer(&self) -> &Certificate {
+        &self.peer
+    }
+
+    /// Which primitives it uses.
+    pub fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// Whether nothing is sent on it any more. It still opens what comes.
+    pub fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// Asks for new keys on both sides as soon as messages go both ways: when state may have been stolen. After our next
+    /// turn and the peer's turn on it, what was stolen is useless.
+    pub fn refresh(&mut self) {
+        self.wants_step = true;
+        self.asks_for_step = true;
+        self.refreshes = true;
+    }
+
+    fn close(&mut self, now: UnixMillis) {
+        self.closed.get_or_insert(now);
+    }
+
+    fn duplicate(&self) -> Self {
+        Self {
+            id: self.id,
+            header_key: self.header_key.duplicate(),
+            suite: self.suite,
+            own_certificate: self.own_certificate,
+            peer: self.peer.clone(),
+            opening: self.opening.clone(),
+            ratchet: self.ratchet.duplicate(),
+            wants_step: self.wants_step,
+            asks_for_step: self.asks_for_step,
+            refreshes: self.refreshes,
+            is_reserving: self.is_reserving,
+            closed: self.closed,
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (agent, instance) = self.peer.whose();
+        write!(f, "Session({:?}, {}, with {} {instance}, ..)", self.id, self.suite, agent.short())
+    }
+}
