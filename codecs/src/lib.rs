@@ -27,6 +27,7 @@ pub mod address;
 pub mod compression;
 pub mod envelope;
 pub mod event;
+pub mod group;
 pub mod id;
 pub mod identity;
 pub mod key;

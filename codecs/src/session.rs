@@ -67,9 +67,10 @@ pub use replay::{REPLAYS_MAX, ReplayWindow};
 pub use request::{Limiter, OpenedRequest, Request, RequestKind};
 pub use sealing::{Draft, PAYLOAD_MAX, SealError, Sealed, Sealing};
 pub use sending::{CHAIN_AGE_MAX, RESERVATION, Reservation};
+pub(crate) use sending::{Mark as Reserved, Sending};
 pub use sessions::{AlreadyHandled, PER_PEER_MAX, Receiver, Records, SESSIONS_MAX, Sessions};
 
-pub(crate) use chain::{Advance, Receiving, step};
+pub(crate) use chain::{Advance, Found, Receiving};
 pub(crate) use padding::{pad, unpad};
 
 use crate::id::UnixMillis;

@@ -16,6 +16,10 @@
 
 mod cast;
 mod conversations;
+mod groups;
 mod handshakes;
 mod identities;
+mod pools;
+mod proofs;
+mod requests;
 mod secrecy;

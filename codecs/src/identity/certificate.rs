@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::binding::{Binding, BindingKind};
 use super::log::IdentityLog;
-use super::{check_version, has_begun};
+use super::{Directory, check_version, has_begun};
 use crate::address::{AgentName, Capability};
 use crate::id::{AgentId, UnixMillis};
 use crate::key::derive::hash;
@@ -302,6 +302,13 @@ impl Certificate {
     pub(crate) fn agent_of(bytes: &[u8]) -> Result<AgentId, Refusal> {
         let parts = Parts::read(bytes).map_err(Refusal::malformed(WHAT))?;
         Claims::read(parts.body).map(|claims| claims.agent)
+    }
+
+    /// Refuses one that its agent has taken back since it was verified.
+    pub(crate) fn check_not_revoked(&self, directory: &dyn Directory) -> Result<(), Refusal> {
+        let log = directory.log(self.claims.agent);
+        let is_revoked = log.is_some_and(|log| log.is_revoked(self.claims.serial));
+        if is_revoked { Err(Refusal::Revoked) } else { Ok(()) }
     }
 
     /// What it says.

@@ -229,20 +229,25 @@ fn read_sending(reader: &mut Reader<'_>) -> Result<Sending, DecodeError> {
     let previous = read_id(reader)?;
     let began = UnixMillis(reader.uint("began")?);
     let reserved = sending::Mark { next, key: key.duplicate() };
-    Ok(Sending { key, next, previous, began, reserved })
+    Ok(Sending { label: Label::Chain, key, next, previous, began, reserved })
 }
 
 impl Receiving {
     fn write(&self, theirs: &DhPublic, out: &mut Writer) {
         out.array(5);
         out.bytes(&theirs.0);
+        self.write_tables(out);
+    }
+
+    /// The key, the number, and both tables.
+    pub(crate) fn write_tables(&self, out: &mut Writer) {
         put(out, self.key.as_ref(), |out, key| out.bytes(key.expose()));
         out.uint(self.next.into());
         out.bytes(&self.skipped_bytes());
         out.bytes(&self.consumed_bytes());
     }
 
-    pub(crate) fn skipped_bytes(&self) -> Zeroizing<Vec<u8>> {
+    fn skipped_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(self.skipped.len() * SKIPPED));
         for (number, skipped) in &self.skipped {
             bytes.extend_from_slice(&number.to_be_bytes());
@@ -252,7 +257,7 @@ impl Receiving {
         bytes
     }
 
-    pub(crate) fn consumed_bytes(&self) -> Vec<u8> {
+    fn consumed_bytes(&self) -> Vec<u8> {
         let each = self.consumed.iter().map(|(number, mark)| [&number.to_be_bytes()[..], &mark.0].concat());
         each.flatten().collect()
     }

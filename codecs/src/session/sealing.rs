@@ -105,16 +105,16 @@ impl Session {
     ) -> Result<Reservation, SealError> {
         let own = DhSecret::random(entropy);
         let (root, key) = step_root(&self.ratchet.root, &own, theirs)?;
-        let reserved = Mark::ahead(0, &key).ok_or(SealError::Closed)?;
+        let reserved = Mark::ahead(Label::Chain, 0, &key).ok_or(SealError::Closed)?;
         let previous = self.ratchet.sending.as_ref().map_or(0, |sending| sending.next);
-        let sending = Sending { key, next: 0, previous, began: now, reserved };
+        let sending = Sending { label: Label::Chain, key, next: 0, previous, began: now, reserved };
         Ok(Reservation { sending, turn: Some((root, own)) })
     }
 
     fn more_of_this_chain(&self) -> Result<Reservation, SealError> {
         let mut sending = self.ratchet.sending.as_ref().ok_or(SealError::Closed)?.duplicate();
-        sending.reserved =
-            Mark::ahead(sending.reserved.next, &sending.reserved.key).ok_or(SealError::Closed)?;
+        let Mark { next, key } = &sending.reserved;
+        sending.reserved = Mark::ahead(Label::Chain, *next, key).ok_or(SealError::Closed)?;
         Ok(Reservation { sending, turn: None })
     }
 

@@ -19,6 +19,7 @@ pub const CHAIN_AGE_MAX: Duration = Duration::from_secs(60);
 
 /// The sender's end of a chain.
 pub(crate) struct Sending {
+    pub(crate) label: Label,
     pub(crate) key: Secret<32>,
     pub(crate) next: u32,
     /// How many messages the chain before had.
@@ -35,14 +36,20 @@ pub(crate) struct Mark {
 
 impl Mark {
     /// The mark one reservation further; nothing at the end of a chain, which has 2^32 messages.
-    pub(crate) fn ahead(next: u32, key: &Secret<32>) -> Option<Self> {
+    pub(crate) fn ahead(label: Label, next: u32, key: &Secret<32>) -> Option<Self> {
         let end = next.checked_add(RESERVATION)?;
-        let key = (next..end).fold(key.duplicate(), |key, _| step(&key, Label::Chain).0);
+        let key = (next..end).fold(key.duplicate(), |key, _| step(&key, label).0);
         Some(Self { next: end, key })
     }
 
     fn duplicate(&self) -> Self {
         Self { next: self.next, key: self.key.duplicate() }
+    }
+}
+
+impl std::fmt::Debug for Sending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sending({} of {}, ..)", self.next, self.reserved.next)
     }
 }
 
@@ -52,16 +59,16 @@ impl Sending {
         if self.next >= self.reserved.next {
             return None;
         }
-        let (next, key) = step(&self.key, Label::Chain);
+        let (next, key) = step(&self.key, self.label);
         let number = self.next;
         (self.key, self.next) = (next, number + 1);
         Some((number, key))
     }
 
     pub(crate) fn duplicate(&self) -> Self {
-        let Self { key, next, previous, began, reserved } = self;
-        let (key, reserved) = (key.duplicate(), reserved.duplicate());
-        Self { key, next: *next, previous: *previous, began: *began, reserved }
+        let Self { label, next, previous, began, .. } = *self;
+        let (key, reserved) = (self.key.duplicate(), self.reserved.duplicate());
+        Self { label, key, next, previous, began, reserved }
     }
 }
 

@@ -84,7 +84,7 @@ impl Sessions {
         let session = self.sessions.get(&packet.header.tag);
         match (session, &packet.init) {
             (Some(session), _) => {
-                session.check_not_revoked(receiver.directory)?;
+                session.peer.check_not_revoked(receiver.directory)?;
                 session.open(&packet, context, receiver.policy)
             }
             (None, Some(init)) => self.begin(receiver, init, &packet, context, now),
@@ -269,12 +269,6 @@ impl Sessions {
 }
 
 impl Session {
-    fn check_not_revoked(&self, directory: &dyn Directory) -> Result<(), Refusal> {
-        let claims = self.peer.claims();
-        let is_revoked = directory.log(claims.agent).is_some_and(|log| log.is_revoked(claims.serial));
-        if is_revoked { Err(Refusal::Revoked) } else { Ok(()) }
-    }
-
     /// Whether no message can come for it any more, nor the init that would begin it again.
     fn is_over(&self, policy: &Policy, now: UnixMillis) -> bool {
         let ends = |since: UnixMillis| since.after(policy.retention * 2) <= now;

@@ -15,12 +15,12 @@ use connectome_codecs::session::{
 };
 use connectome_codecs::{AgentId, Refusal, UnixMillis};
 
-pub const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
-pub const DAY: Duration = Duration::from_secs(24 * 3600);
-pub type Peer = (AgentId, InstanceId);
+pub(crate) const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(crate) type Peer = (AgentId, InstanceId);
 
 /// Bytes that look random and are a function of the seed (splitmix64).
-pub struct Seeded(pub u64);
+pub(crate) struct Seeded(pub(crate) u64);
 
 impl Entropy for Seeded {
     fn fill(&mut self, bytes: &mut [u8]) {
@@ -34,19 +34,19 @@ impl Entropy for Seeded {
     }
 }
 
-pub fn context(text: &str) -> Context {
+pub(crate) fn context(text: &str) -> Context {
     Context::from_bytes(Bytes::copy_from_slice(text.as_bytes()))
 }
 
-pub fn agent_key(seed: u64) -> SigningKey {
+pub(crate) fn agent_key(seed: u64) -> SigningKey {
     SigningKey::from_seed(&Secret::random(&mut Seeded(seed ^ 0xa9e7)))
 }
 
-pub fn agent_id(key: &SigningKey) -> AgentId {
+pub(crate) fn agent_id(key: &SigningKey) -> AgentId {
     AgentId(*key.verifying_key().as_bytes())
 }
 
-pub fn claims(agent: &SigningKey, keys: &InstanceKeys, name: &str, instance: u8) -> Claims {
+pub(crate) fn claims(agent: &SigningKey, keys: &InstanceKeys, name: &str, instance: u8) -> Claims {
     Claims {
         agent: agent_id(agent),
         name: name.parse().unwrap(),
@@ -62,30 +62,30 @@ pub fn claims(agent: &SigningKey, keys: &InstanceKeys, name: &str, instance: u8)
 }
 
 /// An instance with all it keeps.
-pub struct Actor {
-    pub agent: SigningKey,
-    pub instance: Instance,
-    pub prekeys: Prekeys,
-    pub bundle: Bundle,
-    pub one_time: Vec<OneTimePrekey>,
-    pub sessions: Sessions,
-    pub directory: BTreeMap<AgentId, IdentityLog>,
-    pub policy: Policy,
-    pub entropy: Seeded,
-    pub now: UnixMillis,
+pub(crate) struct Actor {
+    pub(crate) agent: SigningKey,
+    pub(crate) instance: Instance,
+    pub(crate) prekeys: Prekeys,
+    pub(crate) bundle: Bundle,
+    pub(crate) one_time: Vec<OneTimePrekey>,
+    pub(crate) sessions: Sessions,
+    pub(crate) directory: BTreeMap<AgentId, IdentityLog>,
+    pub(crate) policy: Policy,
+    pub(crate) entropy: Seeded,
+    pub(crate) now: UnixMillis,
 }
 
 impl Actor {
     /// Both suites, every message signed.
-    pub fn new(name: &str, seed: u64) -> Self {
+    pub(crate) fn new(name: &str, seed: u64) -> Self {
         Self::with(name, seed, Policy::default())
     }
 
-    pub fn with_suites(name: &str, seed: u64, suites: &[Suite]) -> Self {
+    pub(crate) fn with_suites(name: &str, seed: u64, suites: &[Suite]) -> Self {
         Self::with(name, seed, Policy { suites: Suites::of(suites), ..Policy::default() })
     }
 
-    pub fn with(name: &str, seed: u64, policy: Policy) -> Self {
+    pub(crate) fn with(name: &str, seed: u64, policy: Policy) -> Self {
         let mut entropy = Seeded(seed);
         let agent = agent_key(seed);
         let keys = InstanceKeys::random(&mut entropy);
@@ -102,17 +102,17 @@ impl Actor {
         Self { agent, instance, prekeys, bundle, one_time, sessions, directory, policy, entropy, now: NOW }
     }
 
-    pub fn peer(&self) -> Peer {
+    pub(crate) fn peer(&self) -> Peer {
         self.instance.certificate().whose()
     }
 
-    pub fn receiver(&self) -> Receiver<'_> {
+    pub(crate) fn receiver(&self) -> Receiver<'_> {
         let Self { instance, prekeys, directory, policy, .. } = self;
         Receiver { instance, prekeys, directory, policy }
     }
 
     /// Begins a session, as whoever fetched this bundle would.
-    pub fn initiate(
+    pub(crate) fn initiate(
         &mut self,
         bundle: &Bundle,
         one_time: Option<&OneTimePrekey>,
@@ -121,17 +121,17 @@ impl Actor {
         initiate(&self.instance, &bundle, one_time, &self.policy, self.now, &mut self.entropy)
     }
 
-    pub fn meet(&mut self, other: &Actor) {
+    pub(crate) fn meet(&mut self, other: &Actor) {
         let session = self.initiate(&other.bundle, other.one_time.first()).unwrap();
         self.sessions.add(session, self.now).unwrap();
     }
 
     /// Seals for a peer, reserving where that is needed. (The record that a real one writes is left out.)
-    pub fn seal(&mut self, to: Peer, text: &str) -> Sealed {
+    pub(crate) fn seal(&mut self, to: Peer, text: &str) -> Sealed {
         self.try_seal(to, text).unwrap()
     }
 
-    pub fn try_seal(&mut self, to: Peer, text: &str) -> Result<Sealed, SealError> {
+    pub(crate) fn try_seal(&mut self, to: Peer, text: &str) -> Result<Sealed, SealError> {
         let session = self.sessions.with(to).ok_or(SealError::Closed)?;
         if session.needs_reservation(self.now) {
             let reservation = session.reserve(self.now, &mut self.entropy)?;
@@ -142,38 +142,38 @@ impl Actor {
         session.seal(&context("c"), Bytes::copy_from_slice(text.as_bytes()), sealing, &mut self.entropy)
     }
 
-    pub fn open(&self, sealed: &Sealed) -> Result<Opened, Refusal> {
+    pub(crate) fn open(&self, sealed: &Sealed) -> Result<Opened, Refusal> {
         self.open_in(&sealed.bytes, "c")
     }
 
-    pub fn open_in(&self, bytes: &Bytes, in_context: &str) -> Result<Opened, Refusal> {
+    pub(crate) fn open_in(&self, bytes: &Bytes, in_context: &str) -> Result<Opened, Refusal> {
         self.sessions.open(self.receiver(), bytes, &context(in_context), self.now)
     }
 
-    pub fn commit(&mut self, opened: Opened) -> Result<(), AlreadyHandled> {
+    pub(crate) fn commit(&mut self, opened: Opened) -> Result<(), AlreadyHandled> {
         self.sessions.commit(opened.pending, &mut self.prekeys, &self.policy, self.now)
     }
 
     /// Opens and commits, and gives the text.
-    pub fn read(&mut self, sealed: &Sealed) -> Result<String, Refusal> {
+    pub(crate) fn read(&mut self, sealed: &Sealed) -> Result<String, Refusal> {
         let opened = self.open(sealed)?;
         let text = String::from_utf8(opened.payload.to_vec()).unwrap();
         self.commit(opened).unwrap();
         Ok(text)
     }
 
-    pub fn session(&mut self, with: Peer) -> &mut Session {
+    pub(crate) fn session(&mut self, with: Peer) -> &mut Session {
         self.sessions.with(with).unwrap()
     }
 
     /// Everything that it keeps, as bytes.
-    pub fn state(&self, tag: &[u8; 16]) -> (Option<Vec<u8>>, Vec<u8>) {
+    pub(crate) fn state(&self, tag: &[u8; 16]) -> (Option<Vec<u8>>, Vec<u8>) {
         let record = self.sessions.get(tag).map(|session| session.encode().to_vec());
         (record, self.prekeys.encode().to_vec())
     }
 
     /// Stops and starts again with what it wrote.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         let prekeys = self.prekeys.encode();
         self.prekeys = Prekeys::decode(&prekeys).unwrap();
         let tags: Vec<[u8; 16]> = self.sessions.ids().map(|id| id.tag()).collect();
@@ -185,7 +185,7 @@ impl Actor {
 }
 
 /// Two that have met and heard of each other.
-pub fn two() -> (Actor, Actor) {
+pub(crate) fn two() -> (Actor, Actor) {
     let (mut ada, mut bob) = (Actor::new("ada", 1), Actor::new("bob", 2));
     ada.meet(&bob);
     let hello = ada.seal(bob.peer(), "hello");
@@ -195,8 +195,13 @@ pub fn two() -> (Actor, Actor) {
     (ada, bob)
 }
 
+/// A bit of each byte.
+pub(crate) fn bits(bytes: &[u8]) -> impl Iterator<Item = usize> + use<> {
+    (0..bytes.len()).map(|byte| byte * 8 + byte * 3 % 8)
+}
+
 /// The same bytes with one bit changed.
-pub fn flip(bytes: &Bytes, bit: usize) -> Bytes {
+pub(crate) fn flip(bytes: &Bytes, bit: usize) -> Bytes {
     let mut bytes = bytes.to_vec();
     bytes[bit / 8] ^= 1 << (bit % 8);
     bytes.into()

@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 use connectome_codecs::refusal::{Ask, Verdict};
-use connectome_codecs::session::{JUMP_MAX, RECORD_MAX, RESERVATION, SealError, Sealed, Sealing, Session};
+use connectome_codecs::session::{
+    JUMP_MAX, RECORD_MAX, RESERVATION, SealError, Sealed, Sealing, Session, Signatures,
+};
 use connectome_codecs::{Refusal, UnixMillis};
 
-use crate::sealed::cast::{Actor, DAY, NOW, context, flip, two};
+use crate::sealed::cast::{Actor, DAY, NOW, bits, context, flip, two};
 
 fn many(from: &mut Actor, to: &Actor, count: usize) -> Vec<Sealed> {
     (0..count).map(|n| from.seal(to.peer(), &n.to_string())).collect()
@@ -85,7 +87,7 @@ fn a_changed_bit_is_refused_and_changes_nothing() {
     let sealed = many(&mut ada, &bob, 2).remove(1);
     let tag = bob.session(ada.peer()).id().tag();
     let before = bob.state(&tag);
-    for bit in 0..sealed.bytes.len() * 8 {
+    for bit in bits(&sealed.bytes) {
         let refusal = bob.open_in(&flip(&sealed.bytes, bit), "c").unwrap_err();
         let right = match bit / 8 {
             0 => matches!(refusal, Refusal::UnsupportedVersion { .. }),
@@ -200,6 +202,8 @@ fn keys_are_reserved_before_they_are_used() {
 #[test]
 fn what_is_too_far_or_too_late_is_asked_for_again() {
     let (mut ada, mut bob) = two();
+    ada.policy.signatures = Signatures::Checkpoint;
+    bob.policy.signatures = Signatures::Checkpoint;
     let early = ada.seal(bob.peer(), "early");
     let number = |sealed: &Sealed| u32::from_be_bytes(sealed.bytes[56..60].try_into().unwrap());
     let mut far = ada.seal(bob.peer(), "far");
@@ -284,7 +288,7 @@ fn a_session_has_one_form_at_rest() {
     for length in 0..record.len() {
         assert!(Session::decode(&record[..length]).is_err(), "{length} bytes");
     }
-    for bit in 0..record.len() * 8 {
+    for bit in bits(&record) {
         if let Ok(read) = Session::decode(&flip(&Bytes::copy_from_slice(&record), bit)) {
             let again = read.encode();
             let changed = again.iter().zip(record.iter()).filter(|(a, b)| a != b).count();

@@ -5,7 +5,7 @@ use connectome_codecs::Refusal;
 use connectome_codecs::identity::Suite;
 use connectome_codecs::session::{Policy, Sealed, Sessions};
 
-use crate::sealed::cast::{Actor, DAY, NOW, flip};
+use crate::sealed::cast::{Actor, DAY, NOW, bits, flip};
 
 /// A first message to a sleeping peer opens when it wakes, says who sent it, and is answered on the same session.
 #[test]
@@ -76,7 +76,7 @@ fn a_first_message_is_taken_whole_or_not_at_all() {
     let (mut ada, bob) = (Actor::with_suites("ada", 1, &[Suite::Classic]), Actor::new("bob", 2));
     ada.meet(&bob);
     let Sealed { bytes, .. } = ada.seal(bob.peer(), "hello");
-    for bit in 0..bytes.len() * 8 {
+    for bit in bits(&bytes) {
         assert!(bob.open_in(&flip(&bytes, bit), "c").is_err(), "bit {bit}");
     }
     for length in 0..bytes.len() {

@@ -9,7 +9,7 @@ use connectome_codecs::identity::{
 };
 use connectome_codecs::{Refusal, UnixMillis};
 
-use crate::sealed::cast::{Actor, DAY, NOW, Seeded, agent_id, agent_key, claims, flip};
+use crate::sealed::cast::{Actor, DAY, NOW, Seeded, agent_id, agent_key, bits, claims, flip};
 
 const BOTH: [Suite; 2] = [Suite::Classic, Suite::Hybrid];
 
@@ -22,7 +22,7 @@ fn certificate() -> Certificate {
 fn a_certificate_is_taken_as_it_was_signed_or_not_at_all() {
     let bytes = certificate().bytes().clone();
     assert_eq!(Certificate::verify(bytes.clone(), None, NOW).unwrap(), certificate());
-    for bit in 0..bytes.len() * 8 {
+    for bit in bits(&bytes) {
         assert!(Certificate::verify(flip(&bytes, bit), None, NOW).is_err(), "bit {bit}");
     }
     for length in 0..bytes.len() {
@@ -100,7 +100,7 @@ fn a_rotated_key_signs_for_the_same_agent() {
 fn a_log_is_taken_as_it_was_signed_or_not_at_all() {
     let log = IdentityLog::begin(&agent_key(1), 1, BTreeSet::from([1, 2])).unwrap();
     let log = log.next(&agent_key(1), Some(&agent_key(2)), BTreeSet::from([3])).unwrap();
-    for bit in 0..log.bytes().len() * 8 {
+    for bit in bits(log.bytes()) {
         assert!(IdentityLog::verify(flip(log.bytes(), bit)).is_err(), "bit {bit}");
     }
 }
@@ -113,7 +113,7 @@ fn a_bundle_is_taken_as_it_was_signed_and_in_time() {
     let at = |bytes: Bytes, now| Bundle::verify(bytes, None, now).err();
     assert_eq!(at(bytes.clone(), NOW), None);
     assert_eq!(at(bytes.clone(), NOW.after(DAY * 7)), Some(Refusal::BundleExpired));
-    for bit in 0..bytes.len() * 8 {
+    for bit in bits(&bytes) {
         assert!(at(flip(&bytes, bit), NOW).is_some(), "bit {bit}");
     }
 }
@@ -137,7 +137,7 @@ fn a_one_time_prekey_fits_its_instance() {
     let bytes = bob.one_time[0].bytes();
     assert_eq!(OneTimePrekey::verify(bytes.clone(), bob.instance.certificate()).unwrap(), bob.one_time[0]);
     assert!(OneTimePrekey::verify(bytes.clone(), ada.instance.certificate()).is_err());
-    for bit in 0..bytes.len() * 8 {
+    for bit in bits(bytes) {
         assert!(OneTimePrekey::verify(flip(bytes, bit), bob.instance.certificate()).is_err(), "bit {bit}");
     }
 }
