@@ -125,6 +125,8 @@ pub struct Session {
     is_reserving: bool,
     /// Since when nothing is sent on it any more.
     closed: Option<UnixMillis>,
+    /// Since when another session with the same peer is sent on. Begins anew with each start.
+    spare: Option<UnixMillis>,
 }
 
 impl Session {
@@ -174,6 +176,7 @@ impl Session {
             refreshes: self.refreshes,
             is_reserving: self.is_reserving,
             closed: self.closed,
+            spare: self.spare,
         }
     }
 }

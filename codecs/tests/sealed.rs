@@ -19,6 +19,7 @@ mod conversations;
 mod groups;
 mod handshakes;
 mod identities;
+mod machine;
 mod pools;
 mod proofs;
 mod requests;

@@ -94,6 +94,7 @@ pub fn initiate(
         refreshes: false,
         is_reserving: false,
         closed: None,
+        spare: None,
     })
 }
 
@@ -143,6 +144,7 @@ pub(super) fn accept(
         refreshes: false,
         is_reserving: false,
         closed: None,
+        spare: None,
     };
     Ok((session, init.one_time.map(OneTimeUse)))
 }

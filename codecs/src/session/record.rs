@@ -128,6 +128,7 @@ impl Session {
             refreshes,
             is_reserving,
             closed,
+            spare: None,
         })
     }
 }

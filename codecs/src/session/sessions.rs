@@ -3,8 +3,8 @@
 //! * A message that carries an init which is not known begins a session. A second message with the same init finds the
 //!   session that the first one began, and never begins another.
 //! * Two instances that begin a session with each other at once have two. Both open what comes; both sides send on the
-//!   one with the smaller id, and the other is closed.
-//! * A session that is closed opens what comes for twice the age that a message can reach, and is then erased.
+//!   one with the smaller id, and the other is spare.
+//! * A session that is closed or spare opens what comes for twice the age that a message can reach, and is then erased.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -192,27 +192,27 @@ impl Sessions {
         self.choose(peer, now);
     }
 
-    /// Of the sessions with a peer that are open, only the one with the smallest id stays so.
+    /// Of the open sessions with a peer the one with the smallest id is sent on. The others are spare: they are not closed,
+    /// since the peer may not know the one that is chosen, and says so.
     fn choose(&mut self, peer: (AgentId, InstanceId), now: UnixMillis) {
-        let ids = self.peers.get(&peer).cloned().unwrap_or_default();
-        let mut chosen = false;
-        for id in ids {
-            if let Some(session) = self.sessions.get_mut(&id.tag()).filter(|session| !session.is_closed()) {
-                if chosen {
-                    session.close(now);
-                }
-                chosen = true;
+        let chosen = self.chosen(peer);
+        for id in self.peers.get(&peer).into_iter().flatten() {
+            if let Some(session) = self.sessions.get_mut(&id.tag()) {
+                session.spare = if Some(*id) == chosen { None } else { session.spare.or(Some(now)) };
             }
         }
     }
 
+    fn chosen(&self, peer: (AgentId, InstanceId)) -> Option<SessionId> {
+        let is_open =
+            |id: &&SessionId| self.sessions.get(&id.tag()).is_some_and(|session| !session.is_closed());
+        self.peers.get(&peer)?.iter().find(is_open).copied()
+    }
+
     /// The session on which messages to a peer are sent, if there is one.
     pub fn with(&mut self, peer: (AgentId, InstanceId)) -> Option<&mut Session> {
-        let ids = self.peers.get(&peer)?;
-        let open =
-            ids.iter().find(|id| self.sessions.get(&id.tag()).is_some_and(|session| !session.is_closed()));
-        let tag = open?.tag();
-        self.sessions.get_mut(&tag)
+        let chosen = self.chosen(peer)?;
+        self.sessions.get_mut(&chosen.tag())
     }
 
     /// A session by the tag that stands in headers.
@@ -228,8 +228,13 @@ impl Sessions {
     /// Sends nothing more on a session: the peer can't open it, or its state went back in time. Says whether something
     /// changed; write its record then.
     pub fn close(&mut self, tag: &[u8; 16], now: UnixMillis) -> bool {
-        let open = self.sessions.get_mut(tag).filter(|session| !session.is_closed());
-        open.map(|session| session.close(now)).is_some()
+        let Some(session) = self.sessions.get_mut(tag).filter(|session| !session.is_closed()) else {
+            return false;
+        };
+        session.close(now);
+        let peer = session.peer.whose();
+        self.choose(peer, now);
+        true
     }
 
     /// Erases keys and sessions that no message can need any more, and names the sessions: erase their records.
@@ -276,6 +281,6 @@ impl Session {
             Opening::Accepted { created, .. } => ends(*created),
             Opening::Unanswered(_) | Opening::Answered => true,
         };
-        init_is_over && self.closed.is_some_and(ends)
+        init_is_over && self.closed.or(self.spare).is_some_and(ends)
     }
 }
