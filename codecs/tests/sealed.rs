@@ -16,6 +16,7 @@
 
 mod cast;
 mod conversations;
+mod frozen;
 mod groups;
 mod handshakes;
 mod identities;

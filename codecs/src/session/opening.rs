@@ -14,7 +14,7 @@ use super::{Context, Opening, Session, SessionId};
 use crate::id::{AgentId, UnixMillis};
 use crate::identity::{InstanceId, OneTimeUse, Suite};
 use crate::key::aead;
-use crate::refusal::Refusal;
+use crate::refusal::{Ask, Refusal};
 use crate::signature::{Evidence, Proof};
 
 /// A message that was opened and is not committed.
@@ -26,6 +26,8 @@ pub struct Opened {
     pub from: (AgentId, InstanceId),
     /// What proves it to others, where the message is signed.
     pub evidence: Option<Evidence>,
+    /// What its sender is asked for: a new session, where it still sends on one that is closed here.
+    pub ask: Option<Ask>,
     /// To be committed together with whatever the payload led to.
     pub pending: Pending,
 }
@@ -72,7 +74,8 @@ impl Session {
         let (payload, evidence) = self.check_proof(packet, context, &plaintext, policy)?;
         let asks_for_step = packet.header.flags.has(Flags::PLEASE_STEP);
         let pending = Pending { session: self.id, change, begun: None, one_time: None, asks_for_step };
-        Ok(Opened { payload, from: self.peer.whose(), evidence, pending })
+        let ask = self.closed.map(|_| Ask::Reset);
+        Ok(Opened { payload, from: self.peer.whose(), evidence, ask, pending })
     }
 
     fn check_suite(&self, suite: u8) -> Result<(), Refusal> {
