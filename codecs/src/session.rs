@@ -24,6 +24,71 @@
 //! It does not write, send, retry, or keep what was sent for a receipt; it does not choose whom to talk to; it looks at no
 //! clock. One record is written at a time: whoever writes a session's record writes all that was confirmed and committed.
 //!
+//! # Example
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use bytes::Bytes;
+//! use connectome_codecs::identity::{Bundle, Certificate, Claims, Instance, InstanceId, InstanceKeys, Prekeys, Suite};
+//! use connectome_codecs::key::{Secret, SigningKey};
+//! use connectome_codecs::session::{Context, Policy, Receiver, Sealing, Sessions, initiate};
+//! use connectome_codecs::{AgentId, UnixMillis};
+//!
+//! let now = UnixMillis(1_800_000_000_000);
+//! let policy = Policy::default();
+//! # let mut counter = 0u64;
+//! # let mut system = |bytes: &mut [u8]| for chunk in bytes.chunks_mut(8) {
+//! #     counter += 0x9e37_79b9_7f4a_7c15 >> 3;
+//! #     chunk.copy_from_slice(&counter.wrapping_mul(0xbf58_476d_1ce4_e5b9).to_le_bytes()[..chunk.len()]);
+//! # };
+//! // An instance: an agent's key stands behind keys that it makes when it starts. (`system` is the system's randomness.)
+//! let mut instance = |name: &str| {
+//!     let agent = SigningKey::from_seed(&Secret::random(&mut system));
+//!     let keys = InstanceKeys::random(&mut system);
+//!     let claims = Claims {
+//!         agent: AgentId(*agent.verifying_key().as_bytes()),
+//!         name: name.parse()?,
+//!         instance: InstanceId([1; 16]),
+//!         signing: *keys.signing.verifying_key().as_bytes(),
+//!         dh: keys.dh.public(),
+//!         bindings: vec![],
+//!         not_before: now,
+//!         not_after: UnixMillis(now.0 + 86_400_000),
+//!         capabilities: vec![],
+//!         serial: 1,
+//!     };
+//!     let certificate = Certificate::issue(&claims, &agent, &keys, &[]);
+//!     Ok::<_, Box<dyn std::error::Error>>(Instance::new(keys, certificate)?)
+//! };
+//! let (ada, bob) = (instance("ada")?, instance("bob")?);
+//!
+//! // Bob publishes what others need, and sleeps.
+//! let mut prekeys = Prekeys::new();
+//! let suites = [Suite::Classic, Suite::Hybrid];
+//! let published = prekeys.rotate(bob.certificate(), bob.keys(), &suites, policy.retention, now, &mut system);
+//!
+//! // Ada begins a session, reserves keys (her record is written here), and seals.
+//! let bundle = Bundle::verify(published.bytes().clone(), None, now)?;
+//! let mut session = initiate(&ada, &bundle, None, &policy, now, &mut system)?;
+//! let reservation = session.reserve(now, &mut system)?;
+//! let _written = session.encode_with(&reservation);
+//! session.confirm(reservation);
+//! let context = Context::from_bytes(Bytes::from("the envelope around it"));
+//! let sealing = Sealing { key: &ada.keys().signing, each: true, padded: false };
+//! let sealed = session.seal(&context, Bytes::from("hello"), sealing, &mut system)?;
+//!
+//! // Bob wakes, opens, does what it says, writes both down, and commits.
+//! let mut sessions = Sessions::new();
+//! let directory = BTreeMap::new();
+//! let receiver = Receiver { instance: &bob, prekeys: &prekeys, directory: &directory, policy: &policy };
+//! let opened = sessions.open(receiver, &sealed.bytes, &context, now)?;
+//! assert_eq!(opened.payload, "hello");
+//! assert_eq!(opened.from, ada.certificate().whose());
+//! let _written = sessions.records_after(&opened.pending, receiver, now)?;
+//! sessions.commit(opened.pending, &mut prekeys, &policy, now)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! | file | what |
 //! |---|---|
 //! | `handshake`, `init` | how two instances that never met get a secret in common |

@@ -12,6 +12,7 @@
 //! | `pools` | any instance of a name, and only they, and once |
 //! | `groups` | members and nobody else, from when they came until they go |
 //! | `machine` | everything above at once, whatever happens in between |
+//! | `parsers` | any bytes panic nobody |
 //! | `frozen` | the bytes are pinned, and a second implementation opens them |
 
 mod cast;
@@ -21,6 +22,7 @@ mod groups;
 mod handshakes;
 mod identities;
 mod machine;
+mod parsers;
 mod pools;
 mod proofs;
 mod requests;
