@@ -31,7 +31,7 @@ use std::time::Duration;
 
 pub use keys::{GROUP_SKIPPED_MAX, GroupKeys, OpenedInGroup, PendingInGroup, SENDERS_MAX};
 pub use roster::{MEMBERS_MAX, Roster};
-pub use sender::{GroupReservation, GroupSender};
+pub use sender::GroupSender;
 
 /// The most messages of one chain: what a stolen key opens.
 pub const MESSAGES_MAX: u32 = 1_000;

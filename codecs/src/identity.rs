@@ -1,6 +1,6 @@
 //! Whose key is whose: certificates, bundles of prekeys, and the log of an agent's own keys.
 //!
-//! An agent *is* its key ([`AgentId`](crate::AgentId), a `did:key`). What runs is an instance with keys of its own, and a
+//! An agent *is* its key ([`AgentId`], a `did:key`). What runs is an instance with keys of its own, and a
 //! [`Certificate`] says that the agent stands behind them. An instance publishes a [`Bundle`], with which anyone can
 //! begin a session while it sleeps.
 //!
@@ -33,6 +33,8 @@ mod log;
 mod pins;
 mod pool;
 mod prekeys;
+#[cfg(test)]
+pub(crate) mod sample;
 mod suite;
 
 use std::collections::BTreeMap;

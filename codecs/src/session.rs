@@ -15,14 +15,14 @@
 //!   its own result. A message whose [`Pending`] is dropped has left no trace, and opens again when it comes again.
 //! - **No key is used twice**, whatever crashes: keys are reserved in a record that is written first. A store that was
 //!   set back in time does use one again; each message has a random nonce, so that shows its receiver the fact
-//!   ([`Refusal::CounterReuse`]) and an onlooker nothing.
+//!   ([`Refusal::CounterReuse`](crate::Refusal::CounterReuse)) and an onlooker nothing.
 //! - **A retry sends the same bytes.** Sealing again is another message.
 //! - **A stolen state opens nothing earlier**, and nothing later once both sides took a turn. What is kept for messages
 //!   that are late is the exception, and its age is the stream's.
 //! - **Nothing is worked out for a stranger's message** to a session before its header is proved.
 //!
 //! It does not write, send, retry, or keep what was sent for a receipt; it does not choose whom to talk to; it looks at no
-//! clock. One record is written at a time: whoever writes a session's record writes all that was confirmed and committed.
+//! clock. One record is written at a time: what was computed later is written later.
 //!
 //! # Example
 //!
@@ -38,7 +38,7 @@
 //! let policy = Policy::default();
 //! # let mut counter = 0u64;
 //! # let mut system = |bytes: &mut [u8]| for chunk in bytes.chunks_mut(8) {
-//! #     counter += 0x9e37_79b9_7f4a_7c15 >> 3;
+//! #     counter = counter.wrapping_add(0x9e37_79b9_7f4a_7c15);
 //! #     chunk.copy_from_slice(&counter.wrapping_mul(0xbf58_476d_1ce4_e5b9).to_le_bytes()[..chunk.len()]);
 //! # };
 //! // An instance: an agent's key stands behind keys that it makes when it starts. (`system` is the system's randomness.)
@@ -70,9 +70,9 @@
 //! // Ada begins a session, reserves keys (her record is written here), and seals.
 //! let bundle = Bundle::verify(published.bytes().clone(), None, now)?;
 //! let mut session = initiate(&ada, &bundle, None, &policy, now, &mut system)?;
-//! let reservation = session.reserve(now, &mut system)?;
-//! let _written = session.encode_with(&reservation);
-//! session.confirm(reservation);
+//! session.reserve(now, &mut system)?;
+//! let _written = session.encode();
+//! session.confirm();
 //! let context = Context::from_bytes(Bytes::from("the envelope around it"));
 //! let sealing = Sealing { key: &ada.keys().signing, each: true, padded: false };
 //! let sealed = session.seal(&context, Bytes::from("hello"), sealing, &mut system)?;
@@ -131,7 +131,8 @@ pub use record::RECORD_MAX;
 pub use replay::{REPLAYS_MAX, ReplayWindow};
 pub use request::{Limiter, OpenedRequest, Request, RequestKind};
 pub use sealing::{Draft, PAYLOAD_MAX, SealError, Sealed, Sealing};
-pub use sending::{CHAIN_AGE_MAX, RESERVATION, Reservation};
+use sending::Reservation;
+pub use sending::{CHAIN_AGE_MAX, RESERVATION};
 pub(crate) use sending::{Mark as Reserved, Sending};
 pub use sessions::{AlreadyHandled, PER_PEER_MAX, Receiver, Records, SESSIONS_MAX, Sessions};
 
@@ -187,7 +188,7 @@ pub struct Session {
     /// The peer is to be asked once more after our next turn.
     refreshes: bool,
     /// A reservation is being written.
-    is_reserving: bool,
+    reserving: Option<Reservation>,
     /// Since when nothing is sent on it any more.
     closed: Option<UnixMillis>,
     /// Since when another session with the same peer is sent on. Begins anew with each start.
@@ -239,7 +240,7 @@ impl Session {
             wants_step: self.wants_step,
             asks_for_step: self.asks_for_step,
             refreshes: self.refreshes,
-            is_reserving: self.is_reserving,
+            reserving: self.reserving.as_ref().map(Reservation::duplicate),
             closed: self.closed,
             spare: self.spare,
         }

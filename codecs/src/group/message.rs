@@ -156,3 +156,28 @@ impl<'a> Packet<'a> {
         mark
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message that commits to another key than it is sealed with is refused, though its sender signed it.
+    #[test]
+    fn a_message_opens_under_the_key_it_commits_to() {
+        let keys = [1, 2].map(|n| Secret::read(&[n; 32]).unwrap());
+        let signer = SigningKey::from_seed(&Secret::read(&[3; 32]).unwrap());
+        let bound = Bound { sender: &[4; 32], context: &[5; 32] };
+        for (committed, opens) in [(&keys[0], true), (&keys[1], false)] {
+            let header =
+                Header { group: GroupId([6; 16]), epoch: 1, chain: [7; 16], number: 0, nonce: [8; 12] };
+            let raw = header.encode(committed);
+            let mut bytes = [&raw[..], b"payload"].concat();
+            aead::seal(keys[0].expose(), &header.nonce, &bound.associated(&raw), &mut bytes, LENGTH);
+            let sealed = hash(&[&bytes[LENGTH..]]);
+            bytes.extend(signer.sign(Label::GroupMessage, &[bound.sender, &raw, bound.context, &sealed]));
+            let packet = Packet::read(&bytes).unwrap();
+            assert!(packet.verify(&signer.verifying_key(), bound).is_ok());
+            assert_eq!(packet.open(&keys[0], bound).is_ok(), opens);
+        }
+    }
+}

@@ -19,13 +19,6 @@ use crate::refusal::Refusal;
 use crate::session::{Context, PAYLOAD_MAX, Reserved, SealError, Sending};
 use crate::wire::{DecodeError, Reader, Writer};
 
-/// Keys that were set aside: write the sender's record with it, then confirm it.
-#[must_use = "nothing can be sealed until it is confirmed"]
-#[derive(Debug)]
-pub struct GroupReservation {
-    sending: Sending,
-}
-
 /// One's own chain in a group.
 pub struct GroupSender {
     group: GroupId,
@@ -33,6 +26,8 @@ pub struct GroupSender {
     certificate: Digest,
     chain: ChainId,
     sending: Sending,
+    /// What is being written.
+    reserving: Option<Reserved>,
     given: BTreeSet<AgentId>,
 }
 
@@ -47,6 +42,7 @@ impl GroupSender {
             certificate: *own.certificate().hash(),
             chain: public_random(entropy),
             sending: Sending { label: Label::GroupChain, key, next: 0, previous: 0, began: now, reserved },
+            reserving: None,
             given: BTreeSet::new(),
         }
     }
@@ -88,21 +84,21 @@ impl GroupSender {
         self.sending.next >= self.sending.reserved.next
     }
 
-    /// Sets keys aside for the next messages.
+    /// Sets keys aside for the next messages. From now on the record has them: write it, then confirm.
     ///
     /// # Errors
     /// [`SealError::Closed`] when the chain is used up.
-    pub fn reserve(&self) -> Result<GroupReservation, SealError> {
+    pub fn reserve(&mut self) -> Result<(), SealError> {
         let Reserved { next, key } = &self.sending.reserved;
-        let reserved = Reserved::ahead(Label::GroupChain, *next, key).ok_or(SealError::Closed)?;
-        let mut sending = self.sending.duplicate();
-        sending.reserved = reserved;
-        Ok(GroupReservation { sending })
+        self.reserving = Some(Reserved::ahead(Label::GroupChain, *next, key).ok_or(SealError::Closed)?);
+        Ok(())
     }
 
-    /// The reservation's record is written: its keys may be used.
-    pub fn confirm(&mut self, reservation: GroupReservation) {
-        self.sending.reserved = reservation.sending.reserved;
+    /// The record is written: the keys that were reserved may be used.
+    pub fn confirm(&mut self) {
+        if let Some(reserved) = self.reserving.take() {
+            self.sending.reserved = reserved;
+        }
     }
 
     /// Seals a payload for all who have the chain.
@@ -132,15 +128,7 @@ impl GroupSender {
     /// The bytes to keep, at the reserved mark: `[ 1, distribution: bin, began: ms, [ member ... ] ]`. They hold the
     /// chain: seal them.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
-        self.encode_at(&self.sending.reserved)
-    }
-
-    /// The bytes to keep before a reservation is confirmed.
-    pub fn encode_with(&self, reservation: &GroupReservation) -> Zeroizing<Vec<u8>> {
-        self.encode_at(&reservation.sending.reserved)
-    }
-
-    fn encode_at(&self, mark: &Reserved) -> Zeroizing<Vec<u8>> {
+        let mark = self.reserving.as_ref().unwrap_or(&self.sending.reserved);
         let (epoch, certificate) = (self.epoch, self.certificate);
         let given = Distribution {
             group: self.group,
@@ -178,7 +166,7 @@ impl GroupSender {
         let Distribution { group, epoch, certificate, chain, next, key } = chain;
         let reserved = Reserved { next, key: key.duplicate() };
         let sending = Sending { label: Label::GroupChain, key, next, previous: 0, began, reserved };
-        Ok(Self { group, epoch, certificate, chain, sending, given })
+        Ok(Self { group, epoch, certificate, chain, sending, reserving: None, given })
     }
 }
 

@@ -194,7 +194,9 @@ impl PoolKeys {
     pub fn adopt(&mut self, shared: &[u8], agent: AgentId, log: Option<&IdentityLog>) -> Result<(), Refusal> {
         let secret = PoolSecret::decode(shared)?;
         secret.prekey.check_signature(log)?;
-        if secret.prekey.agent != agent || secret.dh.public() != secret.prekey.dh {
+        let is_whole = secret.dh.public() == secret.prekey.dh
+            && secret.kem.as_ref().map(KemSecret::public) == secret.prekey.kem;
+        if secret.prekey.agent != agent || !is_whole {
             return Err(Refusal::IdentityMismatch { what: "pool prekey" });
         }
         if self.get(secret.prekey.id).is_err() {

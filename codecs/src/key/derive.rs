@@ -3,6 +3,7 @@
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroize;
 
 use super::{Digest, Label, Secret};
 
@@ -22,8 +23,10 @@ pub(crate) fn hash(parts: &[&[u8]]) -> Digest {
 
 /// HKDF-Extract.
 pub(crate) fn extract(salt: &[u8; 32], input: &[u8]) -> Secret<32> {
-    let (key, _) = Hkdf::<Sha256>::extract(Some(salt), input);
-    Secret::filled(|bytes| bytes.copy_from_slice(&key))
+    let (mut key, _) = Hkdf::<Sha256>::extract(Some(salt), input);
+    let secret = Secret::filled(|bytes| bytes.copy_from_slice(&key));
+    key.as_mut_slice().zeroize();
+    secret
 }
 
 /// HKDF-Expand: `A + B` bytes, of which the first `A` and the last `B` are two keys.

@@ -4,9 +4,13 @@ use std::fmt;
 
 use ml_kem::kem::{Decapsulate, KeyExport};
 use ml_kem::ml_kem_768::{DecapsulationKey, EncapsulationKey};
+use zeroize::Zeroize;
 
 use super::{Entropy, Secret};
 use crate::refusal::Refusal;
+
+/// What both sides have in the end.
+type SharedKey = ml_kem::B32;
 
 /// The public half: an encapsulation key that passed FIPS 203's check of its modulus.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,7 +43,7 @@ impl KemPublic {
     pub(crate) fn encapsulate_with(&self, m: &Secret<32>) -> (Encapsulated, Secret<32>) {
         let key = EncapsulationKey::new(&(*self.0).into()).expect("it was checked when it was read");
         let (ciphertext, shared) = key.encapsulate_deterministic(&(*m.expose()).into());
-        (Encapsulated(Box::new(ciphertext.into())), Secret::filled(|bytes| bytes.copy_from_slice(&shared)))
+        (Encapsulated(Box::new(ciphertext.into())), taken(shared))
     }
 }
 
@@ -96,8 +100,7 @@ impl KemSecret {
 
     /// The secret in a ciphertext. One that was made for another key, or tampered with, gives a secret that nobody has.
     pub fn decapsulate(&self, ciphertext: &Encapsulated) -> Secret<32> {
-        let shared = self.key().decapsulate(&(*ciphertext.0).into());
-        Secret::filled(|bytes| bytes.copy_from_slice(&shared))
+        taken(self.key().decapsulate(&(*ciphertext.0).into()))
     }
 
     pub(crate) fn seed(&self) -> &Secret<64> {
@@ -107,6 +110,13 @@ impl KemSecret {
     fn key(&self) -> Box<DecapsulationKey> {
         Box::new(DecapsulationKey::from_seed((*self.0.expose()).into()))
     }
+}
+
+/// A shared key where it will stay; where it stood it is wiped.
+fn taken(mut shared: SharedKey) -> Secret<32> {
+    let secret = Secret::filled(|bytes| bytes.copy_from_slice(&shared));
+    shared.as_mut_slice().zeroize();
+    secret
 }
 
 impl fmt::Debug for KemSecret {

@@ -181,3 +181,37 @@ fn read_head(bytes: &[u8]) -> Result<u32, Refusal> {
     let [_, id] = *head.as_chunks::<4>().0 else { return Err(Refusal::BadTag) };
     Ok(u32::from_be_bytes(id))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::identity::sample::{NOW, counting, instance};
+    use crate::key::{Secret, SigningKey};
+
+    /// Whoever can seal to a pool, which is everyone, can't say that somebody else did.
+    #[test]
+    fn a_message_is_from_whoever_signed_it() {
+        let entropy = &mut counting();
+        let (ada, eve, mut keys) = (instance(entropy), instance(entropy), PoolKeys::new());
+        let boss = SigningKey::from_seed(&Secret::random(entropy));
+        let week = Duration::from_secs(1_000);
+        let prekey = keys.rotate(&boss, &"pool".parse().unwrap(), false, week, NOW, entropy);
+        let (context, window) = (Context::from_bytes(Bytes::new()), ReplayWindow::new(week));
+        for (signer, believed) in [(&ada, true), (&eve, false)] {
+            let statement = statement(&prekey, ada.certificate().hash(), &context, NOW, b"payload");
+            let mut text = Writer::with_capacity(1024);
+            text.array(4);
+            text.bytes(ada.certificate().bytes());
+            text.uint(NOW.0);
+            text.bytes(&signer.keys().signing.sign(Label::PoolMessage, &[&statement]));
+            text.bytes(b"payload");
+            let target = Target { label: Label::PoolSeal, name: prekey.hash(), dh: prekey.dh(), kem: None };
+            let sealed = target.seal(head(&prekey), context.digest(), &text.finish(), entropy).unwrap();
+            let opened = PoolMessage::open(&keys, &sealed, &context, &window, &BTreeMap::new(), NOW);
+            assert_eq!(opened.is_ok(), believed);
+        }
+    }
+}

@@ -92,7 +92,7 @@ pub fn initiate(
         wants_step: false,
         asks_for_step: false,
         refreshes: false,
-        is_reserving: false,
+        reserving: None,
         closed: None,
         spare: None,
     })
@@ -142,7 +142,7 @@ pub(super) fn accept(
         wants_step: false,
         asks_for_step: false,
         refreshes: false,
-        is_reserving: false,
+        reserving: None,
         closed: None,
         spare: None,
     };

@@ -23,7 +23,7 @@ use super::chain::{CONSUMED_MAX, Receiving, SKIPPED_MAX, Skipped};
 use super::header::Mark;
 use super::init::INIT_MAX;
 use super::ratchet::{CHAINS_MAX, FORGOTTEN_MAX, Ratchet};
-use super::sending::{self, Reservation, Sending};
+use super::sending::{self, Sending};
 use super::{Opening, Session, SessionId};
 use crate::id::UnixMillis;
 use crate::identity::{Certificate, Suite, check_version, read_id, read_secret};
@@ -39,8 +39,18 @@ const CONSUMED: usize = 12;
 const WHAT: &str = "session record";
 
 impl Session {
-    /// The bytes to keep.
+    /// The bytes to keep. What is reserved is in them already: whatever is written, and in whichever order, no key that was
+    /// used is free again.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+        if self.reserving.is_none() {
+            return self.write();
+        }
+        let mut after = self.duplicate();
+        after.confirm();
+        after.write()
+    }
+
+    fn write(&self) -> Zeroizing<Vec<u8>> {
         let mut out = Writer::with_capacity(self.room());
         out.array(15);
         out.uint(1);
@@ -54,13 +64,6 @@ impl Session {
         out.uint(self.marks());
         self.ratchet.write(&mut out);
         Zeroizing::new(out.finish())
-    }
-
-    /// The bytes to keep before a reservation is confirmed.
-    pub fn encode_with(&self, reservation: &Reservation) -> Zeroizing<Vec<u8>> {
-        let mut after = self.duplicate();
-        after.confirm(reservation.duplicate());
-        after.encode()
     }
 
     /// Room for all of it, so that no copy of a secret is left behind by growing.
@@ -114,7 +117,6 @@ impl Session {
         }
         let ratchet = Ratchet::read(reader, marked(0)).map_err(malformed)?;
         let (wants_step, asks_for_step, refreshes) = (marked(1), marked(2), marked(3));
-        let is_reserving = false;
         Ok(Self {
             id,
             header_key,
@@ -126,7 +128,7 @@ impl Session {
             wants_step,
             asks_for_step,
             refreshes,
-            is_reserving,
+            reserving: None,
             closed,
             spare: None,
         })
@@ -259,8 +261,12 @@ impl Receiving {
     }
 
     fn consumed_bytes(&self) -> Vec<u8> {
-        let each = self.consumed.iter().map(|(number, mark)| [&number.to_be_bytes()[..], &mark.0].concat());
-        each.flatten().collect()
+        let mut bytes = Vec::with_capacity(self.consumed.len() * CONSUMED);
+        for (number, mark) in &self.consumed {
+            bytes.extend_from_slice(&number.to_be_bytes());
+            bytes.extend_from_slice(&mark.0);
+        }
+        bytes
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<(DhPublic, Self), DecodeError> {

@@ -272,3 +272,38 @@ impl Limiter {
         may
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::sample::{NOW, counting, instance};
+    use crate::identity::{Prekeys, Suite};
+    use crate::session::Policy;
+
+    /// Nobody asks in another's name, and what was asked of one is not asked of another one.
+    #[test]
+    fn a_request_is_from_and_for_whom_it_says() {
+        let entropy = &mut counting();
+        let (ada, bob, eve) = (instance(entropy), instance(entropy), instance(entropy));
+        let (mut prekeys, policy, day) = (Prekeys::new(), Policy::default(), Duration::from_secs(86_400));
+        let suites = [Suite::Classic];
+        let bundle = prekeys.rotate(bob.certificate(), bob.keys(), &suites, day, NOW, entropy);
+        let directory = BTreeMap::new();
+        let receiver = Receiver { instance: &bob, prekeys: &prekeys, directory: &directory, policy: &policy };
+        let request = Request { kind: RequestKind::Reset, session: [7; 16] };
+        let cases = [(&ada, *bundle.hash(), true), (&eve, *bundle.hash(), false), (&ada, [9; 32], false)];
+        for (signer, for_bundle, believed) in cases {
+            let body = request.encode(&for_bundle, NOW);
+            let mut text = Writer::with_capacity(1024);
+            text.array(3);
+            text.bytes(ada.certificate().bytes());
+            text.bytes(&body);
+            text.bytes(&signer.keys().signing.sign(Label::Reset, &[&body]));
+            let (name, dh) = (bundle.hash(), bundle.signed());
+            let target = Target { label: Label::RequestSeal, name, dh, kem: None };
+            let sealed = target.seal(head(name, false), &[], &text.finish(), entropy).unwrap();
+            let opened = Request::open(receiver, &sealed, &ReplayWindow::new(day), NOW);
+            assert_eq!(opened.is_ok(), believed);
+        }
+    }
+}

@@ -78,23 +78,23 @@ impl Session {
         sending.is_none_or(|sending| is_used_up(sending) || (ratchet.may_step && is_due(sending)))
     }
 
-    /// Sets keys aside for the next messages; takes our turn, if it is one. Until the reservation is confirmed or given
-    /// back nothing is sealed.
+    /// Sets keys aside for the next messages; takes our turn, if it is one. From now on the record has them: write it, then
+    /// confirm. Until then nothing is sealed.
     ///
     /// # Errors
     /// When the session is closed, its chain at an end, or the peer's ratchet key worthless.
-    pub fn reserve(&mut self, now: UnixMillis, entropy: &mut dyn Entropy) -> Result<Reservation, SealError> {
-        match (self.is_reserving, self.closed) {
-            (true, _) => return Err(SealError::Reserving),
-            (false, Some(_)) => return Err(SealError::Closed),
-            (false, None) => {}
+    pub fn reserve(&mut self, now: UnixMillis, entropy: &mut dyn Entropy) -> Result<(), SealError> {
+        match (&self.reserving, self.closed) {
+            (Some(_), _) => return Err(SealError::Reserving),
+            (None, Some(_)) => return Err(SealError::Closed),
+            (None, None) => {}
         }
         let reservation = match (self.ratchet.may_step, self.ratchet.theirs) {
             (true, Some(theirs)) => self.next_chain(&theirs, now, entropy)?,
             (true, None) | (false, _) => self.more_of_this_chain()?,
         };
-        self.is_reserving = true;
-        Ok(reservation)
+        self.reserving = Some(reservation);
+        Ok(())
     }
 
     fn next_chain(
@@ -118,8 +118,9 @@ impl Session {
         Ok(Reservation { sending, turn: None })
     }
 
-    /// The reservation's record is written: its keys may be used.
-    pub fn confirm(&mut self, reservation: Reservation) {
+    /// The record is written: the keys that were reserved may be used.
+    pub fn confirm(&mut self) {
+        let Some(reservation) = self.reserving.take() else { return };
         if let Some((root, own)) = reservation.turn {
             (self.ratchet.root, self.ratchet.own) = (root, own);
             self.ratchet.may_step = false;
@@ -127,13 +128,11 @@ impl Session {
             self.asks_for_step |= std::mem::take(&mut self.refreshes);
         }
         self.ratchet.sending = Some(reservation.sending);
-        self.is_reserving = false;
     }
 
-    /// The reservation's record could not be written: its keys are never used.
-    pub fn give_back(&mut self, reservation: Reservation) {
-        drop(reservation);
-        self.is_reserving = false;
+    /// The record could not be written: what was reserved is never used.
+    pub fn give_back(&mut self) {
+        self.reserving = None;
     }
 
     /// Seals a payload.
@@ -219,7 +218,7 @@ impl Session {
     }
 
     fn check_can_seal(&self, payload: &[u8]) -> Result<(), SealError> {
-        if self.is_reserving {
+        if self.reserving.is_some() {
             Err(SealError::Reserving)
         } else if self.closed.is_some() {
             Err(SealError::Closed)
@@ -286,4 +285,45 @@ impl std::fmt::Debug for Draft {
 /// What the seal of a message is bound to.
 pub(super) fn associated(session: &SessionId, header: &[u8], context: &Digest) -> Vec<u8> {
     [Label::Associated.bytes(), &session.0, header, context].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::identity::sample::{NOW, counting, instance};
+    use crate::identity::{Prekeys, Suite};
+    use crate::session::{Policy, Receiver, Sessions, Signatures, initiate};
+
+    /// A sender that is not honest, and leaves its new ratchet key unsigned, or names another session or suite, is refused.
+    #[test]
+    fn what_no_honest_sender_makes_is_refused() {
+        let entropy = &mut counting();
+        let policy = Policy { signatures: Signatures::Checkpoint, ..Policy::default() };
+        let (ada, bob, mut prekeys) = (instance(entropy), instance(entropy), Prekeys::new());
+        let suites = [Suite::Classic, Suite::Hybrid];
+        let bundle = prekeys.rotate(bob.certificate(), bob.keys(), &suites, policy.retention, NOW, entropy);
+        let mut session = initiate(&ada, &bundle, None, &policy, NOW, entropy).unwrap();
+        session.reserve(NOW, entropy).unwrap();
+        session.confirm();
+        let context = Context::from_bytes(Bytes::new());
+        let directory = BTreeMap::new();
+        let receiver = Receiver { instance: &bob, prekeys: &prekeys, directory: &directory, policy: &policy };
+        let mut seal = |edit: fn(&mut Header)| {
+            let mut copy = session.duplicate();
+            let mut draft = copy.draft_with(Flags::STEP, &context, Bytes::new(), false, entropy).unwrap();
+            edit(&mut draft.header);
+            draft.raw = draft.header.encode(&session.header_key);
+            let step = Proof::step(&ada.keys().signing, &session.id, &draft.raw);
+            let proof = draft.header.flags.has(Flags::STEP).then_some(step);
+            let sealed = draft.finish(proof.as_ref());
+            Sessions::new().open(receiver, &sealed.bytes, &context, NOW).err()
+        };
+        assert_eq!(seal(|_| ()), None);
+        assert_eq!(seal(|header| header.flags.0 &= !Flags::STEP), Some(Refusal::Unsigned));
+        assert_eq!(seal(|header| header.tag[0] ^= 1), Some(Refusal::BadHeaderMac));
+        assert_eq!(seal(|header| header.suite = 1), Some(Refusal::UnsupportedSuite { suite: 1 }));
+        assert_eq!(seal(|header| header.suite = 9), Some(Refusal::UnsupportedSuite { suite: 9 }));
+    }
 }

@@ -72,9 +72,8 @@ impl Sending {
     }
 }
 
-/// Keys that were set aside for the next messages: write the session's record with it, then confirm it.
-#[must_use = "nothing can be sealed until it is confirmed or given back"]
-pub struct Reservation {
+/// Keys that were set aside for the next messages, and whose record may not be written yet.
+pub(crate) struct Reservation {
     pub(crate) sending: Sending,
     /// Our turn, where it was taken: the next root and the key that goes with it.
     pub(crate) turn: Option<(Secret<32>, DhSecret)>,
@@ -84,12 +83,5 @@ impl Reservation {
     pub(crate) fn duplicate(&self) -> Self {
         let turn = self.turn.as_ref().map(|(root, own)| (root.duplicate(), own.duplicate()));
         Self { sending: self.sending.duplicate(), turn }
-    }
-}
-
-impl std::fmt::Debug for Reservation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let turn = if self.turn.is_some() { ", a new ratchet key" } else { "" };
-        write!(f, "Reservation(up to {}{turn}, ..)", self.sending.reserved.next)
     }
 }

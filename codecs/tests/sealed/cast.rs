@@ -8,7 +8,7 @@ use connectome_codecs::identity::{
     Bundle, Certificate, Claims, IdentityLog, Instance, InstanceId, InstanceKeys, OneTimePrekey, Prekeys,
     Suite, Suites,
 };
-use connectome_codecs::key::{Entropy, Secret, SigningKey};
+use connectome_codecs::key::{Entropy, Label, Secret, SigningKey};
 use connectome_codecs::session::{
     AlreadyHandled, Context, Opened, Policy, Receiver, SealError, Sealed, Sealing, Session, Sessions,
     initiate,
@@ -134,8 +134,8 @@ impl Actor {
     pub(crate) fn try_seal(&mut self, to: Peer, text: &str) -> Result<Sealed, SealError> {
         let session = self.sessions.with(to).ok_or(SealError::Closed)?;
         if session.needs_reservation(self.now) {
-            let reservation = session.reserve(self.now, &mut self.entropy)?;
-            session.confirm(reservation);
+            session.reserve(self.now, &mut self.entropy)?;
+            session.confirm();
         }
         let each = self.policy.signatures == connectome_codecs::session::Signatures::EveryMessage;
         let sealing = Sealing { key: &self.instance.keys().signing, each, padded: false };
@@ -205,4 +205,18 @@ pub(crate) fn flip(bytes: &Bytes, bit: usize) -> Bytes {
     let mut bytes = bytes.to_vec();
     bytes[bit / 8] ^= 1 << (bit % 8);
     bytes.into()
+}
+
+/// Something signed, with another body, and signed again: what its signer could have made, had it not been honest.
+pub(crate) fn signed_again(
+    bytes: &Bytes,
+    label: Label,
+    key: &SigningKey,
+    edit: impl Fn(&mut Vec<u8>),
+) -> Bytes {
+    let head = if bytes[1] == 0xc4 { 3 } else { 4 };
+    let mut body = bytes[head..bytes.len() - 66].to_vec();
+    edit(&mut body);
+    let signature = key.sign(label, &[&body]);
+    [&bytes[..head], &body, &[0xc4, 64], &signature].concat().into()
 }

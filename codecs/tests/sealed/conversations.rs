@@ -136,7 +136,40 @@ fn a_sender_that_went_back_in_time_is_found_out() {
         let tag = bob.session(ada.peer()).id().tag();
         assert!(bob.sessions.close(&tag, NOW));
         assert_eq!(bob.try_seal(ada.peer(), "more").unwrap_err(), SealError::Closed);
+        let Actor { sessions, instance, entropy, .. } = &mut bob;
+        let sealing = Sealing { key: &instance.keys().signing, each: true, padded: false };
+        let closed = sessions.get_mut(&tag).unwrap();
+        assert_eq!(closed.seal(&context("c"), Bytes::new(), sealing, entropy), Err(SealError::Closed));
+        assert_eq!(closed.reserve(NOW, entropy), Err(SealError::Closed));
     }
+}
+
+/// A sender that forgot how many messages its chain had, and takes its turn, is found out.
+#[test]
+fn a_chain_that_ended_too_early_is_found_out() {
+    let (mut ada, mut bob) = (Actor::new("ada", 1), Actor::new("bob", 2));
+    ada.meet(&bob);
+    many(&mut ada, &bob, 1).iter().for_each(|sealed| drop(bob.read(sealed)));
+    let old = ada.session(bob.peer()).encode();
+    many(&mut ada, &bob, 100).iter().for_each(|sealed| drop(bob.read(sealed)));
+    let answer = bob.seal(ada.peer(), "answer");
+    ada.sessions = connectome_codecs::session::Sessions::new();
+    ada.sessions.add(Session::decode(&old).unwrap(), NOW).unwrap();
+    ada.read(&answer).unwrap();
+    let turn = ada.seal(bob.peer(), "a turn");
+    assert_eq!(turn.bytes[52..56], 64u32.to_be_bytes(), "of a chain that had 101");
+    assert_eq!(bob.open(&turn).unwrap_err(), Refusal::CounterReuse);
+}
+
+/// A message on a session that is closed here opens, and asks its sender for a new one.
+#[test]
+fn a_message_on_a_closed_session_opens_and_asks() {
+    let (mut ada, mut bob) = two();
+    let tag = bob.session(ada.peer()).id().tag();
+    let sealed = many(&mut ada, &bob, 2);
+    assert_eq!(bob.open(&sealed[0]).unwrap().ask, None);
+    bob.sessions.close(&tag, NOW);
+    assert_eq!(bob.open(&sealed[1]).unwrap().ask, Some(Ask::Reset));
 }
 
 /// A key that is used again is found out in the middle of a chain too, and shows an onlooker another nonce.
@@ -181,16 +214,17 @@ fn keys_are_reserved_before_they_are_used() {
     let mut seal = |session: &mut Session| session.seal(&context("c"), Bytes::new(), sealing, entropy).err();
     assert_eq!(seal(session), Some(SealError::NotReserved));
     let mut other = crate::sealed::cast::Seeded(9);
-    let reservation = session.reserve(NOW, &mut other).unwrap();
+    session.reserve(NOW, &mut other).unwrap();
     assert_eq!(seal(session), Some(SealError::Reserving));
-    let written = session.encode_with(&reservation);
-    session.give_back(reservation);
+    assert_eq!(session.reserve(NOW, &mut other), Err(SealError::Reserving));
+    let written = session.encode();
+    session.give_back();
     assert_eq!(seal(session), Some(SealError::NotReserved));
-    let reservation = session.reserve(NOW, &mut other).unwrap();
-    assert_ne!(session.encode_with(&reservation), written, "what was given back is not taken again");
-    let written = session.encode_with(&reservation);
-    session.confirm(reservation);
-    assert_eq!(session.encode(), written);
+    session.reserve(NOW, &mut other).unwrap();
+    assert_ne!(session.encode(), written, "what was given back is not taken again");
+    let written = session.encode();
+    session.confirm();
+    assert_eq!(session.encode(), written, "what is reserved is in the record before it is confirmed");
     for _ in 0..RESERVATION {
         assert_eq!(seal(session), None);
         assert_eq!(session.encode(), written, "one write serves all of a reservation");

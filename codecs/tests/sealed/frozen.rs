@@ -75,8 +75,8 @@ fn receiver(actor: &Actor) -> Value {
 
 fn reserve(session: &mut Session, now: UnixMillis, entropy: &mut Seeded) {
     if session.needs_reservation(now) {
-        let reservation = session.reserve(now, entropy).unwrap();
-        session.confirm(reservation);
+        session.reserve(now, entropy).unwrap();
+        session.confirm();
     }
 }
 
@@ -147,8 +147,8 @@ fn group() -> Value {
     let roster = Roster::issue(&ada.instance, GroupId([5; 16]), 3, members).unwrap();
     let mut sender = GroupSender::begin(&ada.instance, &roster, NOW, &mut Seeded(4));
     let distribution = hex(&sender.distribution());
-    let reservation = sender.reserve().unwrap();
-    sender.confirm(reservation);
+    sender.reserve().unwrap();
+    sender.confirm();
     let mut seal = |payload: &str| {
         let entropy = &mut Seeded(payload.len() as u64);
         message(&sender.seal(&ada.instance, &context(), payload.as_bytes(), entropy).unwrap(), payload)

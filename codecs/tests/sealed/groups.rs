@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use connectome_codecs::group::{GroupId, GroupKeys, GroupSender, MESSAGES_MAX, Roster};
-use connectome_codecs::identity::Pins;
+use connectome_codecs::identity::{IdentityLog, Pins};
 use connectome_codecs::session::SealError;
 use connectome_codecs::{AgentId, Refusal};
 
@@ -21,9 +21,9 @@ fn roster(owner: &Actor, epoch: u64, members: &[&Actor]) -> Roster {
 
 fn seal(sender: &mut GroupSender, own: &Actor, text: &str) -> Bytes {
     if sender.needs_reservation() {
-        let reservation = sender.reserve().unwrap();
-        let written = sender.encode_with(&reservation);
-        sender.confirm(reservation);
+        sender.reserve().unwrap();
+        let written = sender.encode();
+        sender.confirm();
         assert_eq!(sender.encode(), written);
     }
     sender.seal(&own.instance, &context("g"), text.as_bytes(), &mut Seeded(text.len() as u64)).unwrap()
@@ -123,14 +123,38 @@ fn members_do_not_speak_for_each_other() {
     ));
     let sealed = seal(&mut sender, &ada, "from Ada");
     let mut as_bob = GroupSender::decode(&sender.encode()).unwrap();
-    let reservation = as_bob.reserve().unwrap();
-    as_bob.confirm(reservation);
+    as_bob.reserve().unwrap();
+    as_bob.confirm();
     let refused = as_bob.seal(&bob.instance, &context("g"), b"from Ada, says Bob", &mut Seeded(8));
     assert!(matches!(refused, Err(SealError::Peer(Refusal::IdentityMismatch { .. }))));
     for bit in bits(&sealed) {
         assert!(open(&bobs, &flip(&sealed, bit), &all).is_err(), "bit {bit}");
     }
     assert_eq!(open(&bobs, &sealed, &all).unwrap(), "from Ada");
+}
+
+/// A member whose certificate was taken back is heard no more.
+#[test]
+fn revocation_reaches_groups() {
+    let Cast { ada, all, mut sender, bobs, .. } = cast();
+    let sealed = seal(&mut sender, &ada, "from Ada");
+    let log = IdentityLog::begin(&ada.agent, 1, BTreeSet::from([1])).unwrap();
+    let directory = BTreeMap::from([(agent_id(&ada.agent), log)]);
+    assert_eq!(bobs.open(&sealed, &context("g"), &all, &directory).unwrap_err(), Refusal::Revoked);
+}
+
+/// A chain belongs to the epoch that it was given for.
+#[test]
+fn a_chain_has_one_epoch() {
+    let Cast { ada, all, sender, bobs, .. } = cast();
+    let mut record = sender.encode().to_vec();
+    let group: Vec<u8> = [[0xc4, 16].as_slice(), &GROUP.0].concat();
+    let at = record.windows(18).position(|window| window == group).unwrap() + 18;
+    assert_eq!(record[at], 1);
+    record[at] = 2;
+    let mut sender = GroupSender::decode(&record).unwrap();
+    let sealed = seal(&mut sender, &ada, "of another epoch");
+    assert_eq!(open(&bobs, &sealed, &all), Err(Refusal::IdentityMismatch { what: "epoch" }));
 }
 
 /// A sender that crashed goes on behind its reservation; a chain ends after a thousand messages and after a day.

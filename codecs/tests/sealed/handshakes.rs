@@ -123,8 +123,11 @@ fn an_init_begins_one_session() {
     bob.commit(other).unwrap();
     bob.commit(one).unwrap();
     assert_eq!(bob.open(&sealed[0]).unwrap_err(), Refusal::Duplicate);
+    assert_eq!(bob.open(&sealed[1]).unwrap_err(), Refusal::Duplicate);
     bob.restart();
     assert_eq!(bob.open(&sealed[0]).unwrap_err(), Refusal::Duplicate);
+    let another_init = flip(&sealed[4].bytes, 800 * 8);
+    assert_eq!(bob.open_in(&another_init, "c").unwrap_err(), Refusal::BadTag);
     assert_eq!(bob.read(&sealed[4]).unwrap(), "4");
     assert_eq!(bob.sessions.len(), 1);
 }

@@ -7,9 +7,10 @@ use connectome_codecs::identity::{
     Binding, BindingKind, Bundle, Certificate, IdentityLog, Instance, InstanceKeys, OneTimePrekey, Pins,
     Prekeys, Suite,
 };
+use connectome_codecs::key::Label;
 use connectome_codecs::{Refusal, UnixMillis};
 
-use crate::sealed::cast::{Actor, DAY, NOW, Seeded, agent_id, agent_key, bits, claims, flip};
+use crate::sealed::cast::{Actor, DAY, NOW, Seeded, agent_id, agent_key, bits, claims, flip, signed_again};
 
 const BOTH: [Suite; 2] = [Suite::Classic, Suite::Hybrid];
 
@@ -68,7 +69,7 @@ fn keys_are_separate() {
     let (agent, keys) = (agent_key(1), InstanceKeys::random(&mut Seeded(1)));
     let mut claims = claims(&agent, &keys, "ada", 1);
     claims.bindings.push(Binding { kind: BindingKind::Node, key: claims.signing });
-    let proof = keys.signing.sign(connectome_codecs::key::Label::Possession, &[]);
+    let proof = keys.signing.sign(Label::Possession, &[]);
     let certificate = Certificate::issue(&claims, &agent, &keys, &[proof]);
     let refusal = Certificate::verify(certificate.bytes().clone(), None, NOW).unwrap_err();
     assert!(matches!(refusal, Refusal::WeakKey { .. }), "{refusal}");
@@ -93,6 +94,23 @@ fn a_rotated_key_signs_for_the_same_agent() {
     claims.serial = 7;
     assert_eq!(by(&second, &claims).unwrap_err(), Refusal::Revoked);
     assert!(log.next(&first, None, BTreeSet::new()).is_err(), "the first key no longer writes the log");
+}
+
+/// Whoever writes itself into a log as the next key, without the key before, is refused.
+#[test]
+fn each_key_of_a_log_names_the_next() {
+    let (first, thief) = (agent_key(1), agent_key(66));
+    let log = IdentityLog::begin(&first, 1, BTreeSet::new()).unwrap();
+    let log = log.next(&first, Some(&thief), BTreeSet::new()).unwrap();
+    // The signature of the first key stands before the empty list at the end.
+    let forge = |body: &mut Vec<u8>| {
+        let end = body.len() - 1;
+        body[end - 64..end].copy_from_slice(&thief.sign(Label::Rotate, &[&[0; 64]]));
+    };
+    let honest = signed_again(log.bytes(), Label::Log, &thief, |_| ());
+    assert!(IdentityLog::verify(honest).is_ok());
+    let refusal = IdentityLog::verify(signed_again(log.bytes(), Label::Log, &thief, forge)).unwrap_err();
+    assert_eq!(refusal, Refusal::BadSignature { label: Label::Rotate });
 }
 
 /// A changed bit of a log is refused, wherever it is.
@@ -198,4 +216,33 @@ fn revocation_reaches_open_sessions() {
     ada.sessions.add(session, NOW).unwrap();
     let again = ada.seal(bob.peer(), "again");
     assert_eq!(bob.open(&again).unwrap_err(), Refusal::Revoked);
+}
+
+/// What an instance that is not honest signs is refused all the same: a bundle for ever, one with a suite that it has no
+/// key for, a one-time prekey of another instance.
+#[test]
+fn rules_hold_for_what_is_signed_too() {
+    let bob = Actor::new("bob", 2);
+    let key = &bob.instance.keys().signing;
+    let bundle = |edit: &dyn Fn(&mut Vec<u8>)| {
+        let bytes = signed_again(bob.bundle.bytes(), Label::Bundle, key, edit);
+        Bundle::verify(bytes, None, NOW).err()
+    };
+    assert_eq!(bundle(&|_| ()), None);
+    let for_ever = |body: &mut Vec<u8>| {
+        let end = body.len() - 8;
+        body[end..].copy_from_slice(&(NOW.0 + 8 * 86_400_000).to_be_bytes());
+    };
+    assert_eq!(bundle(&for_ever), Some(Refusal::BundleExpired));
+    let other_suite = |body: &mut Vec<u8>| {
+        let at =
+            body.windows(6).position(|six| six == [0x92, 1, 2, 0xc4, 32, bob.bundle.signed().0[0]]).unwrap();
+        body[at + 2] = 3;
+    };
+    assert_eq!(bundle(&other_suite), Some(Refusal::UnsupportedSuite { suite: 2 }));
+
+    let of_another = |body: &mut Vec<u8>| body[4] ^= 1;
+    let bytes = signed_again(bob.one_time[0].bytes(), Label::OneTime, key, of_another);
+    let refusal = OneTimePrekey::verify(bytes, bob.instance.certificate()).unwrap_err();
+    assert_eq!(refusal, Refusal::IdentityMismatch { what: "one-time prekey" });
 }

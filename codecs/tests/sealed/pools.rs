@@ -54,6 +54,23 @@ fn any_instance_of_a_pool_opens_a_task() {
     }
 }
 
+/// What an instance of a pool shares is taken as its agent signed it, with both private halves, or not at all.
+#[test]
+fn a_shared_key_is_the_pools() {
+    let pool = Pool::new(true);
+    let shared = Bytes::copy_from_slice(&pool.keys.share().unwrap());
+    let agent = agent_id(&pool.boss.agent);
+    let adopt = |bytes: &[u8]| PoolKeys::new().adopt(bytes, agent, None);
+    assert_eq!(adopt(&shared), Ok(()));
+    for bit in bits(pool.prekey.bytes()).step_by(7) {
+        assert!(adopt(&flip(&shared, bit + 24)).is_err(), "bit {bit} of the prekey");
+    }
+    let (seed, dh) = (shared.len() * 8 - 20, (shared.len() - 66 - 16) * 8);
+    assert!(adopt(&flip(&shared, seed)).is_ok(), "the last half of a seed is for wrong ciphertexts alone");
+    assert!(adopt(&flip(&shared, seed - 320)).is_err());
+    assert!(adopt(&flip(&shared, dh)).is_err());
+}
+
 /// A task is taken once by the whole pool, however often it is delivered.
 #[test]
 fn a_task_is_taken_once() {

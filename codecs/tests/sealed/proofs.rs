@@ -17,8 +17,8 @@ fn batch(ada: &mut Actor, peers: &[&Actor], count: usize) -> Vec<Sealed> {
         let to = peers[n % peers.len()].peer();
         let session = ada.sessions.with(to).unwrap();
         if session.needs_reservation(ada.now) {
-            let reservation = session.reserve(ada.now, &mut ada.entropy).unwrap();
-            session.confirm(reservation);
+            session.reserve(ada.now, &mut ada.entropy).unwrap();
+            session.confirm();
         }
         let payload = Bytes::from(n.to_string());
         batch.add(session.draft(&context("c"), payload, false, &mut ada.entropy).unwrap()).unwrap();
@@ -91,8 +91,8 @@ fn a_batch_is_bounded() {
     let mut entropy = Seeded(9);
     let reserve = |ada: &mut Actor| {
         let session = ada.session(bob.peer());
-        let reservation = session.reserve(crate::sealed::cast::NOW, &mut Seeded(8)).unwrap();
-        session.confirm(reservation);
+        session.reserve(crate::sealed::cast::NOW, &mut Seeded(8)).unwrap();
+        session.confirm();
     };
     reserve(&mut ada);
     reserve(&mut ada);
@@ -118,6 +118,20 @@ fn policies_ask_for_signatures() {
         bob.commit(opened).unwrap();
     }
     assert_eq!(sealed[1].bytes.len() + 64, sealed[0].bytes.len(), "the first of a chain signs its key");
+
+    let mut eve = Actor::with("eve", 3, checkpoint());
+    let begun = eve.initiate(&bob.bundle, None).unwrap();
+    eve.sessions.add(begun, eve.now).unwrap();
+    let session = eve.session(bob.peer());
+    session.reserve(crate::sealed::cast::NOW, &mut Seeded(8)).unwrap();
+    session.confirm();
+    let other = crate::sealed::cast::agent_key(77);
+    let sealing = connectome_codecs::session::Sealing { key: &other, each: false, padded: false };
+    let step = session.seal(&context("c"), Bytes::from("x"), sealing, &mut Seeded(9)).unwrap();
+    assert!(
+        matches!(bob.open(&step).unwrap_err(), Refusal::BadSignature { .. }),
+        "another one signed the step"
+    );
 
     bob.policy.signatures = Signatures::EveryMessage;
     let unsigned = ada.seal(bob.peer(), "unsigned");

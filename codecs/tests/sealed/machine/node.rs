@@ -141,8 +141,8 @@ impl World {
         }
         let session = sessions.with(peer).unwrap();
         if session.needs_reservation(*now) {
-            let reservation = session.reserve(*now, entropy).unwrap();
-            let (tag, record) = (session.id().tag(), session.encode_with(&reservation));
+            session.reserve(*now, entropy).unwrap();
+            let (tag, record) = (session.id().tag(), session.encode());
             if crash == Crash::BeforeWrite {
                 return node.restart();
             }
@@ -151,7 +151,7 @@ impl World {
                 return node.restart();
             }
             let session = node.actor.sessions.with(peer).unwrap();
-            session.confirm(reservation);
+            session.confirm();
             assert_eq!(session.encode(), record);
         }
         let Actor { instance, sessions, entropy, .. } = &mut node.actor;
