@@ -9,7 +9,8 @@ use connectome_actors::{
     SendError, Submit, Supervisor, SupervisorError, SupervisorSpec, TaskHandle, Tree, TreeError,
 };
 use connectome_codecs::event::{SystemReady, SystemShutdown};
-use connectome_codecs::{AgentName, Fact, ParseError, Refusal, Registration, Sequence, TaskId};
+use connectome_codecs::registration::Refusal;
+use connectome_codecs::{AgentName, Fact, ParseError, Registration, Sequence, TaskId};
 #[cfg(feature = "nats")]
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};

@@ -115,7 +115,7 @@ async fn a_program_that_is_no_node_registers() {
 
     publish("unregistered", "01JX0000000000000000000002", b"\x80".to_vec()).await;
     let no = timeout(Duration::from_secs(10), refused.next()).await.unwrap().unwrap();
-    assert!(connectome_codecs::Refusal::decode(&no.payload).is_ok());
+    assert!(connectome_codecs::registration::Refusal::decode(&no.payload).is_ok());
     publish("unregistered", "01JX0000000000000000000003", stranger.signed_end(&record)).await;
     until(|| nodes.iter().all(|node| node.registrations().is_empty())).await;
     stop(nodes).await;

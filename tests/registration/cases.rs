@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use connectome::AgentSpec;
-use connectome::codecs::registration::{Presence, RefusalCode, Registration};
+use connectome::codecs::registration::{Presence, Refusal, RefusalCode, Registration};
 use connectome::port::Expect;
 use connectome::prelude::*;
-use connectome_codecs::{AgentName, NodeId, Refusal, UnixMillis};
+use connectome_codecs::{AgentName, NodeId, UnixMillis};
 use tokio::time::Instant;
 
 use super::support::{Idler, Stranger, bucket, keys_of, name, refusals, say, until, until_keys};

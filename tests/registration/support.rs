@@ -8,7 +8,8 @@ use connectome::keystore::MemoryKeys;
 use connectome::port::{Bucket, BucketConfig, KeyStore, Publish, Start, Storage, Streams, Tail};
 use connectome::prelude::*;
 use connectome::{AGENT_DISCOVERY, AGENTS, LocalCluster};
-use connectome_codecs::{AgentName, Refusal, UnixMillis};
+use connectome_codecs::registration::Refusal;
+use connectome_codecs::{AgentName, UnixMillis};
 use tokio::time::{sleep, timeout};
 
 /// How long anything may take that is waited for.

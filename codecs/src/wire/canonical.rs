@@ -1,4 +1,4 @@
-//! MessagePack in its one form, for the envelope's header.
+//! MessagePack in its one form, for the envelope's header and for whatever is signed.
 //!
 //! [`Writer`] writes the shortest form of each token; [`Reader`] refuses any other. So two headers are equal when
 //! their bytes are, and bytes that were read are written again as they were.
@@ -36,6 +36,10 @@ impl Writer {
 
     pub(crate) fn map(&mut self, entries: usize) {
         written(encode::write_map_len(&mut self.0, entries as u32));
+    }
+
+    pub(crate) fn nil(&mut self) {
+        written(encode::write_nil(&mut self.0).map_err(ValueWriteError::InvalidMarkerWrite));
     }
 
     /// Appends bytes that are tokens already.
@@ -136,6 +140,59 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Takes a nil, if there is one.
+    pub(crate) fn nil(&mut self, field: &'static str) -> Result<bool, DecodeError> {
+        let is_nil = self.peek(field)? == Marker::Null;
+        self.at += usize::from(is_nil);
+        Ok(is_nil)
+    }
+
+    /// Exactly `N` bytes.
+    pub(crate) fn exactly<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
+        let bytes = self.bytes(field)?;
+        let wrong = || DecodeError::field(field, format!("{} bytes; send {N}", bytes.len()));
+        bytes.try_into().map_err(|_| wrong())
+    }
+
+    /// The items of an array of which there are at most `max`.
+    pub(crate) fn items(&mut self, field: &'static str, max: usize) -> Result<usize, DecodeError> {
+        let items = self.array(field)?;
+        let wrong = || DecodeError::field(field, format!("{items} items; send at most {max}"));
+        usize::try_from(items).ok().filter(|items| *items <= max).ok_or_else(wrong)
+    }
+
+    /// An array of exactly so many items.
+    pub(crate) fn list(&mut self, field: &'static str, length: usize) -> Result<(), DecodeError> {
+        match self.array(field)? {
+            items if items == length as u64 => Ok(()),
+            items => Err(DecodeError::field(field, format!("{items} items; send {length}"))),
+        }
+    }
+
+    /// Opens a list of fields: the first `known` must be there, and those of later versions are left for
+    /// [`close`](Self::close).
+    pub(crate) fn open(&mut self, field: &'static str, known: usize) -> Result<usize, DecodeError> {
+        let items = self.items(field, crate::limits::HEADER_FIELDS_MAX)?;
+        let wrong = || DecodeError::field(field, format!("{items} fields; send at least {known}"));
+        items.checked_sub(known).ok_or_else(wrong)
+    }
+
+    /// Skips the fields of later versions, after which nothing may follow.
+    pub(crate) fn close(&mut self, later: usize) -> Result<(), DecodeError> {
+        for _ in 0..later {
+            self.at = super::skip_value(self.bytes, self.at)?;
+        }
+        self.end()
+    }
+
+    /// Nothing may follow.
+    pub(crate) fn end(&self) -> Result<(), DecodeError> {
+        match self.rest() {
+            0 => Ok(()),
+            extra => Err(DecodeError::Trailing { at: self.at, extra }),
+        }
+    }
+
     fn marker(&mut self, field: &'static str) -> Result<Marker, DecodeError> {
         let marker = self.peek(field)?;
         self.at += 1;
@@ -165,7 +222,7 @@ impl<'a> Reader<'a> {
     fn cut(&self, field: &'static str) -> DecodeError {
         DecodeError::field(
             field,
-            format!("the envelope ends inside it, {} bytes before its end; send all of it", self.rest()),
+            format!("the bytes end inside it, {} bytes before its end; send all of it", self.rest()),
         )
     }
 }

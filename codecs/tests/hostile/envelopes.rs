@@ -71,7 +71,7 @@ fn frames() -> Vec<Case> {
     let many: Vec<[u8; 2]> = (0x11..0x30).map(|key| [key, 0xc0]).collect();
     let many: Vec<&[u8]> = many.iter().map(|field| &field[..]).collect();
     vec![
-        case("nothing", *b"", "field envelope: the envelope ends"),
+        case("nothing", *b"", "field envelope: the bytes end"),
         case("not an array", *b"\x81\x01\x02", "field envelope: expected an array"),
         case("an array of two", *b"\x92\x01\x80", "an array of 2"),
         case("an array of four", *b"\x94\x01\x80\xc4\x00\xc0", "an array of 4"),
@@ -84,8 +84,8 @@ fn frames() -> Vec<Case> {
         case("a header longer than 4 KiB", sent(&[&long_header], b""), "envelope header: 4"),
         case("a body as text", body(b"\xa0"), "body: expected bytes"),
         case("a body in a longer form", body(b"\xc5\x00\x01x"), "body: 1 in a longer form"),
-        case("a body that lies", body(b"\xc6\xff\xff\xff\xffx"), "body: the envelope ends"),
-        case("no body", body(b""), "body: the envelope ends"),
+        case("a body that lies", body(b"\xc6\xff\xff\xff\xffx"), "body: the bytes end"),
+        case("no body", body(b""), "body: the bytes end"),
         case("a byte after the end", sent(&[], b"\x00"), "1 bytes after the end"),
         case("longer than a frame", vec![0x93; FRAME_MAX + 1], "envelope: 1048577 bytes"),
     ]
