@@ -60,7 +60,7 @@ macro_rules! wire {
 }
 
 wire!(Text, Task, Response, Status, message::Error, Discovery, Heartbeat, Control, Event, TaskRecord);
-wire!(Registration, Signed, Refusal);
+wire!(Registration, Signed, registration::Refusal);
 
 pub(crate) fn recode<T: Wire>(bytes: &[u8]) -> Result<Bytes, DecodeError> {
     T::read(bytes).map(|value| value.write().expect("what was decoded can be encoded"))

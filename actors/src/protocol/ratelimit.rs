@@ -104,7 +104,7 @@ mod tests {
             limit.take((rate / BURST).max(1) + 1);
             let now = Now::new(Duration::from_nanos(early.min(TOKEN as u64 / rate / 2)));
             let wait = limit.wait(now);
-            prop_assert_eq!(limit.clone().available(now + wait - Duration::from_nanos(1)), 0);
+            prop_assert_eq!(limit.clone().available(now + (wait - Duration::from_nanos(1))), 0);
             prop_assert_eq!(limit.available(now + wait), 1);
         }
     }
