@@ -15,7 +15,7 @@
 //! with another: agents in particular outlive any crash of the machinery. Stopping goes the other way round: first
 //! nothing new is fetched, then the agents stop, then the machinery.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -230,6 +230,7 @@ fn consumers(router: &Router) -> SupervisorSpec {
                 lanes: lanes.clone(),
                 credit: credit.clone(),
                 opened: BTreeMap::new(),
+                shards: BTreeSet::new(),
             }
         })
         .supervisor(tasks(router))

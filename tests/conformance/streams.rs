@@ -179,13 +179,13 @@ macro_rules! all_cases_on {
             arrivals {
                 it_hears_of_what_is_stored_from_now_on
                 what_it_hears_of_can_be_read
-                it_hears_what_its_filter_matches
+                it_hears_what_its_filters_match
+                it_hears_of_what_it_listens_to_later
                 a_duplicate_is_not_heard_of_as_new
                 a_dropped_wait_loses_nothing
                 all_of_many_are_heard_of
                 listeners_do_not_share
                 an_unknown_stream_is_not_found
-                a_bad_filter_is_refused
             }
             tail {
                 it_gives_what_is_there_and_then_what_comes

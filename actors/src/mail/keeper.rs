@@ -3,7 +3,7 @@
 //! An agent that was never sent one costs nothing: its lane is opened when the first one arrives, or when it starts and
 //! some are waiting. What arrives is only heard of here; the lanes read it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 
 use connectome_codecs::{AgentName, Sequence};
@@ -13,14 +13,12 @@ use super::credit::Credit;
 use super::lane::Lane;
 use super::{AGENT_MESSAGES, agent_of, subject_of};
 use crate::cell::AgentCell;
-use crate::port::{Arrival, StreamError};
+use crate::port::{Arrival, Arrivals, StreamError};
 use crate::protocol::restart::{ChildSpec, Refusal, Restart};
+use crate::protocol::shard::shard_of;
 use crate::router::Router;
 use crate::service::{Service, ServiceStart};
 use crate::supervisor::{SupervisorError, SupervisorSlot};
-
-/// Everybody's messages.
-const EVERY: &str = "message.>";
 
 /// How far the stream goes, for a lane that is to look for itself.
 const PERHAPS: Sequence = Sequence(u64::MAX);
@@ -35,16 +33,16 @@ pub(crate) struct MailKeeper {
     pub(crate) credit: Arc<Credit>,
     /// Whose lanes were opened: an agent that went and came again has another cell.
     pub(crate) opened: BTreeMap<AgentName, Weak<AgentCell>>,
+    /// The shards that are listened to: those of agents that are, or were, here.
+    pub(crate) shards: BTreeSet<usize>,
 }
 
 impl Service for MailKeeper {
     async fn run(mut self, stop: CancellationToken) -> Result<(), String> {
-        // Heard from now on, and only then asked for what waits: so nothing arrives unseen in between.
-        let every = self.router.subject(EVERY);
-        let arrivals = self.router.streams().arrivals(AGENT_MESSAGES, &every).await;
+        let arrivals = self.router.streams().arrivals(AGENT_MESSAGES).await;
         let mut arrivals = arrivals.map_err(|error| error.to_string())?;
-        for name in self.router.local_agents() {
-            self.changed(&name).await?;
+        for name in self.router.local_agents().into_iter().chain(self.router.offers().names_here()) {
+            self.changed(&name, &mut *arrivals).await?;
         }
         loop {
             tokio::select! {
@@ -52,13 +50,13 @@ impl Service for MailKeeper {
                 () = stop.cancelled() => return Ok(()),
                 names = self.router.inner().mail.take() => {
                     for name in names {
-                        self.changed(&name).await?;
+                        self.changed(&name, &mut *arrivals).await?;
                     }
                 }
                 arrival = arrivals.next() => match arrival.map_err(|error| error.to_string())? {
                     Arrival::Stored { subject, sequence } => self.arrived(&subject, sequence).await?,
                     Arrival::Missed { from } => self.look(from).await?,
-                    Arrival::Anew => self.begin_anew().await?,
+                    Arrival::Anew => self.begin_anew(&mut *arrivals).await?,
                 },
             }
         }
@@ -66,8 +64,10 @@ impl Service for MailKeeper {
 }
 
 impl MailKeeper {
-    /// An agent of this node appeared or went.
-    async fn changed(&mut self, name: &AgentName) -> Result<(), String> {
+    /// An agent of this node appeared or went, or may come.
+    async fn changed(&mut self, name: &AgentName, arrivals: &mut dyn Arrivals) -> Result<(), String> {
+        // Listened to from now on, and only then asked for what waits: so nothing arrives unseen in between.
+        self.listen(shard_of(name.as_str(), self.router.inner().config.shards), arrivals).await?;
         let cell = self.router.registry().local(name);
         let known = self.opened.get(name).map(Weak::as_ptr);
         if known.is_some_and(|known| cell.as_ref().is_none_or(|cell| Arc::as_ptr(cell) != known)) {
@@ -83,6 +83,19 @@ impl MailKeeper {
             Ok(_) => self.open(cell).await,
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    async fn listen(&mut self, shard: usize, arrivals: &mut dyn Arrivals) -> Result<(), String> {
+        if self.shards.insert(shard) {
+            let listening = arrivals.listen(&self.filter(shard)).await;
+            listening.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Everybody's messages in a shard.
+    fn filter(&self, shard: usize) -> String {
+        self.router.subject(&format!("message.{shard}.*"))
     }
 
     async fn close(&mut self, name: &AgentName) -> Result<(), String> {
@@ -108,32 +121,37 @@ impl MailKeeper {
     }
 
     /// Looks itself for what it was not told of.
-    async fn look(&mut self, mut from: Sequence) -> Result<(), String> {
+    async fn look(&mut self, from: Sequence) -> Result<(), String> {
+        for shard in self.shards.clone() {
+            self.look_through(&self.filter(shard), from).await?;
+        }
+        Ok(())
+    }
+
+    async fn look_through(&mut self, filter: &str, mut from: Sequence) -> Result<(), String> {
         loop {
-            let every = self.router.subject(EVERY);
-            let read = self.router.streams().read(AGENT_MESSAGES, &every, from, LOOK_PAGE).await;
-            let missed = match read {
+            let missed = match self.router.streams().read(AGENT_MESSAGES, filter, from, LOOK_PAGE).await {
                 Ok(missed) => missed,
                 // It is told again to look.
                 Err(StreamError::Unavailable(_) | StreamError::Unknown(_)) => return Ok(()),
                 Err(error) => return Err(error.to_string()),
             };
-            let Some(last) = missed.last() else { return Ok(()) };
-            from = last.sequence.next();
             for stored in &missed {
                 self.arrived(&stored.subject, stored.sequence).await?;
             }
+            let Some(last) = missed.last().filter(|_| missed.len() >= LOOK_PAGE) else { return Ok(()) };
+            from = last.sequence.next();
         }
     }
 
     /// Sequences have begun anew, so no lane stands where it thinks: each begins again.
-    async fn begin_anew(&mut self) -> Result<(), String> {
+    async fn begin_anew(&mut self, arrivals: &mut dyn Arrivals) -> Result<(), String> {
         tracing::warn!("{AGENT_MESSAGES} was removed and made again: what was in it is gone");
         for name in self.opened.keys().cloned().collect::<Vec<_>>() {
             self.close(&name).await?;
         }
         for name in self.router.local_agents() {
-            self.changed(&name).await?;
+            self.changed(&name, arrivals).await?;
         }
         Ok(())
     }

@@ -70,6 +70,8 @@ impl Router {
                 "this node offers {name} already: withdraw it first"
             )));
         }
+        // Mail for an agent that runs nowhere is what makes somebody take it.
+        self.inner().mail.add(&name);
         Ok(AgentRef::to(self.clone(), Address::Agent(name)))
     }
 

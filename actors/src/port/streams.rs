@@ -53,10 +53,10 @@ pub trait Streams: Send + Sync + 'static {
     /// Follows a stream live: everything that matches `filter`, from `start` on, in order, without acknowledgements.
     async fn tail(&self, stream: &str, filter: &str, start: Start) -> Result<Box<dyn Tail>, StreamError>;
 
-    /// Hears which messages arrive from now on, without their bodies: for whoever reads a stream by subject, and has to
-    /// know when to read on.
-    async fn arrivals(&self, stream: &str, filter: &str) -> Result<Box<dyn Arrivals>, StreamError> {
-        Ok(Box::new(ByTail(self.tail(stream, filter, Start::New).await?)))
+    /// Hears which messages arrive, without their bodies: for whoever reads a stream by subject, and has to know when to
+    /// read on. Say of which with [`Arrivals::listen`].
+    async fn arrivals(&self, stream: &str) -> Result<Box<dyn Arrivals>, StreamError> {
+        Ok(Box::new(ByTail(self.tail(stream, ">", Start::New).await?)))
     }
 
     /// Removes one message. Removing one that is not there is not an error.
@@ -128,6 +128,10 @@ pub trait Tail: Send {
 /// Hears of the messages of a stream.
 #[async_trait]
 pub trait Arrivals: Send {
+    /// Hears from now on of the messages whose subject matches `filter`, beside those it heard of before. It may be told of
+    /// others too.
+    async fn listen(&mut self, filter: &str) -> Result<(), StreamError>;
+
     /// The next arrival; waits for it. Dropping the future loses nothing. A message may be told of twice.
     async fn next(&mut self) -> Result<Arrival, StreamError>;
 }
@@ -156,6 +160,10 @@ struct ByTail(Box<dyn Tail>);
 
 #[async_trait]
 impl Arrivals for ByTail {
+    async fn listen(&mut self, _filter: &str) -> Result<(), StreamError> {
+        Ok(())
+    }
+
     async fn next(&mut self) -> Result<Arrival, StreamError> {
         loop {
             match self.0.next().await {

@@ -148,8 +148,8 @@ impl Streams for Measured {
         Ok(Box::new(MeasuredConsumer { consumer, gauge, world }))
     }
 
-    async fn arrivals(&self, stream: &str, filter: &str) -> Result<Box<dyn Arrivals>, StreamError> {
-        self.store.arrivals(stream, filter).await
+    async fn arrivals(&self, stream: &str) -> Result<Box<dyn Arrivals>, StreamError> {
+        self.store.arrivals(stream).await
     }
 
     async fn delete_consumer(&self, stream: &str, name: &str) -> Result<(), StreamError> {

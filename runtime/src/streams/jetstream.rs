@@ -233,8 +233,8 @@ impl Streams for JetStream {
         Ok(Box::new(tail::open(&self.store, stream, filter, start).await?))
     }
 
-    async fn arrivals(&self, stream: &str, filter: &str) -> Result<Box<dyn Arrivals>, StreamError> {
-        Ok(Box::new(arrivals::open(&self.store, stream, filter).await?))
+    async fn arrivals(&self, stream: &str) -> Result<Box<dyn Arrivals>, StreamError> {
+        Ok(Box::new(arrivals::open(&self.store, stream).await?))
     }
 
     async fn delete(&self, stream: &str, sequence: Sequence) -> Result<(), StreamError> {

@@ -1,8 +1,9 @@
 //! Hearing of what arrives: the server publishes a sign, without the body, for each message that it has stored.
 //!
-//! The signs of a stream are asked for by its configuration (`republish`), the first time that somebody wants them. They carry
-//! the sequence, so one that is missing shows; what was stored while nobody was connected is told as
-//! [`Arrival::Missed`], and so is, after a while of silence, that there may be something.
+//! The signs of a stream are asked for by its configuration (`republish`), the first time that somebody wants them. A listener
+//! is sent those of its filters alone. What was stored while nobody was connected is told as [`Arrival::Missed`], and so is,
+//! after a while of silence and now and then, that there may be something: a leader that dies between storing and
+//! saying so takes the sign along.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,9 +14,10 @@ use async_trait::async_trait;
 use connectome_actors::port::{Arrival, Arrivals, StreamError};
 use connectome_codecs::Sequence;
 use futures_util::StreamExt;
+use futures_util::stream::SelectAll;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Store;
 use super::attempts::Repeat;
@@ -25,49 +27,44 @@ use crate::streams::subject::Filter;
 /// What the subjects of signs begin with; the stream's name and the message's subject follow.
 const SIGNS: &str = "stored";
 
-/// After so much silence it is looked whether a sign was lost: the last one before a pause, which no later one shows.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// After so much silence it is looked whether a sign was lost.
+const LOOK_AFTER: Duration = Duration::from_secs(5);
+
+/// And so often in any case. What is looked through is what came since the last time and still waits.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// A handle to what arrives.
 #[derive(Debug)]
 pub(super) struct Handle {
     store: Arc<Store>,
     stream: String,
-    signs: Subscriber,
+    signs: SelectAll<Subscriber>,
     /// What the subject of a sign has before the message's.
     prefix: String,
     up: watch::Receiver<bool>,
-    /// Whether the filter takes everything that the stream does: then a sequence that is not told of was missed.
-    wants_all: bool,
-    /// The sequence that is to be told of next.
+    /// One past the newest sequence that was told of.
     next: u64,
-    /// Whether a sign came already: the first may be of messages from before.
-    began: bool,
+    /// From where it is looked the next time, and when that is at the latest.
+    look_from: u64,
+    look_at: Instant,
     known: VecDeque<Arrival>,
     /// Whether it is to be looked for what was not told.
     looks: bool,
 }
 
-/// Begins to listen.
-pub(super) async fn open(store: &Arc<Store>, stream: &str, filter: &str) -> Result<Handle, StreamError> {
-    let wanted = Filter::parse(filter)?;
-    let prefix = format!("{SIGNS}.{}.", store.names.stream(stream));
-    let up = store.requests.connection().watch_up();
-    let signs =
-        subscribe(store.requests.connection(), format!("{prefix}{}", store.names.subject(filter))).await?;
+/// Begins to hear of a stream.
+pub(super) async fn open(store: &Arc<Store>, stream: &str) -> Result<Handle, StreamError> {
     store.ask_for_signs(stream).await?;
-    // The server knew of the subscription before it was asked this.
-    let info = store.find(stream).await?;
-    let subjects = info.kept()?.stream(&store.names, stream).subjects;
+    let next = store.find(stream).await?.state.last_seq + 1;
     Ok(Handle {
         store: Arc::clone(store),
         stream: stream.to_owned(),
-        signs,
-        prefix,
-        up,
-        wants_all: subjects.iter().all(|subject| wanted.covers(subject)),
-        next: info.state.last_seq + 1,
-        began: false,
+        signs: SelectAll::new(),
+        prefix: format!("{SIGNS}.{}.", store.names.stream(stream)),
+        up: store.requests.connection().watch_up(),
+        next,
+        look_from: next,
+        look_at: Instant::now() + LOOK_EVERY,
         known: VecDeque::new(),
         looks: false,
     })
@@ -100,6 +97,7 @@ enum Heard {
 
 impl Handle {
     async fn hear(&mut self) -> Heard {
+        let is_deaf = self.signs.is_empty();
         tokio::select! {
             biased;
             changed = self.up.changed() => match changed {
@@ -107,7 +105,7 @@ impl Handle {
                 Ok(()) => Heard::Silence,
                 Err(_) => Heard::Closed,
             },
-            sign = timeout(LOOK_EVERY, self.signs.next()) => match sign {
+            sign = timeout(LOOK_AFTER, self.signs.next()), if !is_deaf => match sign {
                 Ok(Some(sign)) => Heard::Sign(sign),
                 Ok(None) => Heard::Closed,
                 Err(_) => Heard::Silence,
@@ -121,18 +119,9 @@ impl Handle {
         let subject = sign.subject.strip_prefix(self.prefix.as_str());
         // Anybody may publish under that subject; what does not look like a sign is none.
         let (Some(sequence), Some(subject)) = (sequence, subject) else { return };
-        if sequence < self.next && self.began {
-            self.known.push_back(Arrival::Anew);
-        } else if sequence > self.next && self.wants_all {
-            self.missed();
-        }
         let subject = self.store.names.ours(subject).to_owned();
         self.known.push_back(Arrival::Stored { subject, sequence: Sequence(sequence) });
-        (self.next, self.began) = (sequence.saturating_add(1), true);
-    }
-
-    fn missed(&mut self) {
-        self.known.push_back(Arrival::Missed { from: Sequence(self.next) });
+        self.next = self.next.max(sequence.saturating_add(1));
     }
 
     /// The stream may have been removed, and made by somebody who asked for no signs; or stands where it has never been.
@@ -141,22 +130,30 @@ impl Handle {
             && let Ok(info) = self.store.find(&self.stream).await
             && info.state.last_seq + 1 < self.next
         {
-            (self.next, self.began) = (1, false);
+            (self.next, self.look_from) = (1, 1);
             self.known.push_back(Arrival::Anew);
         }
-        self.missed();
-        self.looks = false;
+        self.known.push_back(Arrival::Missed { from: Sequence(self.look_from) });
+        (self.look_from, self.look_at, self.looks) = (self.next, Instant::now() + LOOK_EVERY, false);
     }
 }
 
 #[async_trait]
 impl Arrivals for Handle {
+    async fn listen(&mut self, filter: &str) -> Result<(), StreamError> {
+        Filter::parse(filter)?;
+        let subject = format!("{}{}", self.prefix, self.store.names.subject(filter));
+        self.signs.push(subscribe(self.store.requests.connection(), subject).await?);
+        Ok(())
+    }
+
     async fn next(&mut self) -> Result<Arrival, StreamError> {
         loop {
             if let Some(arrival) = self.known.pop_front() {
                 return Ok(arrival);
             }
-            if self.looks {
+            if self.looks || Instant::now() >= self.look_at {
+                self.looks = true;
                 self.look().await;
                 continue;
             }
