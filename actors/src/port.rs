@@ -10,18 +10,20 @@
 //! Nothing behind [`Transport`] or [`Streams`] ever sees a key. An implementation of a port passes the
 //! conformance suite of that port, unmodified; the suites are in the `tests` package.
 
+mod arrivals;
 mod keystore;
 mod part;
 mod streams;
 mod transport;
 mod world;
 
+pub use arrivals::{Arrival, Arrivals};
 pub use keystore::{KeyStore, KeyStoreError};
 pub use part::{ConnectionFigures, Notice, Notices, Part};
 pub use streams::{
-    Arrival, Arrivals, Bucket, BucketConfig, Consumer, ConsumerConfig, ConsumerInfo, Delivery, DeliveryTag,
-    Discard, Entry, Expect, Publish, Published, Retention, Start, Storage, Stored, StreamConfig, StreamError,
-    StreamInfo, Streams, Tail, Watch,
+    Bucket, BucketConfig, Consumer, ConsumerConfig, ConsumerInfo, Delivery, DeliveryTag, Discard, Entry,
+    Expect, Publish, Published, Retention, Start, Storage, Stored, StreamConfig, StreamError, StreamInfo,
+    Streams, Tail, Watch,
 };
 pub use transport::{Inbound, Transport, TransportError};
 pub use world::World;

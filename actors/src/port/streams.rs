@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use connectome_codecs::{MessageId, Revision, Sequence, UnixMillis};
 
+use super::arrivals::{Arrivals, by_tail};
 use super::part::{ConnectionFigures, Part};
 
 /// A store of streams and buckets. Cheap to share; every method may be called from many tasks at once.
@@ -56,7 +57,7 @@ pub trait Streams: Send + Sync + 'static {
     /// Hears which messages arrive, without their bodies: for whoever reads a stream by subject, and has to know when to
     /// read on. Say of which with [`Arrivals::listen`].
     async fn arrivals(&self, stream: &str) -> Result<Box<dyn Arrivals>, StreamError> {
-        Ok(Box::new(ByTail(self.tail(stream, ">", Start::New).await?)))
+        Ok(by_tail(self.tail(stream, ">", Start::New).await?))
     }
 
     /// Removes one message. Removing one that is not there is not an error.
@@ -123,57 +124,6 @@ pub trait Tail: Send {
     /// [`StreamError::Gap`] once, when messages were removed before this reader came to them; reading may go on. A
     /// reader that starts [`Start::At`] a sequence which is gone is told so, whatever its filter.
     async fn next(&mut self) -> Result<Stored, StreamError>;
-}
-
-/// Hears of the messages of a stream.
-#[async_trait]
-pub trait Arrivals: Send {
-    /// Hears from now on of the messages whose subject matches `filter`, beside those it heard of before. It may be told of
-    /// others too.
-    async fn listen(&mut self, filter: &str) -> Result<(), StreamError>;
-
-    /// The next arrival; waits for it. Dropping the future loses nothing. A message may be told of twice.
-    async fn next(&mut self) -> Result<Arrival, StreamError>;
-}
-
-/// That something has arrived in a stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Arrival {
-    /// This message is stored, and can be read.
-    Stored {
-        /// Its subject.
-        subject: String,
-        /// Where it stands.
-        sequence: Sequence,
-    },
-    /// Some from this sequence on may not have been told of, or none: look.
-    Missed {
-        /// The first of them.
-        from: Sequence,
-    },
-    /// The stream was removed and made again: its sequences begin anew.
-    Anew,
-}
-
-/// Arrivals where the bodies cost nothing: in process.
-struct ByTail(Box<dyn Tail>);
-
-#[async_trait]
-impl Arrivals for ByTail {
-    async fn listen(&mut self, _filter: &str) -> Result<(), StreamError> {
-        Ok(())
-    }
-
-    async fn next(&mut self) -> Result<Arrival, StreamError> {
-        loop {
-            match self.0.next().await {
-                Ok(Stored { subject, sequence, .. }) => return Ok(Arrival::Stored { subject, sequence }),
-                // What was removed meanwhile is nobody's any more.
-                Err(StreamError::Gap { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
 }
 
 /// A table of keys with revisions. A revision is unique in the bucket and rises with each write: it can be a term.
