@@ -88,7 +88,7 @@ async fn figures_are_true(node: &Node) {
     assert!(metrics.agents.accounts.balance() && metrics.agents.accounts.handled == 7);
     assert!(stream(&metrics, SYSTEM_EVENTS).published.total > 0);
     let tasks = metrics.buckets.iter().find(|bucket| bucket.name == "tasks").expect("tasks have records");
-    assert!(tasks.written.total >= 6 && tasks.write.count >= 6, "{tasks:?}");
+    assert!(tasks.written.total >= 4 && tasks.write.count >= 4, "{tasks:?}");
     assert_eq!((health.state, health.live, health.ready), (HealthState::Well, true, true), "{health:?}");
     assert!(tree.expect("it runs").find("ports/meter").is_some());
 }

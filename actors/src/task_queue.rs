@@ -3,7 +3,7 @@
 //! ```text
 //!  requester          TASK_ROUTING (work queue)      a node with workers       worker agent     bucket `tasks`
 //!    │ ── submit ──────────► │                              │                       │                 │
-//!    │                       │ ── delivery ───────────────► │ ── claim: term + 1 ─────────────────────► │
+//!    │                       │ ── delivery ───────────────► │ ── claim: term + 1, and the record ─────► │
 //!    │                       │                              │ ── the message ─────► │                 │
 //!    │                       │ ◄─ in progress ───────────── │ ── extend, each third of the lease ─────► │
 //!    │                       │                              │ ◄─ answer ─────────── │                 │
@@ -14,13 +14,17 @@
 //!
 //! The record in the bucket is the place of effect: a worker that lost its lease is refused there by its term, however
 //! late it comes and whatever the queue still accepts. What a claim, an extension or a completion does to the record
-//! is in `protocol/task`.
+//! is in `protocol/task`. The first claim makes the record; only of a task that finds no worker soon does its requester's node
+//! write it (`unrecorded`).
 
 mod context;
 mod dispatcher;
 mod handle;
 mod keeper;
 mod record;
+mod submitted;
+mod unrecorded;
+mod waiting;
 mod worker;
 
 use std::sync::Arc;
@@ -28,14 +32,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use connectome_codecs::event::TaskCreated;
 use connectome_codecs::{
-    Address, Capability, ContentType, Envelope, Fact, IdempotencyKey, Kind, MessageId, ParseError, Revision,
+    Address, Capability, ContentType, Envelope, Fact, IdempotencyKey, Kind, MessageId, ParseError, Sequence,
     TaskId, TaskRecord, UnixMillis, message, wire,
 };
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
 
 use crate::mail::SendError;
 use crate::message::Message;
@@ -49,6 +52,9 @@ pub(crate) use dispatcher::TaskRouter;
 pub use handle::{TaskError, TaskHandle};
 pub(crate) use keeper::TaskKeeper;
 pub use record::tasks_bucket;
+use submitted::Submitted;
+use unrecorded::Unrecorded;
+use waiting::{Listening, Waiting};
 
 /// The work queue.
 pub const TASK_ROUTING: &str = "TASK_ROUTING";
@@ -127,7 +133,9 @@ impl<M: Message> Submit<M> {
 #[derive(Default)]
 pub(crate) struct Tasks {
     /// Who waits for a task's end.
-    pub(crate) waiting: DashMap<TaskId, Arc<Waiting>>,
+    waiting: DashMap<TaskId, Arc<Waiting>>,
+    /// What was handed over and may have no record yet.
+    unrecorded: Unrecorded,
     /// Workers came or went, or a slot is free.
     pub(crate) workers: Notify,
     /// Queues that were opened so far.
@@ -138,61 +146,8 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    /// Hears of the changes of one task's record, for as long as the answer lives.
-    pub(crate) fn listen(&self, task: TaskId) -> Listening<'_> {
-        Listening { tasks: self, task, waiting: self.waiting.entry(task).or_default().clone() }
-    }
-
     pub(crate) fn workers_changed(&self) {
         self.workers.notify_one();
-    }
-}
-
-/// What those who wait for one task share.
-#[derive(Default)]
-pub(crate) struct Waiting {
-    changed: Notify,
-    /// The newest record that was heard of, so that nobody needs to ask for it.
-    newest: Mutex<Option<(TaskRecord, Revision)>>,
-}
-
-impl Waiting {
-    /// A record was heard of; `None`: something was missed, so everybody looks.
-    pub(crate) fn heard(&self, record: Option<(TaskRecord, Revision)>) {
-        if let Some((record, revision)) = record {
-            let mut newest = self.newest.lock();
-            if newest.as_ref().is_none_or(|(_, known)| *known < revision) {
-                *newest = Some((record, revision));
-            }
-        } else {
-            *self.newest.lock() = None;
-        }
-        self.changed.notify_waiters();
-    }
-}
-
-/// Somebody who waits for a task's record to change.
-pub(crate) struct Listening<'a> {
-    tasks: &'a Tasks,
-    task: TaskId,
-    waiting: Arc<Waiting>,
-}
-
-impl Listening<'_> {
-    pub(crate) fn changed(&self) -> Notified<'_> {
-        self.waiting.changed.notified()
-    }
-
-    /// The newest record that was heard of since somebody here began to listen.
-    pub(crate) fn newest(&self) -> Option<TaskRecord> {
-        self.waiting.newest.lock().as_ref().map(|(record, _)| record.clone())
-    }
-}
-
-impl Drop for Listening<'_> {
-    fn drop(&mut self) {
-        // The map's own and this one: nobody else listens.
-        self.tasks.waiting.remove_if(&self.task, |_, waiting| Arc::strong_count(waiting) <= 2);
     }
 }
 
@@ -252,6 +207,7 @@ impl Router {
     /// # Errors
     /// [`SendError`]; where it says that it may have happened, submitting the same id again is safe.
     pub async fn submit<M: Message>(&self, submit: Submit<M>) -> Result<TaskHandle<M>, SendError> {
+        let is_new = submit.id.is_none();
         let id = submit.id.unwrap_or_else(|| self.task_id());
         let bad = |error: ParseError| SendError::NotSent(error.to_string());
         let capability: Capability = submit.capability.parse().map_err(bad)?;
@@ -265,21 +221,22 @@ impl Router {
             attempts_max: submit.attempts_max,
             idempotency_key: submit.key.clone(),
         };
-        self.enqueue::<M>(&task).await?;
-        // The queue has the task, and that is the promise. The record lets it be looked at and cancelled from now on;
-        // should it be missing, the first worker makes it.
-        if let Err(error) = record::create(self, &TaskRecord::submitted(&task, self.now())).await {
-            tracing::debug!(%error, task = %id, "the record of a task is left to its worker");
-        }
+        let record = TaskRecord::submitted(&task, self.now());
+        // Begun before the queue has it, so that no word of it is missed.
+        let listening = Listening::begin(self, id);
+        let (subject, sequence) = self.enqueue::<M>(&task).await?;
+        unrecorded::expect(self, &record).await;
         count(&self.inner().tasks.counts.submitted);
         let created =
             TaskCreated { task: id, capability, deadline: submit.deadline, idempotency_key: submit.key };
         self.say(Fact::TaskCreated(created)).await;
-        Ok(TaskHandle::new(self.clone(), id))
+        let submitted = Submitted { record, subject, sequence, is_new, _listening: listening };
+        Ok(TaskHandle::new(self.clone(), id, Some(submitted)))
     }
 
+    /// Brings it into the queue; says where it stands there.
     #[tracing::instrument(level = "debug", skip_all, fields(task = %task.id, capability = %task.capability, message = M::NAME))]
-    async fn enqueue<M: Message>(&self, task: &message::Task) -> Result<(), SendError> {
+    async fn enqueue<M: Message>(&self, task: &message::Task) -> Result<(String, Sequence), SendError> {
         use connectome_codecs::message::Body;
         let id = MessageId::from_bytes(task.id.to_bytes());
         let body = task.encode().map_err(|error| SendError::NotSent(error.to_string()))?;
@@ -292,13 +249,14 @@ impl Router {
         let body = envelope.encode().map_err(|error| SendError::NotSent(error.to_string()))?;
         let shard = shard_of(task.id, self.inner().config.shards);
         let subject = self.subject(&format!("task.{}.{shard}", subject_token(&task.capability)));
-        self.streams().publish(TASK_ROUTING, Publish { subject, id: Some(id), body }).await?;
-        Ok(())
+        let publish = Publish { subject: subject.clone(), id: Some(id), body };
+        let published = self.streams().publish(TASK_ROUTING, publish).await?;
+        Ok((subject, published.sequence))
     }
 
     /// A handle to a task that was submitted earlier, by this process or another.
     pub fn task<M: Message>(&self, id: TaskId) -> TaskHandle<M> {
-        TaskHandle::new(self.clone(), id)
+        TaskHandle::new(self.clone(), id, None)
     }
 
     /// What this node has done with tasks since it started.

@@ -95,9 +95,13 @@ impl Process {
     }
 }
 
+/// Stops the process `$0` and ends once each of its threads stands still: until then any of them may go on.
+const STOP: &str = r#"kill -STOP "$0"; while cat /proc/"$0"/task/*/stat | grep -qv ') T '; do :; done"#;
+
 /// Stops the process that calls this; it goes on here when somebody lets it.
 pub(super) fn stop_myself() {
-    signal("-STOP", std::process::id());
+    let stopped = Command::new("sh").args(["-c", STOP, &std::process::id().to_string()]).status();
+    assert!(stopped.unwrap().success(), "the process was stopped");
 }
 
 fn signal(signal: &str, process: u32) {

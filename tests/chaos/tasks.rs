@@ -247,7 +247,13 @@ impl Shop {
     }
 
     async fn audit(&mut self, results: BTreeMap<u64, Run>) {
-        let runs = self.runs();
+        // A result may be here before what its worker said is read.
+        let told = async || {
+            let runs = self.runs();
+            let is_told = |(number, _): (&u64, &Run)| runs.contains_key(number);
+            if results.iter().all(is_told) { Ok(runs) } else { Err("not all") }
+        };
+        let runs = until("whoever did a task says so", told).await;
         for (number, run) in &results {
             let of_task =
                 runs.get(number).unwrap_or_else(|| panic!("task {number}: nobody says that it did it"));

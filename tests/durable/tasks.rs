@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use connectome::codecs::{Sequence, TaskState};
+use connectome::port::Expect;
 use connectome::prelude::*;
-use connectome::{LocalCluster, NodeOptions, RouterConfig, TaskError};
+use connectome::{LocalCluster, NodeOptions, RouterConfig, TASK_ROUTING, TaskError, tasks_bucket};
 
 #[derive(Message, Serialize, Deserialize, Clone)]
 #[message(name = "double", reply = u64)]
@@ -155,4 +157,61 @@ async fn a_worker_that_hangs_is_freed() {
     let next = node.submit(Submit::new("work", Double(4))).await.unwrap();
     assert_eq!(next.result().await.unwrap(), 8);
     node.stop().await;
+}
+
+/// A task that finds no worker is known to its requester at once and to everybody soon, and can be cancelled by both; whoever
+/// finds it in the queue then does not begin.
+#[tokio::test]
+async fn a_task_without_a_worker_is_known_and_cancelled() {
+    let cluster = LocalCluster::in_memory(quick()).unwrap();
+    let one = cluster.start("one").await.unwrap();
+    let two = cluster.start("two").await.unwrap();
+    let mine = one.submit(Submit::new("work", Double(1))).await.unwrap();
+    assert_eq!(mine.record().await.unwrap().unwrap().state, TaskState::Submitted);
+    assert!(mine.cancel().await.unwrap());
+    let theirs = one.submit(Submit::new("work", Double(2))).await.unwrap();
+    let seen = two.task::<Double>(theirs.id());
+    while seen.record().await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert!(seen.cancel().await.unwrap());
+    let done = Worker::default();
+    two.spawn_with(worker("worker", &done)).await.unwrap();
+    let third = one.submit(Submit::new("work", Double(3))).await.unwrap();
+    assert_eq!(third.result().await.unwrap(), 6);
+    for cancelled in [&mine, &theirs] {
+        assert_eq!(cancelled.result().await.unwrap_err(), TaskError::Cancelled);
+    }
+    assert_eq!(done.done.load(Ordering::Relaxed), 1);
+    cluster.stop().await;
+}
+
+/// Whoever waits for a task that the store has lost is told so: one that never began, one whose record vanished under its
+/// worker, and one of which only the id is known.
+#[tokio::test]
+async fn a_lost_task_is_told() {
+    let cluster = LocalCluster::in_memory(quick()).unwrap();
+    let one = cluster.start("one").await.unwrap();
+    let store = one.ports().streams.clone();
+    let waiting = one.submit(Submit::new("nobody-can", Double(1))).await.unwrap();
+    one.spawn_with(worker("worker", &Worker::default())).await.unwrap();
+    let begun = one.submit(Submit::new("work", Forever)).await.unwrap();
+    while one.task_counts().started == 0 {
+        tokio::task::yield_now().await;
+    }
+    let known = one.task::<Forever>(begun.id());
+    let losing = async {
+        // By now all three wait.
+        tokio::task::yield_now().await;
+        for stored in store.read(TASK_ROUTING, ">", Sequence(1), 10).await.unwrap() {
+            store.delete(TASK_ROUTING, stored.sequence).await.unwrap();
+        }
+        let records = store.bucket(tasks_bucket()).await.unwrap();
+        records.delete(&begun.id().to_string(), Expect::Any).await.unwrap();
+    };
+    let (waiting, begun, known, ()) = tokio::join!(waiting.ended(), begun.ended(), known.ended(), losing);
+    for ended in [waiting, begun, known] {
+        assert!(matches!(ended, Err(TaskError::Lost(_))), "{ended:?}");
+    }
+    cluster.stop().await;
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use connectome::port::{Expect, Start, StreamError};
 use connectome::prelude::*;
-use connectome::{EventFilter, EventListener, Heard};
+use connectome::{EventFilter, EventListener, Heard, TaskError};
 use tokio::time::timeout;
 
 use super::trade::{
@@ -37,6 +37,10 @@ async fn a_server_that_is_emptied_is_furnished_again() {
     }
     assert_eq!((notes(&ledger, 20).await.len(), notes(&book, 20).await.len()), (20, 20));
     assert_eq!(one.submit(Submit::new("add", Add(1, 2))).await.unwrap().result().await.unwrap(), 3);
+    let orphan = one.submit(Submit::new("nobody-can", Add(1, 2))).await.unwrap();
+    let seen = two.task::<Add>(orphan.id());
+    until("everybody knows of a task without a worker", async || seen.record().await.unwrap().is_some())
+        .await;
     let term = ledger.call(UnderTerm).await.unwrap();
     let lost = EventFilter::default().of(EventType::ErrorOccurred);
     let mut heard = one.listen(lost, Start::New).await.unwrap();
@@ -57,6 +61,9 @@ async fn a_server_that_is_emptied_is_furnished_again() {
     }
     let task = until_ok("submit", async || one.submit(Submit::new("add", Add(2, 3))).await).await;
     assert_eq!(timeout(PATIENCE, task.result()).await.unwrap().unwrap(), 5);
+    let lost =
+        timeout(PATIENCE, orphan.result()).await.expect("whoever waits for a lost task is told").unwrap_err();
+    assert!(matches!(lost, TaskError::Lost(_)), "{lost}");
     let leases = two.ports().streams.bucket(leases()).await.unwrap();
     until("the lease is there again", async || leases.get("ledger").await.unwrap().is_some()).await;
     let mut again = term;

@@ -12,10 +12,12 @@ use std::time::Duration;
 use connectome_codecs::message::{self, Body};
 use connectome_codecs::{AgentName, Capability, Envelope, MessageId, TaskRecord};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::unrecorded::RECORD_AFTER;
 use super::worker::{Attempting, Verdict};
 use super::{TASK_ROUTING, count, subject_token};
 use crate::cell::AgentCell;
@@ -96,7 +98,11 @@ struct Queue {
 
 /// How many tasks each worker has in hand.
 #[derive(Default)]
-struct Hands(Mutex<BTreeMap<AgentName, usize>>);
+struct Hands {
+    full: Mutex<BTreeMap<AgentName, usize>>,
+    /// One was put down.
+    freed: Notify,
+}
 
 impl Service for Queue {
     async fn run(self, stop: CancellationToken) -> Result<(), String> {
@@ -128,7 +134,7 @@ impl Queue {
                 tokio::select! {
                     biased;
                     () = ending.cancelled() => break,
-                    Some(_) = attempts.join_next() => {}
+                    () = self.hands.freed.notified() => {}
                     () = tokio::time::sleep(FETCH_WAIT) => {}
                 }
                 continue;
@@ -191,8 +197,7 @@ impl Queue {
         let hand = Hand::take(&self.hands, &worker.name);
         let (router, consumer) = (self.router.clone(), consumer.clone());
         attempts.spawn(async move {
-            attempt(&router, &*consumer, delivery, &worker).await;
-            drop(hand);
+            attempt(&router, &*consumer, delivery, &worker, hand).await;
         });
         Ok(())
     }
@@ -205,13 +210,13 @@ impl Queue {
 
     fn free(&self) -> usize {
         let each = self.router.inner().config.tasks_per_worker;
-        let hands = self.hands.0.lock();
+        let hands = self.hands.full.lock();
         self.workers().iter().map(|w| each.saturating_sub(hands.get(&w.name).copied().unwrap_or(0))).sum()
     }
 
     fn least_busy(&self) -> Option<Arc<AgentCell>> {
         let workers = self.workers();
-        let hands = self.hands.0.lock();
+        let hands = self.hands.full.lock();
         workers.into_iter().min_by_key(|w| (hands.get(&w.name).copied().unwrap_or(0), w.mailbox.pending()))
     }
 }
@@ -221,20 +226,21 @@ struct Hand(Arc<Hands>, AgentName);
 
 impl Hand {
     fn take(hands: &Arc<Hands>, worker: &AgentName) -> Hand {
-        *hands.0.lock().entry(worker.clone()).or_default() += 1;
+        *hands.full.lock().entry(worker.clone()).or_default() += 1;
         Hand(hands.clone(), worker.clone())
     }
 }
 
 impl Drop for Hand {
     fn drop(&mut self) {
-        let mut hands = self.0.0.lock();
+        let mut hands = self.0.full.lock();
         if let Some(count) = hands.get_mut(&self.1) {
             *count -= 1;
             if *count == 0 {
                 hands.remove(&self.1);
             }
         }
+        self.0.freed.notify_one();
     }
 }
 
@@ -252,8 +258,15 @@ fn consumer(router: &Router, capability: &Capability) -> ConsumerConfig {
     }
 }
 
-/// One delivery, from its bytes to its acknowledgement.
-async fn attempt(router: &Router, consumer: &dyn Consumer, delivery: Delivery, worker: &Arc<AgentCell>) {
+/// One delivery, from its bytes to its acknowledgement. The worker is free once the record says what came of it: the queue is
+/// told while the next task begins, and what it may still be told is bounded by `ack_pending_max`.
+async fn attempt(
+    router: &Router,
+    consumer: &dyn Consumer,
+    delivery: Delivery,
+    worker: &Arc<AgentCell>,
+    hand: Hand,
+) {
     let tag = delivery.tag;
     let done = async {
         let (envelope, task) = match read(&delivery) {
@@ -263,23 +276,41 @@ async fn attempt(router: &Router, consumer: &dyn Consumer, delivery: Delivery, w
                 return consumer.terminate(tag).await;
             }
         };
-        let attempting = Attempting { router, consumer, tag, task: &task, envelope: &envelope, worker };
-        match attempting.run().await? {
-            Verdict::Done => consumer.ack(tag).await,
-            Verdict::Again(after) => consumer.nak(tag, after).await,
-            Verdict::Leave => Ok(()),
-            Verdict::Dead(record) => {
-                let cause =
-                    record.error.as_ref().map_or_else(|| record.state.to_string(), ToString::to_string);
-                bury(router, &delivery, "task", &cause, Some(&record)).await?;
-                consumer.terminate(tag).await
-            }
-        }
+        let is_fresh = is_fresh(router, &delivery);
+        let attempting =
+            Attempting { router, consumer, tag, is_fresh, task: &task, envelope: &envelope, worker };
+        let verdict = attempting.run().await;
+        drop(hand);
+        settle(router, consumer, &delivery, verdict?).await
     };
     if let Err(error) = done.await {
         tracing::warn!(%error, "the store failed in the middle of an attempt at a task; it comes again");
         // If this fails too, the delivery comes again when its time is over.
         drop(consumer.nak(tag, AFTER_FAILURE).await);
+    }
+}
+
+/// Whether neither a worker nor its requester's node is likely to have written its record. A wrong guess costs a refused write.
+fn is_fresh(router: &Router, delivery: &Delivery) -> bool {
+    delivery.attempt == 1 && router.now().since(delivery.message.at) < RECORD_AFTER
+}
+
+/// Tells the queue what came of a delivery.
+async fn settle(
+    router: &Router,
+    consumer: &dyn Consumer,
+    delivery: &Delivery,
+    verdict: Verdict,
+) -> Result<(), StreamError> {
+    match verdict {
+        Verdict::Done => consumer.ack(delivery.tag).await,
+        Verdict::Again(after) => consumer.nak(delivery.tag, after).await,
+        Verdict::Leave => Ok(()),
+        Verdict::Dead(record) => {
+            let cause = record.error.as_ref().map_or_else(|| record.state.to_string(), ToString::to_string);
+            bury(router, delivery, "task", &cause, Some(&record)).await?;
+            consumer.terminate(delivery.tag).await
+        }
     }
 }
 

@@ -1,9 +1,13 @@
-//! The task keeper: hears of every change of a task record and wakes whoever waits for it.
+//! The task keeper: hears of every change of a task record and wakes whoever waits for it; writes the records of tasks that
+//! were handed over here and found no worker soon.
+
+use std::sync::Arc;
 
 use connectome_codecs::TaskId;
 use tokio_util::sync::CancellationToken;
 
-use super::record;
+use super::waiting::News;
+use super::{record, unrecorded};
 use crate::port::{Entry, StreamError};
 use crate::router::Router;
 use crate::service::Service;
@@ -15,30 +19,37 @@ pub(crate) struct TaskKeeper {
 
 impl Service for TaskKeeper {
     async fn run(self, stop: CancellationToken) -> Result<(), String> {
-        let bucket = record::bucket(&self.router).await.map_err(|error| error.to_string())?;
-        let mut watch = bucket.watch("").await.map_err(|error| error.to_string())?;
-        loop {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return Ok(()),
-                entry = watch.next() => match entry {
-                    Ok(entry) => self.changed(&entry),
-                    // Whoever waits reads the record itself, so it is enough to wake everyone.
-                    Err(StreamError::Gap { .. }) => self.wake_all(),
-                    Err(error) => return Err(error.to_string()),
-                },
-            }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            ended = self.follow() => return ended.map_err(|error| error.to_string()),
+            () = unrecorded::follow(&self.router) => {}
         }
+        unrecorded::leave(&self.router).await;
+        Ok(())
     }
 }
 
 impl TaskKeeper {
+    /// Hears of every change, and ends with an error only.
+    async fn follow(&self) -> Result<(), StreamError> {
+        let mut watch = record::bucket(&self.router).await?.watch("").await?;
+        loop {
+            match watch.next().await {
+                Ok(entry) => self.changed(&entry),
+                // Whoever waits reads the record itself, so it is enough to wake everyone.
+                Err(StreamError::Gap { .. }) => self.wake_all(),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     fn changed(&self, entry: &Entry) {
         let Ok(id) = entry.key.parse::<TaskId>() else { return };
-        if let Some(waiting) = self.router.inner().tasks.waiting.get(&id) {
-            // A record that can't be read is told by whoever reads it itself.
-            let record = entry.value.as_ref().and_then(|value| record::decode(value).ok());
-            waiting.heard(record.map(|record| (record, entry.revision)));
+        let tasks = &self.router.inner().tasks;
+        tasks.unrecorded.recorded(&id);
+        if let Some(waiting) = tasks.waiting.get(&id) {
+            waiting.heard(news(entry));
         }
     }
 
@@ -49,8 +60,17 @@ impl TaskKeeper {
         tasks.sort_unstable();
         for task in tasks {
             if let Some(waiting) = waiting.get(&task) {
-                waiting.heard(None);
+                waiting.heard(News::Missed);
             }
         }
+    }
+}
+
+fn news(entry: &Entry) -> News {
+    match entry.value.as_ref().map(|value| record::decode(value)) {
+        Some(Ok(record)) => News::Record(Arc::new(record), entry.revision),
+        // Whoever reads the record itself is told why it can't be read.
+        Some(Err(_)) => News::Missed,
+        None => News::Gone,
     }
 }

@@ -75,24 +75,50 @@ pub(super) enum Stepped {
     Unknown,
 }
 
-/// Takes a step on the record: reads, decides and writes, until the write is the first after the read. What was read before
-/// need not be read again: should it be out of date, the write says so.
+/// What is thought of a record before a step on it. Should it be out of date, the write says so.
+pub(super) enum Known {
+    /// Nothing: it has to be read.
+    Nothing,
+    /// It is this.
+    Found(Found),
+    /// There is none; it would begin like this.
+    Absent(TaskRecord),
+}
+
+impl Known {
+    /// The record, and what must hold for the next one to be written.
+    async fn look(self, router: &Router, id: TaskId) -> Result<Option<(TaskRecord, Expect)>, StreamError> {
+        Ok(match self {
+            Known::Found((record, revision)) => Some((record, Expect::Revision(revision))),
+            Known::Absent(record) => Some((record, Expect::Absent)),
+            Known::Nothing => {
+                load(router, id).await?.map(|(record, revision)| (record, Expect::Revision(revision)))
+            }
+        })
+    }
+}
+
+impl From<Option<Found>> for Known {
+    fn from(found: Option<Found>) -> Known {
+        found.map_or(Known::Nothing, Known::Found)
+    }
+}
+
+/// Takes a step on the record: reads, unless it is known, decides and writes, until the write is the first after the read.
 pub(super) async fn step(
     router: &Router,
     id: TaskId,
     step: &Step,
-    read_before: Option<Found>,
+    mut known: Known,
 ) -> Result<Stepped, StreamError> {
-    let mut read_before = read_before;
     for _ in 0..ROUNDS_MAX {
-        let found = match read_before.take() {
-            Some(found) => Some(found),
-            None => load(router, id).await?,
+        let known = std::mem::replace(&mut known, Known::Nothing);
+        let Some((mut record, expect)) = known.look(router, id).await? else {
+            return Ok(Stepped::Unknown);
         };
-        let Some((mut record, revision)) = found else { return Ok(Stepped::Unknown) };
         let outcome = match apply(&mut record, router.now(), step.clone(), &policy(router)) {
             Ok(outcome @ (Outcome::AlreadyCompleted | Outcome::Unchanged { .. })) => {
-                return Ok(Stepped::Done((record, revision), outcome));
+                return Ok(Stepped::Done((record, revision_of(expect)), outcome));
             }
             Ok(outcome @ Outcome::Completed) => {
                 // Nobody does it again, so what it was made from need not be kept.
@@ -109,13 +135,21 @@ pub(super) async fn step(
             Ok(outcome) => outcome,
             Err(refusal) => return Ok(Stepped::Refused(refusal)),
         };
-        if let Some(revision) = store(router, &record, Expect::Revision(revision)).await? {
+        if let Some(revision) = store(router, &record, expect).await? {
             return Ok(Stepped::Done((record, revision), outcome));
         }
     }
     Err(StreamError::Unavailable(format!(
         "the record of task {id} was changed by others {ROUNDS_MAX} times in a row"
     )))
+}
+
+/// Where a record stands that is not written again.
+fn revision_of(expect: Expect) -> Revision {
+    match expect {
+        Expect::Revision(revision) => revision,
+        Expect::Absent | Expect::Any => Revision(0),
+    }
 }
 
 /// `None`: somebody else was first.

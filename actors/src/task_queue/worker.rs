@@ -16,7 +16,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::context::TaskContext;
-use super::record::{self, Found, Stepped};
+use super::record::{self, Found, Known, Stepped};
+use super::waiting::{Listening, News};
 use super::{Counts, count};
 use crate::agent_ref::push;
 use crate::cell::AgentCell;
@@ -45,6 +46,8 @@ pub(super) struct Attempting<'a> {
     pub(super) router: &'a Router,
     pub(super) consumer: &'a dyn Consumer,
     pub(super) tag: DeliveryTag,
+    /// Whether nobody is likely to have written a record of it.
+    pub(super) is_fresh: bool,
     pub(super) task: &'a message::Task,
     pub(super) envelope: &'a Envelope,
     pub(super) worker: &'a Arc<AgentCell>,
@@ -70,13 +73,14 @@ impl Attempting<'_> {
         }
     }
 
-    /// Where the requester's own record is missing (it died between the two writes), the task brings it along.
+    /// The first claim makes the record, so that one write does both. Where there may be one, it is read first.
     async fn claim(&self, claim: &Step) -> Result<Stepped, StreamError> {
-        let claimed = record::step(self.router, self.task.id, claim, None).await?;
-        let Stepped::Unknown = claimed else { return Ok(claimed) };
-        let submitted = TaskRecord::submitted(self.task, self.router.now());
-        let created = record::create(self.router, &submitted).await?;
-        record::step(self.router, self.task.id, claim, created.map(|revision| (submitted, revision))).await
+        let begins = || Known::Absent(TaskRecord::submitted(self.task, self.envelope.sent));
+        let known = if self.is_fresh { begins() } else { Known::Nothing };
+        match record::step(self.router, self.task.id, claim, known).await? {
+            Stepped::Unknown => record::step(self.router, self.task.id, claim, begins()).await,
+            claimed => Ok(claimed),
+        }
     }
 
     async fn work(&self, held: Held) -> Result<Verdict, StreamError> {
@@ -143,7 +147,7 @@ impl Attempting<'_> {
     async fn attend(&self, held: &Held, answered: &mut oneshot::Receiver<Result<Bytes, CallError>>) -> Ended {
         let mut work = Work::new(held.term, Now::ZERO, &record::policy(self.router));
         let mut pulse = self.worker.pulse();
-        let listening = self.router.inner().tasks.listen(self.task.id);
+        let listening = Listening::begin(self.router, self.task.id);
         loop {
             let Some(tick) = work.next_tick() else { return Ended::Stopped(Stopped::Silence) };
             let input = tokio::select! {
@@ -152,7 +156,7 @@ impl Attempting<'_> {
                     let crashed = || CallError::Crashed("the agent ended while it was at work".to_owned());
                     return Ended::Answered(answer.unwrap_or_else(|_| Err(crashed())));
                 }
-                () = listening.changed() => match self.cancelled(held.term, listening.newest()).await {
+                () = listening.changed() => match self.cancelled(held.term, listening.news()).await {
                     Some(refusal) => Input::Refused(refusal),
                     None => continue,
                 },
@@ -174,19 +178,21 @@ impl Attempting<'_> {
         }
     }
 
-    async fn cancelled(&self, term: Term, heard: Option<TaskRecord>) -> Option<Refusal> {
-        let record = match heard {
-            Some(record) => record,
-            None => record::load(self.router, self.task.id).await.ok()??.0,
+    async fn cancelled(&self, term: Term, news: News) -> Option<Refusal> {
+        let record = match news {
+            News::Record(record, _) => record,
+            News::Nothing | News::Gone | News::Missed => {
+                Arc::new(record::load(self.router, self.task.id).await.ok()??.0)
+            }
         };
         (record.term > term).then_some(match record.state.is_terminal() {
-            true => Refusal::Ended { state: record.state, term: record.term, at: record.updated },
+            true => Refusal::Ended { state: record.state.clone(), term: record.term, at: record.updated },
             false => Refusal::Stale { yours: term, newest: record.term, owner: record.owner },
         })
     }
 
     async fn extend(&self, held: &Held, term: Term) -> Input {
-        match record::step(self.router, self.task.id, &Step::Extend { term }, held.take()).await {
+        match record::step(self.router, self.task.id, &Step::Extend { term }, held.take().into()).await {
             Ok(Stepped::Done(found, _)) => {
                 *held.found.lock() = Some(found);
                 // The lease is what counts; a delivery that comes too early finds the task held.
@@ -200,7 +206,7 @@ impl Attempting<'_> {
 
     async fn complete(&self, held: &Held, result: Bytes) -> Result<Verdict, StreamError> {
         let step = Step::Complete { term: held.term, result };
-        match record::step(self.router, self.task.id, &step, held.take()).await? {
+        match record::step(self.router, self.task.id, &step, held.take().into()).await? {
             Stepped::Done(_, Outcome::Completed) => {
                 count(&self.counts().completed);
                 self.say_completed(held).await;
@@ -216,7 +222,7 @@ impl Attempting<'_> {
         let failure = if is_final(error) { Failure::Final } else { Failure::Retryable };
         let error = task_error(error);
         let step = Step::Fail { term: held.term, error: error.clone(), failure };
-        match record::step(self.router, self.task.id, &step, held.take()).await? {
+        match record::step(self.router, self.task.id, &step, held.take().into()).await? {
             Stepped::Done((record, _), outcome) => {
                 self.say_failed(held, error, &outcome).await;
                 Ok(self.settled(record, &outcome))
