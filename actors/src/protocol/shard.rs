@@ -11,7 +11,7 @@ pub const SHARDS_MAX: usize = 256;
 /// ```
 /// use connectome_actors::protocol::shard::shard_of;
 ///
-/// assert_eq!(shard_of("greeter", 16), 3);
+/// assert_eq!(shard_of("greeter", 16), 13);
 /// assert_eq!(shard_of("greeter", 1), 0);
 /// ```
 pub fn shard_of(name: &str, shards: usize) -> usize {
