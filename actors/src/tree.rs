@@ -231,6 +231,7 @@ fn consumers(router: &Router) -> SupervisorSpec {
                 credit: credit.clone(),
                 opened: BTreeMap::new(),
                 shards: BTreeSet::new(),
+                unseen: None,
             }
         })
         .supervisor(tasks(router))

@@ -35,6 +35,8 @@ pub(crate) struct MailKeeper {
     pub(crate) opened: BTreeMap<AgentName, Weak<AgentCell>>,
     /// The shards that are listened to: those of agents that are, or were, here.
     pub(crate) shards: BTreeSet<usize>,
+    /// From where it could not be looked, since the store was away.
+    pub(crate) unseen: Option<Sequence>,
 }
 
 impl Service for MailKeeper {
@@ -120,26 +122,30 @@ impl MailKeeper {
         self.opened.get(&cell.name).is_some_and(|opened| opened.as_ptr() == Arc::as_ptr(cell))
     }
 
-    /// Looks itself for what it was not told of.
+    /// Looks itself for what it was not told of. What the store does not show now is looked for the next time too.
     async fn look(&mut self, from: Sequence) -> Result<(), String> {
+        let from = self.unseen.take().map_or(from, |unseen| unseen.min(from));
         for shard in self.shards.clone() {
-            self.look_through(&self.filter(shard), from).await?;
+            if !self.look_through(&self.filter(shard), from).await? {
+                self.unseen = Some(from);
+                return Ok(());
+            }
         }
         Ok(())
     }
 
-    async fn look_through(&mut self, filter: &str, mut from: Sequence) -> Result<(), String> {
+    /// False when the store is away.
+    async fn look_through(&mut self, filter: &str, mut from: Sequence) -> Result<bool, String> {
         loop {
             let missed = match self.router.streams().read(AGENT_MESSAGES, filter, from, LOOK_PAGE).await {
                 Ok(missed) => missed,
-                // It is told again to look.
-                Err(StreamError::Unavailable(_) | StreamError::Unknown(_)) => return Ok(()),
+                Err(StreamError::Unavailable(_) | StreamError::Unknown(_)) => return Ok(false),
                 Err(error) => return Err(error.to_string()),
             };
             for stored in &missed {
                 self.arrived(&stored.subject, stored.sequence).await?;
             }
-            let Some(last) = missed.last().filter(|_| missed.len() >= LOOK_PAGE) else { return Ok(()) };
+            let Some(last) = missed.last().filter(|_| missed.len() >= LOOK_PAGE) else { return Ok(true) };
             from = last.sequence.next();
         }
     }

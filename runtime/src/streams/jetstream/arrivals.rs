@@ -89,6 +89,8 @@ impl Store {
 /// What a listener waits for.
 enum Heard {
     Sign(Message),
+    /// The connection is gone: nothing is heard, and nothing can be looked for.
+    Away,
     /// The connection is there again.
     Back,
     Silence,
@@ -102,7 +104,7 @@ impl Handle {
             biased;
             changed = self.up.changed() => match changed {
                 Ok(()) if *self.up.borrow_and_update() => Heard::Back,
-                Ok(()) => Heard::Silence,
+                Ok(()) => Heard::Away,
                 Err(_) => Heard::Closed,
             },
             sign = timeout(LOOK_AFTER, self.signs.next()), if !is_deaf => match sign {
@@ -159,6 +161,7 @@ impl Arrivals for Handle {
             }
             match self.hear().await {
                 Heard::Sign(sign) => self.signed(&sign),
+                Heard::Away => {}
                 Heard::Back | Heard::Silence => self.looks = true,
                 Heard::Closed => {
                     return Err(StreamError::Unavailable("the NATS connection is closed".to_owned()));
