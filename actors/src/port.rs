@@ -18,7 +18,7 @@ mod transport;
 mod world;
 
 pub use arrivals::{Arrival, Arrivals};
-pub use keystore::{KeyStore, KeyStoreError};
+pub use keystore::{KeyStore, KeyStoreError, Whose};
 pub use part::{ConnectionFigures, Notice, Notices, Part};
 pub use streams::{
     Bucket, BucketConfig, Consumer, ConsumerConfig, ConsumerInfo, Delivery, DeliveryTag, Discard, Entry,

@@ -3,14 +3,19 @@
 //! [`FileKeys`] keeps the root in a file that only its owner can read; [`MemoryKeys`] has it from its caller, for tests and
 //! simulations. Both derive alike, so nodes that share a root know the same agents by the same ids.
 //!
-//! No key leaves this module: it signs, and it tells public keys. It does not encrypt, rotate or share the root.
+//! No key leaves this module, except those that seal what one purpose keeps at rest, which nobody can print or copy: it
+//! signs, and it tells public keys. It does not rotate or share the root.
 //! The derivation is specified in `keystore/derive.rs`, the rules for the file in `keystore/file.rs`.
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
-use connectome_actors::port::{KeyStore, KeyStoreError};
-use connectome_codecs::{AgentId, AgentName, NodeId};
+use connectome_actors::port::{KeyStore, KeyStoreError, Whose};
+use connectome_codecs::identity::{Certificate, Claims, InstanceKeys, PoolKeys, PoolPrekey};
+use connectome_codecs::key::Entropy;
+use connectome_codecs::seal::StoreKey;
+use connectome_codecs::{AgentId, AgentName, Capability, NodeId, UnixMillis};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -21,7 +26,7 @@ mod file;
 #[cfg(feature = "nats")]
 mod node_identity;
 
-use derive::Root;
+use derive::{Root, labelled};
 pub use file::FileKeys;
 #[cfg(feature = "nats")]
 pub use node_identity::NodeIdentity;
@@ -82,6 +87,45 @@ impl KeyStore for MemoryKeys {
         VerifyingKey::from_bytes(node.as_bytes())
             .is_ok_and(|key| key.verify_strict(&signed_bytes(context, message), &signature).is_ok())
     }
+
+    fn certify(
+        &self,
+        whose: Whose<'_>,
+        mut claims: Claims,
+        keys: &InstanceKeys,
+    ) -> Result<Certificate, KeyStoreError> {
+        let signer = match whose {
+            Whose::Node => labelled(&self.node),
+            Whose::Agent(name) => labelled(&self.root.agent_key(name)),
+        };
+        claims.agent = AgentId(*signer.verifying_key().as_bytes());
+        Ok(Certificate::issue(&claims, &signer, keys, &[]))
+    }
+
+    fn store_key(&self, purpose: &str) -> StoreKey {
+        debug_assert!(!purpose.contains('\0'), "a purpose with a zero byte could be taken for another one");
+        StoreKey::new(self.root.store_key(purpose))
+    }
+
+    fn pool_id(&self, capability: &Capability) -> AgentId {
+        AgentId(*self.root.pool_key(capability).verifying_key().as_bytes())
+    }
+
+    fn rotate_pool(
+        &self,
+        capability: &Capability,
+        keys: &mut PoolKeys,
+        life: Duration,
+        now: UnixMillis,
+        entropy: &mut dyn Entropy,
+    ) -> PoolPrekey {
+        keys.rotate(&self.root.pool_key(capability), &pool_name(capability), true, life, now, entropy)
+    }
+}
+
+/// What a pool is called in its prekeys, for people: its key is what tells it from others.
+fn pool_name(capability: &Capability) -> AgentName {
+    capability.as_str().replace('.', "_").parse().expect("a capability without its dots is an agent's name")
 }
 
 impl fmt::Debug for MemoryKeys {

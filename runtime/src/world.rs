@@ -15,7 +15,8 @@ use rand::{RngExt, SeedableRng};
 /// The wall clock, and a generator that the operating system has seeded.
 ///
 /// Randomness comes from ChaCha12 with a 256-bit seed, four blocks at a time, so that an id costs some 20 ns and not a
-/// system call. It is for ids and for dice; secret keys are made from the operating system's randomness directly.
+/// system call. Whoever knows all that it gave can't tell what comes next, so keys and nonces are made from it too; the root
+/// of all keys is made from the operating system's randomness directly.
 ///
 /// ```
 /// use connectome::world::SystemWorld;
@@ -52,6 +53,10 @@ impl World for SystemWorld {
 
     fn random(&self) -> u128 {
         self.dice.lock().random()
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        self.dice.lock().fill(bytes);
     }
 }
 

@@ -1,8 +1,16 @@
 //! Who this node is, and who its agents are.
 
-use connectome_codecs::{AgentId, AgentName, NodeId};
+use std::time::Duration;
+
+use connectome_codecs::identity::{Certificate, Claims, InstanceKeys, PoolKeys, PoolPrekey};
+use connectome_codecs::key::Entropy;
+use connectome_codecs::seal::StoreKey;
+use connectome_codecs::{AgentId, AgentName, Capability, NodeId, UnixMillis};
 
 /// Keeps secret keys and uses them; it never hands one out. And it checks what others have signed.
+///
+/// Nodes that share a root are one owner's: they stand behind the same agents and pools, and read what any of them has
+/// stored. To nodes with another root they are strangers who can be talked to.
 pub trait KeyStore: Send + Sync + 'static {
     /// The public key that names this node.
     fn node_id(&self) -> NodeId;
@@ -20,6 +28,43 @@ pub trait KeyStore: Send + Sync + 'static {
     /// Whether `node` signed this message for this purpose. Any bytes may be asked about; strict (RFC 8032): a message has
     /// one signature that is right.
     fn verify(&self, node: NodeId, context: &str, message: &[u8], signature: &[u8; 64]) -> bool;
+
+    /// Stands behind the keys of an instance: the certificate that says whose they are. `claims.agent` is filled in.
+    ///
+    /// # Errors
+    /// [`KeyStoreError`] when the key can neither be read nor made.
+    fn certify(
+        &self,
+        whose: Whose<'_>,
+        claims: Claims,
+        keys: &InstanceKeys,
+    ) -> Result<Certificate, KeyStoreError>;
+
+    /// Seals at rest what is kept under this purpose, such as `state/greeter`: the same key on every node that shares the
+    /// root, and over restarts; another one for each purpose. `purpose` must not hold a zero byte.
+    fn store_key(&self, purpose: &str) -> StoreKey;
+
+    /// The id of the pool of those who have a capability.
+    fn pool_id(&self, capability: &Capability) -> AgentId;
+
+    /// Makes the next prekey of that pool, which holds for `life`.
+    fn rotate_pool(
+        &self,
+        capability: &Capability,
+        keys: &mut PoolKeys,
+        life: Duration,
+        now: UnixMillis,
+        entropy: &mut dyn Entropy,
+    ) -> PoolPrekey;
+}
+
+/// Who stands behind an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose<'a> {
+    /// This node, for itself: its id is the node's key.
+    Node,
+    /// An agent.
+    Agent(&'a AgentName),
 }
 
 /// A key could not be had. The environment must act: the text names the file and what would be right.

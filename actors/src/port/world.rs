@@ -12,4 +12,11 @@ pub trait World: Send + Sync + 'static {
 
     /// 128 random bits: unpredictable in production, a function of the seed in a simulation.
     fn random(&self) -> u128;
+
+    /// Random bytes for keys and nonces.
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes
+            .chunks_mut(16)
+            .for_each(|chunk| chunk.copy_from_slice(&self.random().to_le_bytes()[..chunk.len()]));
+    }
 }

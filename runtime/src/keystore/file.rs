@@ -9,9 +9,13 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use connectome_actors::port::{KeyStore, KeyStoreError};
-use connectome_codecs::{AgentId, AgentName, NodeId};
+use connectome_actors::port::{KeyStore, KeyStoreError, Whose};
+use connectome_codecs::identity::{Certificate, Claims, InstanceKeys, PoolKeys, PoolPrekey};
+use connectome_codecs::key::Entropy;
+use connectome_codecs::seal::StoreKey;
+use connectome_codecs::{AgentId, AgentName, Capability, NodeId, UnixMillis};
 use zeroize::Zeroizing;
 
 use super::derive::Root;
@@ -73,6 +77,34 @@ impl KeyStore for FileKeys {
 
     fn verify(&self, node: NodeId, context: &str, message: &[u8], signature: &[u8; 64]) -> bool {
         self.keys.verify(node, context, message, signature)
+    }
+
+    fn certify(
+        &self,
+        whose: Whose<'_>,
+        claims: Claims,
+        keys: &InstanceKeys,
+    ) -> Result<Certificate, KeyStoreError> {
+        self.keys.certify(whose, claims, keys)
+    }
+
+    fn store_key(&self, purpose: &str) -> StoreKey {
+        self.keys.store_key(purpose)
+    }
+
+    fn pool_id(&self, capability: &Capability) -> AgentId {
+        self.keys.pool_id(capability)
+    }
+
+    fn rotate_pool(
+        &self,
+        capability: &Capability,
+        keys: &mut PoolKeys,
+        life: Duration,
+        now: UnixMillis,
+        entropy: &mut dyn Entropy,
+    ) -> PoolPrekey {
+        self.keys.rotate_pool(capability, keys, life, now, entropy)
     }
 }
 

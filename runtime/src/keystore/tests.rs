@@ -179,3 +179,24 @@ fn the_frozen_vectors_hold() {
                      f59fc8911d543b724aa1a8b9fae541ccdd852683b60175d0d3a7a2895c09b10a";
     assert_eq!(hex(&keys.sign("connectome/test/v1", b"message")), signature);
 }
+
+/// Nodes that share a root read what either has stored for a purpose, and nothing else; strangers read nothing.
+#[test]
+fn a_store_is_read_by_those_who_share_the_root() {
+    let (here, there) = (MemoryKeys::from_seed([7; 32], "here"), MemoryKeys::from_seed([7; 32], "there"));
+    let stranger = MemoryKeys::from_seed([8; 32], "here");
+    let sealed =
+        here.store_key("state/greeter").seal("greeter", 1, b"secret", &mut |bytes: &mut [u8]| bytes.fill(1));
+    assert_eq!(&there.store_key("state/greeter").open("greeter", 1, &sealed).unwrap()[..], b"secret");
+    assert!(there.store_key("state/other").open("greeter", 1, &sealed).is_err());
+    assert!(stranger.store_key("state/greeter").open("greeter", 1, &sealed).is_err());
+}
+
+/// Capabilities that differ have pools that differ, whatever they are called for people.
+#[test]
+fn each_capability_has_its_pool() {
+    let keys = MemoryKeys::from_seed([7; 32], "here");
+    let pool = |name: &str| keys.pool_id(&name.parse().unwrap());
+    assert_ne!(pool("a.b"), pool("a_b"));
+    assert_eq!(pool("a.b"), MemoryKeys::from_seed([7; 32], "there").pool_id(&"a.b".parse().unwrap()));
+}
