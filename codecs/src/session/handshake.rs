@@ -42,7 +42,8 @@ use crate::refusal::Refusal;
 /// this session alone.
 ///
 /// # Errors
-/// When the two have no suite in common that the policy takes, or a key of the peer is worthless.
+/// When the two have no suite in common that the policy takes, the bundle or a certificate no longer holds, or a key of
+/// the peer is worthless.
 pub fn initiate(
     own: &Instance,
     bundle: &Bundle,
@@ -52,6 +53,8 @@ pub fn initiate(
     entropy: &mut dyn Entropy,
 ) -> Result<Session, Refusal> {
     let peer = bundle.certificate();
+    own.certificate().check_dates(now)?;
+    bundle.check_dates(now)?;
     refuse_reflection(own.certificate(), peer)?;
     let suite = agree_on_suite(&policy.suites, bundle.suites(), policy)?;
     let ephemeral = DhSecret::random(entropy);

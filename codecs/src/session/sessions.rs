@@ -175,7 +175,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Adds a session that was begun, or one that was read from its record.
+    /// Adds a session that was begun.
     ///
     /// # Errors
     /// When there is no room for it.
@@ -183,6 +183,12 @@ impl Sessions {
         self.check_room(session.peer.whose())?;
         self.insert(session, now);
         Ok(())
+    }
+
+    /// Adds a session that was read from its record. There was room when it began: first messages that were opened
+    /// together may have begun some more than there is room for.
+    pub fn restore(&mut self, session: Session, now: UnixMillis) {
+        self.insert(session, now);
     }
 
     fn insert(&mut self, session: Session, now: UnixMillis) {
