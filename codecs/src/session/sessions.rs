@@ -144,7 +144,7 @@ impl Sessions {
         if !session.is_open(&pending.change) {
             return Err(AlreadyHandled);
         }
-        let mut after = session.duplicate();
+        let mut after = session.at_rest();
         after.merge(pending.change.duplicate(), pending.asks_for_step, receiver.policy, now);
         let prekeys = pending.one_time.map(|used| receiver.prekeys.encode_after(Some(used)));
         Ok(Records { session: after.id, record: after.encode(), prekeys })
@@ -161,7 +161,7 @@ impl Sessions {
         policy: &Policy,
         now: UnixMillis,
     ) -> Result<(), AlreadyHandled> {
-        let Pending { session: id, change, begun, one_time, asks_for_step } = pending;
+        let Pending { session: id, change, begun, one_time, asks_for_step, batch } = pending;
         let is_known = self.sessions.contains_key(&id.tag());
         if let Some(begun) = begun.filter(|_| !is_known) {
             self.insert(*begun, now);
@@ -171,6 +171,7 @@ impl Sessions {
             return Err(AlreadyHandled);
         }
         session.merge(change, asks_for_step, policy, now);
+        batch.into_iter().for_each(|batch| session.remember(batch));
         one_time.into_iter().for_each(|used| prekeys.consume(used));
         Ok(())
     }

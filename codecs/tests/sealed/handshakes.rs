@@ -233,7 +233,7 @@ fn other_bytes_are_refused() {
 fn what_has_expired_begins_nothing() {
     use connectome_codecs::session::{Request, RequestKind, initiate};
     let (mut ada, bob) = (Actor::new("ada", 1), Actor::new("bob", 2));
-    let mut begin = |ada: &Actor, days| {
+    let begin = |ada: &Actor, days| {
         let (now, entropy) = (NOW.after(DAY * days), &mut ada_entropy());
         let begun = initiate(&ada.instance, &bob.bundle, None, &ada.policy, now, entropy).err();
         let request = Request { kind: RequestKind::Reset, session: [7; 16] };
