@@ -8,7 +8,7 @@
 //!
 //! 1. `harness.rs`: turns, medians, and how they are shown. It knows no actors.
 //! 2. `peers.rs`: the same counter as an agent, a ractor actor, a kameo actor, and a task behind a channel.
-//! 3. One file a group: `messages`, `spawn`, `restart`, `envelope`, `store`, `tasks`, `nats`.
+//! 3. One file a group: `messages`, `spawn`, `restart`, `envelope`, `store`, `tasks`, `nats`, `sealed`.
 
 #![allow(clippy::panic, reason = "crashes are measured")]
 
@@ -19,6 +19,7 @@ mod nats;
 mod peers;
 mod restart;
 mod runtimes;
+mod sealed;
 mod spawn;
 mod store;
 mod tasks;
@@ -56,6 +57,7 @@ fn groups(options: &Options) -> Vec<Group> {
         store::groups,
         tasks::groups,
         nats::groups,
+        sealed::groups,
     ];
     all.iter().flat_map(|groups| groups()).filter(|group| options.wants(group.name())).collect()
 }

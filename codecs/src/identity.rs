@@ -47,7 +47,7 @@ pub use certificate::{CERTIFICATE_MAX, Certificate, Claims, Instance, InstanceId
 pub use log::IdentityLog;
 pub use pins::Pins;
 pub use pool::{PoolKeys, PoolPrekey};
-pub use prekeys::{GRACE, ONE_TIME_MAX, Prekeys, ROTATION};
+pub use prekeys::{GRACE, ONE_TIME_LIFE, ONE_TIME_MAX, Prekeys, ROTATION};
 pub(crate) use prekeys::{OneTimeUse, read_secret};
 pub use suite::{Suite, Suites};
 

@@ -117,6 +117,7 @@ mod sealing;
 mod sending;
 mod sessions;
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use bytes::Bytes;
@@ -141,7 +142,9 @@ pub(crate) use padding::{pad, unpad};
 
 use crate::id::UnixMillis;
 use crate::identity::{Certificate, Suite};
-use crate::key::{Digest, Secret};
+use crate::key::Digest;
+use crate::key::derive::MacKey;
+use crate::signature::SignedBatch;
 use ratchet::Ratchet;
 
 /// Names a session: both sides derive it from their handshake.
@@ -175,12 +178,14 @@ enum Opening {
 /// One end of a secret conversation between two instances.
 pub struct Session {
     id: SessionId,
-    header_key: Secret<32>,
+    header_key: MacKey,
     suite: Suite,
     own_certificate: Digest,
     peer: Certificate,
     opening: Opening,
     ratchet: Ratchet,
+    /// Signed batches that were verified, the newest first.
+    batches: VecDeque<SignedBatch>,
     /// Our turn is to be taken as soon as it is due: after a restart, or when the peer asks.
     wants_step: bool,
     /// The peer is to be asked to take its turn.
@@ -228,22 +233,26 @@ impl Session {
         self.closed.get_or_insert(now);
     }
 
-    fn duplicate(&self) -> Self {
-        Self {
+    /// A copy as it is at rest: what is reserved counts as confirmed, and no key of a message that may be sent is there.
+    fn at_rest(&self) -> Self {
+        let mut copy = Self {
             id: self.id,
             header_key: self.header_key.duplicate(),
             suite: self.suite,
             own_certificate: self.own_certificate,
             peer: self.peer.clone(),
             opening: self.opening.clone(),
-            ratchet: self.ratchet.duplicate(),
+            ratchet: self.ratchet.at_rest(),
+            batches: VecDeque::new(),
             wants_step: self.wants_step,
             asks_for_step: self.asks_for_step,
             refreshes: self.refreshes,
-            reserving: self.reserving.as_ref().map(Reservation::duplicate),
+            reserving: self.reserving.as_ref().map(Reservation::at_rest),
             closed: self.closed,
             spare: self.spare,
-        }
+        };
+        copy.confirm();
+        copy
     }
 }
 

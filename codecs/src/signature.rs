@@ -30,5 +30,5 @@ mod tree;
 
 pub use batch::{Batch, BatchFull};
 pub use evidence::{Evidence, Proved};
-pub(crate) use proof::{Proof, Statement};
+pub(crate) use proof::{Proof, SignedBatch, Statement};
 pub use tree::BATCH_MAX;

@@ -32,25 +32,53 @@ const BANNED: &[(&str, &str)] = &[
 
 /// Crates that are there in two versions, and who is to move.
 const TWICE: &[(&str, &str)] = &[
+    ("aead", PEERS),
+    ("aes", PEERS),
+    ("aes-gcm", PEERS),
+    ("base16ct", PEERS),
+    ("base64", PEERS),
     ("block-buffer", NKEYS),
+    ("chacha20", PEERS),
+    ("chacha20poly1305", PEERS),
+    ("cipher", PEERS),
+    ("const-oid", PEERS),
     ("cpufeatures", NKEYS),
     ("crypto-common", NKEYS),
+    ("ctr", PEERS),
     ("curve25519-dalek", NKEYS),
+    ("der", PEERS),
     ("digest", NKEYS),
     ("ed25519", NKEYS),
     ("ed25519-dalek", NKEYS),
     ("fiat-crypto", NKEYS),
     ("getrandom", NKEYS),
+    ("ghash", PEERS),
     ("hashbrown", "dashmap, fjall and indexmap each have their own"),
+    ("hkdf", PEERS),
+    ("hmac", PEERS),
+    ("inout", PEERS),
+    ("itertools", PEERS),
+    ("pkcs8", PEERS),
+    ("poly1305", PEERS),
+    ("polyval", PEERS),
+    ("prettyplease", PEERS),
+    ("r-efi", PEERS),
     ("rand", NKEYS),
+    ("rand_chacha", PEERS),
     ("rand_core", NKEYS),
     ("sha2", NKEYS),
+    ("shlex", PEERS),
     ("signature", NKEYS),
+    ("spki", PEERS),
     ("syn", "half of the ecosystem's macros have moved to 3"),
+    ("universal-hash", PEERS),
     ("windows-sys", "ring's dependencies have the older one, on Windows alone"),
+    ("x25519-dalek", PEERS),
 ];
 
 const NKEYS: &str = "nkeys, which async-nats signs its server's nonces with, has the older generation";
+
+const PEERS: &str = "Olm, Noise and MLS, which the benches run beside, have the older generation";
 
 struct Locked {
     name: String,

@@ -18,6 +18,7 @@ use crate::session::{Advance, AlreadyHandled, Context, Found, Receiving};
 use crate::wire::{DecodeError, Reader, Writer};
 
 /// The most chains of others: each of a thousand members rotates once while messages of its last chain are on their way.
+/// Past it whoever has most loses its oldest.
 pub const SENDERS_MAX: usize = 2 * super::MEMBERS_MAX;
 
 /// The most keys for late messages in a group: twenty times a session's. Whoever's messages come so late that more would
@@ -75,7 +76,7 @@ impl GroupKeys {
     /// Takes a chain that came in a session, from the instance with this certificate. One that is known stays as it is.
     ///
     /// # Errors
-    /// When it is for another group or another sender's, the sender is no member, or there is no room.
+    /// When it is for another group or another sender's, or the sender is no member.
     pub fn accept(
         &mut self,
         distribution: &[u8],
@@ -92,12 +93,27 @@ impl GroupKeys {
             return Ok(());
         }
         if self.chains.len() >= SENDERS_MAX {
-            return Err(Refusal::Full { what: "sender key", max: SENDERS_MAX });
+            self.make_room(from.claims().agent);
         }
         let receiving = Receiving::begin(Label::GroupChain, given.key, given.next);
         let chain = Chain { certificate: from.clone(), epoch: given.epoch, since: now, receiving };
         self.chains.insert(given.chain, chain);
         Ok(())
+    }
+
+    /// Takes the oldest chain of the member that has most, with one more for the newcomer: who makes chains without end
+    /// loses its own.
+    fn make_room(&mut self, newcomer: AgentId) {
+        let mut held: BTreeMap<AgentId, Vec<(UnixMillis, ChainId)>> = BTreeMap::new();
+        for (id, chain) in &self.chains {
+            held.entry(chain.certificate.claims().agent).or_default().push((chain.since, *id));
+        }
+        let most = held.into_iter().max_by_key(|(agent, chains)| {
+            let is_newcomer = *agent == newcomer;
+            (chains.len() + usize::from(is_newcomer), is_newcomer)
+        });
+        let oldest = most.and_then(|(_, chains)| chains.into_iter().min());
+        oldest.into_iter().for_each(|(_, id)| drop(self.chains.remove(&id)));
     }
 
     fn check_member(&self, from: &Certificate, roster: &Roster) -> Result<(), Refusal> {

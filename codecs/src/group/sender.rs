@@ -34,14 +34,13 @@ pub struct GroupSender {
 impl GroupSender {
     /// A new chain for the members of a roster. Nothing is reserved, and nobody has it yet.
     pub fn begin(own: &Instance, roster: &Roster, now: UnixMillis, entropy: &mut dyn Entropy) -> Self {
-        let key = Secret::random(entropy);
-        let reserved = Reserved { next: 0, key: key.duplicate() };
+        let reserved = Reserved { next: 0, key: Secret::random(entropy) };
         Self {
             group: roster.group(),
             epoch: roster.epoch(),
             certificate: *own.certificate().hash(),
             chain: public_random(entropy),
-            sending: Sending { label: Label::GroupChain, key, next: 0, previous: 0, began: now, reserved },
+            sending: Sending::at(Label::GroupChain, reserved, 0, now),
             reserving: None,
             given: BTreeSet::new(),
         }
@@ -89,8 +88,9 @@ impl GroupSender {
     /// # Errors
     /// [`SealError::Closed`] when the chain is used up.
     pub fn reserve(&mut self) -> Result<(), SealError> {
-        let Reserved { next, key } = &self.sending.reserved;
-        self.reserving = Some(Reserved::ahead(Label::GroupChain, *next, key).ok_or(SealError::Closed)?);
+        // The keys on the way are worked out again: who joins meanwhile gets the chain as it stands.
+        let (reserved, _) = self.sending.reserved.ahead(Label::GroupChain).ok_or(SealError::Closed)?;
+        self.reserving = Some(reserved);
         Ok(())
     }
 
@@ -164,8 +164,7 @@ impl GroupSender {
         let given = given.map_err(&malformed)?;
         reader.end().map_err(malformed)?;
         let Distribution { group, epoch, certificate, chain, next, key } = chain;
-        let reserved = Reserved { next, key: key.duplicate() };
-        let sending = Sending { label: Label::GroupChain, key, next, previous: 0, began, reserved };
+        let sending = Sending::at(Label::GroupChain, Reserved { next, key }, 0, began);
         Ok(Self { group, epoch, certificate, chain, sending, reserving: None, given })
     }
 }

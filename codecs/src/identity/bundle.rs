@@ -60,6 +60,12 @@ impl Bundle {
         Ok(Self { hash: hash(&[&bytes]), bytes, content })
     }
 
+    /// Refuses one that held when it was verified, and no longer does.
+    pub(crate) fn check_dates(&self, now: UnixMillis) -> Result<(), Refusal> {
+        if self.content.not_after <= now { Err(Refusal::BundleExpired) } else { Ok(()) }?;
+        self.content.certificate.check_dates(now)
+    }
+
     pub(super) fn issue(content: Content, keys: &InstanceKeys) -> Self {
         let bytes = write_signed(Label::Bundle, &content.encode(), keys);
         Self { hash: hash(&[&bytes]), bytes, content }

@@ -273,9 +273,14 @@ impl Certificate {
     /// Says which signature, date or rule does not hold.
     pub fn verify(bytes: Bytes, log: Option<&IdentityLog>, now: UnixMillis) -> Result<Self, Refusal> {
         let certificate = Self::verify_at_any_time(bytes, log)?;
-        let claims = &certificate.claims;
-        has_begun("certificate's beginning", claims.not_before, now)?;
-        if claims.not_after <= now { Err(Refusal::CertificateExpired) } else { Ok(certificate) }
+        certificate.check_dates(now)?;
+        Ok(certificate)
+    }
+
+    /// Refuses one that does not hold yet, or no longer.
+    pub(crate) fn check_dates(&self, now: UnixMillis) -> Result<(), Refusal> {
+        has_begun("certificate's beginning", self.claims.not_before, now)?;
+        if self.claims.not_after <= now { Err(Refusal::CertificateExpired) } else { Ok(()) }
     }
 
     /// The same without its dates: for what was signed while it held.

@@ -127,6 +127,19 @@ impl IdentityLog {
         &self.hash
     }
 
+    /// The agent's key after so many rotations: its first one after none.
+    pub(super) fn key_after(&self, rotations: u64) -> Option<[u8; 32]> {
+        match usize::try_from(rotations).ok()?.checked_sub(1) {
+            None => Some(self.agent.0),
+            Some(at) => self.rotations.get(at).map(|(key, _)| *key),
+        }
+    }
+
+    /// How many keys came after the first, and the last one.
+    pub(super) fn last_key(&self) -> (u64, [u8; 32]) {
+        (self.rotations.len() as u64, *self.last.as_bytes())
+    }
+
     /// Whether the agent took back the certificate of this serial.
     pub fn is_revoked(&self, serial: u64) -> bool {
         self.revoked.contains(&serial)

@@ -25,6 +25,8 @@ enum What {
     Log(AgentId),
     Pool(AgentId),
     Roster([u8; 16]),
+    /// The last key of an agent's log: the epoch is how many came before it, the hash is the key.
+    Key(AgentId),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,13 +53,21 @@ impl Pins {
         self.pin("bundle", What::Bundle(agent, instance), pin, now)
     }
 
-    /// The same for the log of an agent's keys.
+    /// The same for the log of an agent's keys. A newer one goes on from the last key that was seen: whoever stole an
+    /// older key can name another next one, and is too late.
     ///
     /// # Errors
-    /// As [`admit`](Self::admit).
+    /// As [`admit`](Self::admit); [`Refusal::IdentityMismatch`] for a log that leads to other keys.
     pub fn admit_log(&mut self, log: &IdentityLog, now: UnixMillis) -> Result<(), Refusal> {
+        let (agent, name) = (log.agent(), "identity log");
+        let seen = self.0.get(&What::Key(agent));
+        if seen.is_some_and(|seen| log.key_after(seen.epoch) != Some(seen.hash)) {
+            return Err(Refusal::IdentityMismatch { what: name });
+        }
         let pin = Pin { epoch: log.epoch(), hash: *log.hash(), until: FOR_EVER };
-        self.pin("identity log", What::Log(log.agent()), pin, now)
+        self.pin(name, What::Log(agent), pin, now)?;
+        let (epoch, hash) = log.last_key();
+        self.pin(name, What::Key(agent), Pin { epoch, hash, until: FOR_EVER }, now)
     }
 
     /// The same for the prekey of a pool.
@@ -145,6 +155,7 @@ impl What {
             Self::Log(agent) => (2, agent.0.to_vec()),
             Self::Pool(agent) => (3, agent.0.to_vec()),
             Self::Roster(group) => (4, group.to_vec()),
+            Self::Key(agent) => (5, agent.0.to_vec()),
         }
     }
 
@@ -158,6 +169,7 @@ impl What {
             2 => agent().map(Self::Log),
             3 => agent().map(Self::Pool),
             4 => name.try_into().ok().map(Self::Roster),
+            5 => agent().map(Self::Key),
             _ => None,
         }
     }

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use super::bundle::{read_id, read_signed};
 use super::log::IdentityLog;
 use super::prekeys::{GRACE, read_secret};
+use super::suite::Suite;
 use super::{check_version, has_begun};
 use crate::address::AgentName;
 use crate::id::{AgentId, UnixMillis};
@@ -110,6 +111,11 @@ impl PoolPrekey {
     /// Which of the pool's prekeys it is.
     pub fn id(&self) -> u32 {
         self.id
+    }
+
+    /// The suite of what is sealed to it: a policy may ask for a better one.
+    pub fn suite(&self) -> Suite {
+        if self.kem.is_some() { Suite::Hybrid } else { Suite::Classic }
     }
 
     /// The first moment when it no longer holds.

@@ -3,7 +3,8 @@
 //!
 //! The order that keeps them safe is the caller's: write [`Prekeys::encode`] down first, then publish. A one-time prekey
 //! goes when the first message that used it is committed, a retired bundle when no message sealed to it can come any
-//! more: `retention` (the age that a message can reach on its stream) and [`GRACE`] after it was replaced.
+//! more: `retention` (the age that a message can reach on its stream) and [`GRACE`] after it was replaced. A one-time
+//! prekey is offered for [`ONE_TIME_LIFE`]; one that was claimed and never used goes so long after that.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -35,9 +36,18 @@ const BUNDLES_MAX: usize = 32;
 /// The most one-time prekeys in stock: a burst of so many new peers between two refills.
 pub const ONE_TIME_MAX: usize = 100;
 
+/// How long a one-time prekey is offered: take it back from where it was published then, or have it go by itself.
+pub const ONE_TIME_LIFE: Duration = BUNDLE_LIFE_MAX;
+
+/// The most one-time prekeys that are kept: whole stocks that were claimed and not used, week after week, and messages
+/// that live a month.
+const ONE_TIME_KEPT_MAX: usize = 10 * ONE_TIME_MAX;
+
 /// The private halves of one bundle.
 pub(crate) struct Own {
     pub(crate) bytes: Bytes,
+    /// The hash of those bytes.
+    hash: Digest,
     /// The hash of the certificate that is in it.
     pub(crate) certificate: Digest,
     pub(crate) suites: Suites,
@@ -45,6 +55,15 @@ pub(crate) struct Own {
     pub(crate) kem: Option<KemSecret>,
     /// When it goes; never while it is the current one.
     until: Option<UnixMillis>,
+}
+
+/// The private half of a one-time prekey.
+struct OneTime {
+    secret: DhSecret,
+    /// Until when it counts as being in stock.
+    offered: UnixMillis,
+    /// When it goes, used or not.
+    until: UnixMillis,
 }
 
 /// That a one-time prekey was used, to be committed with the message that used it.
@@ -57,7 +76,7 @@ pub struct Prekeys {
     epoch: u64,
     next_id: u32,
     bundles: Vec<Own>,
-    one_time: BTreeMap<u32, DhSecret>,
+    one_time: BTreeMap<u32, OneTime>,
 }
 
 impl Prekeys {
@@ -78,7 +97,7 @@ impl Prekeys {
     ) -> Bundle {
         self.retire(now.after(retention).after(GRACE));
         // Rises also for an instance that lost its state, as long as its clock goes on.
-        self.epoch = (self.epoch + 1).max(now.0);
+        self.epoch = self.epoch.saturating_add(1).max(now.0);
         let suites = Suites::of(suites);
         let signed = DhSecret::random(entropy);
         let kem = suites.lists(Suite::Hybrid).then(|| KemSecret::random(entropy));
@@ -93,7 +112,8 @@ impl Prekeys {
         };
         let bundle = Bundle::issue(content, keys);
         let (bytes, certificate) = (bundle.bytes().clone(), *certificate.hash());
-        self.bundles.push(Own { bytes, certificate, suites, signed, kem, until: None });
+        let hash = *bundle.hash();
+        self.bundles.push(Own { bytes, hash, certificate, suites, signed, kem, until: None });
         bundle
     }
 
@@ -105,21 +125,27 @@ impl Prekeys {
     }
 
     /// Makes one-time prekeys until there are `stock` of them, at most [`ONE_TIME_MAX`], and gives the new ones.
+    /// `retention` is the age that a message can reach.
     pub fn refill(
         &mut self,
         certificate: &Certificate,
         keys: &InstanceKeys,
         stock: usize,
+        retention: Duration,
+        now: UnixMillis,
         entropy: &mut dyn Entropy,
     ) -> Vec<OneTimePrekey> {
-        let missing = stock.min(ONE_TIME_MAX).saturating_sub(self.one_time.len());
+        let offered = now.after(ONE_TIME_LIFE);
+        let until = offered.after(retention).after(GRACE);
+        let room = ONE_TIME_KEPT_MAX.saturating_sub(self.one_time.len());
+        let missing = stock.min(ONE_TIME_MAX).saturating_sub(self.one_time_stock(now)).min(room);
         let mut made = Vec::with_capacity(missing);
         for _ in 0..missing {
             let Some(next) = self.next_id.checked_add(1) else { break };
             let secret = DhSecret::random(entropy);
             let instance = certificate.claims().instance;
             made.push(OneTimePrekey::issue(self.next_id, secret.public(), instance, keys));
-            self.one_time.insert(self.next_id, secret);
+            self.one_time.insert(self.next_id, OneTime { secret, offered, until });
             self.next_id = next;
         }
         made
@@ -128,23 +154,24 @@ impl Prekeys {
     /// Erases what no message can need any more.
     pub fn expire(&mut self, now: UnixMillis) {
         self.bundles.retain(|own| own.until.is_none_or(|until| until > now));
+        self.one_time.retain(|_, prekey| prekey.until > now);
     }
 
-    /// How many one-time prekeys are in stock.
-    pub fn one_time_stock(&self) -> usize {
-        self.one_time.len()
+    /// How many one-time prekeys are in stock: those that may still be offered and were not used.
+    pub fn one_time_stock(&self, now: UnixMillis) -> usize {
+        self.one_time.values().filter(|prekey| prekey.offered > now).count()
     }
 
     /// The private halves of the bundle with this hash.
     pub(crate) fn bundle(&self, wanted: &Digest) -> Result<&Own, Refusal> {
-        self.bundles.iter().find(|own| hash(&[&own.bytes]) == *wanted).ok_or(Refusal::PrekeyUnknown)
+        self.bundles.iter().find(|own| own.hash == *wanted).ok_or(Refusal::PrekeyUnknown)
     }
 
     /// A one-time prekey that has not been used.
     pub(crate) fn one_time(&self, id: u32) -> Result<&DhSecret, Refusal> {
         let was_made = id < self.next_id;
         let gone = if was_made { Refusal::PrekeyConsumed } else { Refusal::PrekeyUnknown };
-        self.one_time.get(&id).ok_or(gone)
+        self.one_time.get(&id).map(|prekey| &prekey.secret).ok_or(gone)
     }
 
     /// Erases a one-time prekey. One that is gone already is no matter.
@@ -156,11 +183,11 @@ impl Prekeys {
     ///
     /// ```text
     /// [ 1, epoch, next id, [ [ bundle: bin, certificate's hash: bin 32, [ suite ... ], signed: bin 32,
-    ///   seed: bin 64 or nil, until: ms or nil ] ... ], [ [ id, secret: bin 32 ] ... ] ]
+    ///   seed: bin 64 or nil, until: ms or nil ] ... ], [ [ id, secret: bin 32, offered until: ms, until: ms ] ... ] ]
     /// ```
     pub(crate) fn encode_after(&self, used: Option<OneTimeUse>) -> Zeroizing<Vec<u8>> {
         let bundles = self.bundles.iter().map(|own| own.bytes.len() + 256).sum::<usize>();
-        let mut out = Writer::with_capacity(64 + bundles + self.one_time.len() * 48);
+        let mut out = Writer::with_capacity(64 + bundles + self.one_time.len() * 64);
         out.array(5);
         out.uint(1);
         out.uint(self.epoch);
@@ -169,10 +196,12 @@ impl Prekeys {
         self.bundles.iter().for_each(|own| own.write(&mut out));
         let left = self.one_time.iter().filter(|(id, _)| Some(OneTimeUse(**id)) != used);
         out.array(left.clone().count());
-        for (id, secret) in left {
-            out.array(2);
+        for (id, OneTime { secret, offered, until }) in left {
+            out.array(4);
             out.uint((*id).into());
             out.bytes(secret.expose());
+            out.uint(offered.0);
+            out.uint(until.0);
         }
         Zeroizing::new(out.finish())
     }
@@ -200,15 +229,18 @@ impl Prekeys {
         let (epoch, next_id) = (reader.uint("epoch")?, read_id(reader)?);
         let bundles = reader.items("bundles", BUNDLES_MAX)?;
         let bundles = (0..bundles).map(|_| Own::read(reader)).collect::<Result<_, _>>()?;
-        let stock = reader.items("one-time prekeys", ONE_TIME_MAX)?;
+        let stock = reader.items("one-time prekeys", ONE_TIME_KEPT_MAX)?;
         let one_time = (0..stock).map(|_| read_one_time(reader)).collect::<Result<_, _>>()?;
         Ok(Self { epoch, next_id, bundles, one_time })
     }
 }
 
-fn read_one_time(reader: &mut Reader<'_>) -> Result<(u32, DhSecret), DecodeError> {
-    reader.list("one-time prekey", 2)?;
-    Ok((read_id(reader)?, DhSecret::from_secret(&read_secret(reader)?)))
+fn read_one_time(reader: &mut Reader<'_>) -> Result<(u32, OneTime), DecodeError> {
+    reader.list("one-time prekey", 4)?;
+    let id = read_id(reader)?;
+    let secret = DhSecret::from_secret(&read_secret(reader)?);
+    let (offered, until) = (UnixMillis(reader.uint("offered until")?), UnixMillis(reader.uint("until")?));
+    Ok((id, OneTime { secret, offered, until }))
 }
 
 /// A secret of `N` bytes.
@@ -243,7 +275,7 @@ impl Own {
         let signed = DhSecret::from_secret(&read_secret(reader)?);
         let kem = if reader.nil("seed")? { None } else { Some(KemSecret::from_seed(read_secret(reader)?)) };
         let until = if reader.nil("until")? { None } else { Some(UnixMillis(reader.uint("until")?)) };
-        Ok(Self { bytes, certificate, suites, signed, kem, until })
+        Ok(Self { hash: hash(&[&bytes]), bytes, certificate, suites, signed, kem, until })
     }
 }
 

@@ -42,9 +42,30 @@ pub(crate) fn expand<const A: usize, const B: usize>(
     (Secret::filled(|a| a.copy_from_slice(&made[..A])), Secret::filled(|b| b.copy_from_slice(&made[A..])))
 }
 
-/// HMAC.
-pub(crate) fn mac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    mac.update(message);
-    mac.finalize().into_bytes().into()
+/// A key of HMAC, with what is the same for every message worked out.
+pub(crate) struct MacKey {
+    secret: Secret<32>,
+    begun: Box<Hmac<Sha256>>,
+}
+
+impl MacKey {
+    pub(crate) fn new(secret: Secret<32>) -> Self {
+        let begun = Hmac::new_from_slice(secret.expose()).expect("HMAC takes keys of any length");
+        Self { secret, begun: Box::new(begun) }
+    }
+
+    /// HMAC.
+    pub(crate) fn mac(&self, message: &[u8]) -> Digest {
+        let mut mac = (*self.begun).clone();
+        mac.update(message);
+        mac.finalize().into_bytes().into()
+    }
+
+    pub(crate) fn expose(&self) -> &[u8; 32] {
+        self.secret.expose()
+    }
+
+    pub(crate) fn duplicate(&self) -> Self {
+        Self { secret: self.secret.duplicate(), begun: self.begun.clone() }
+    }
 }

@@ -17,9 +17,7 @@ use bytes::Bytes;
 
 use super::once::{Opener, Target};
 use crate::id::{AgentId, UnixMillis};
-use crate::identity::{
-    Certificate, Directory, Instance, InstanceId, PoolKeys, PoolPrekey, Suite, check_version,
-};
+use crate::identity::{Certificate, Directory, Instance, InstanceId, PoolKeys, PoolPrekey, check_version};
 use crate::key::derive::{digest, hash};
 use crate::key::{Digest, Entropy, Label};
 use crate::refusal::Refusal;
@@ -58,7 +56,7 @@ impl PoolMessage<'_> {
     /// Seals a payload. Publish the same bytes again when no receipt comes.
     ///
     /// # Errors
-    /// When the payload is too long, or the pool's prekey worthless.
+    /// When the payload is too long, or the pool's prekey no longer holds or is worthless.
     pub fn seal(
         &self,
         context: &Context,
@@ -70,6 +68,9 @@ impl PoolMessage<'_> {
             return Err(SealError::TooLong { length: payload.len(), max: PAYLOAD_MAX });
         }
         let Self { prekey, sender } = *self;
+        if prekey.not_after() <= sent {
+            return Err(Refusal::BundleExpired.into());
+        }
         let statement = statement(prekey, sender.certificate().hash(), context, sent, payload);
         let mut text = Writer::with_capacity(payload.len() + 1024);
         text.array(4);
@@ -164,8 +165,7 @@ fn statement(
 }
 
 fn head(prekey: &PoolPrekey) -> Vec<u8> {
-    let suite = if prekey.kem().is_some() { Suite::Hybrid } else { Suite::Classic };
-    let head = [1, kind::POOL, 0, suite.code() as u8];
+    let head = [1, kind::POOL, 0, prekey.suite().code() as u8];
     [head, prekey.id().to_be_bytes()].concat()
 }
 

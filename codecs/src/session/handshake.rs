@@ -23,6 +23,8 @@
 //! Without a one-time prekey the first messages can be read by whoever gets hold of B's signed prekeys before they are
 //! erased. Whether an init came before, and which session it began, is known by [`Sessions`](super::Sessions).
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
 use super::init::Init;
@@ -34,7 +36,7 @@ use crate::identity::{
     Bundle, CLOCK_SKEW_MAX, Certificate, Directory, Instance, OneTimePrekey, OneTimeUse, Prekeys, Suite,
     Suites,
 };
-use crate::key::derive::{digest, expand, extract};
+use crate::key::derive::{MacKey, digest, expand, extract};
 use crate::key::{DhSecret, Digest, Encapsulated, Entropy, Label, Secret};
 use crate::refusal::Refusal;
 
@@ -42,7 +44,8 @@ use crate::refusal::Refusal;
 /// this session alone.
 ///
 /// # Errors
-/// When the two have no suite in common that the policy takes, or a key of the peer is worthless.
+/// When the two have no suite in common that the policy takes, the bundle or a certificate no longer holds, or a key of
+/// the peer is worthless.
 pub fn initiate(
     own: &Instance,
     bundle: &Bundle,
@@ -52,6 +55,8 @@ pub fn initiate(
     entropy: &mut dyn Entropy,
 ) -> Result<Session, Refusal> {
     let peer = bundle.certificate();
+    own.certificate().check_dates(now)?;
+    bundle.check_dates(now)?;
     refuse_reflection(own.certificate(), peer)?;
     let suite = agree_on_suite(&policy.suites, bundle.suites(), policy)?;
     let ephemeral = DhSecret::random(entropy);
@@ -89,6 +94,7 @@ pub fn initiate(
         peer: peer.clone(),
         opening: Opening::Unanswered(init),
         ratchet,
+        batches: VecDeque::new(),
         wants_step: false,
         asks_for_step: false,
         refreshes: false,
@@ -139,6 +145,7 @@ pub(super) fn accept(
         peer,
         opening: Opening::Accepted { init: Init::name(bytes), created: init.created },
         ratchet: Ratchet::responder(keys.root, ours.signed.duplicate()),
+        batches: VecDeque::new(),
         wants_step: false,
         asks_for_step: false,
         refreshes: false,
@@ -198,7 +205,7 @@ struct Input {
 struct Keys {
     root: Secret<32>,
     id: SessionId,
-    header: Secret<32>,
+    header: MacKey,
 }
 
 impl Input {
@@ -216,6 +223,7 @@ impl Input {
         let (root, rest) = expand::<32, 64>(&key, Label::Root, transcript);
         let (id, header) = rest.expose().split_at(32);
         let id = SessionId(id.try_into().expect("half of 64 bytes"));
-        Keys { root, id, header: Secret::read(header).expect("the other half") }
+        let header = Secret::read(header).expect("the other half");
+        Keys { root, id, header: MacKey::new(header) }
     }
 }

@@ -23,8 +23,8 @@ use bytes::Bytes;
 use subtle::ConstantTimeEq;
 
 use crate::identity::check_version;
-use crate::key::derive::{hash, mac};
-use crate::key::{DhPublic, Secret, aead};
+use crate::key::derive::{MacKey, hash};
+use crate::key::{DhPublic, aead};
 use crate::refusal::Refusal;
 use crate::wire::DecodeError;
 
@@ -92,7 +92,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    pub(crate) fn encode(&self, key: &Secret<32>) -> [u8; LENGTH] {
+    pub(crate) fn encode(&self, key: &MacKey) -> [u8; LENGTH] {
         let mut bytes = [0; LENGTH];
         bytes[..4].copy_from_slice(&[1, kind::MESSAGE, self.flags.0, self.suite]);
         bytes[4..20].copy_from_slice(&self.tag);
@@ -100,7 +100,7 @@ impl Header {
         bytes[52..56].copy_from_slice(&self.previous.to_be_bytes());
         bytes[56..60].copy_from_slice(&self.number.to_be_bytes());
         bytes[60..PROVED].copy_from_slice(&self.nonce);
-        let proof = mac(key.expose(), &bytes[..PROVED]);
+        let proof = key.mac(&bytes[..PROVED]);
         bytes[PROVED..].copy_from_slice(&proof[..LENGTH - PROVED]);
         bytes
     }
@@ -161,29 +161,39 @@ impl Packet {
     }
 
     /// Whether somebody with the header key wrote the header.
-    pub(crate) fn check(&self, key: &Secret<32>) -> Result<(), Refusal> {
-        let proof = mac(key.expose(), &self.raw[..PROVED]);
+    pub(crate) fn check(&self, key: &MacKey) -> Result<(), Refusal> {
+        let proof = key.mac(&self.raw[..PROVED]);
         let holds: bool = proof[..LENGTH - PROVED].ct_eq(&self.raw[PROVED..]).into();
         if holds { Ok(()) } else { Err(Refusal::BadHeaderMac) }
     }
 
     /// What tells this message from another one under the same key.
     pub(crate) fn mark(&self) -> Mark {
-        let hash = packet_id(&self.raw, &self.sealed);
         let mut mark = [0; 8];
         mark[..4].copy_from_slice(&self.raw[PROVED..PROVED + 4]);
-        mark[4..].copy_from_slice(&hash[..4]);
+        mark[4..].copy_from_slice(&checksum(&self.sealed).to_be_bytes()[..4]);
         Mark(mark)
     }
 }
 
-/// The name of a sealed message, by which a stream de-duplicates it: 16 bytes of SHA-256 of its header and sealed bytes.
-pub(crate) fn packet_id(raw: &[u8], sealed: &[u8]) -> [u8; 16] {
-    let hash = hash(&[raw, sealed]);
+/// FNV-1a over words of 8 bytes: any one changed bit changes it. Whoever makes two texts with the same one has a forgery
+/// of a message that was handled called its duplicate, and gains nothing; a cryptographic hash would cost as much as the
+/// seal.
+fn checksum(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let add = |sum: u64, word: u64| (sum ^ word).wrapping_mul(0x0100_0000_01b3);
+    let sum = words.iter().fold(0xcbf2_9ce4_8422_2325, |sum, word| add(sum, u64::from_le_bytes(*word)));
+    rest.iter().fold(sum, |sum, byte| add(sum, (*byte).into()))
+}
+
+/// The name of a sealed message, by which a stream de-duplicates it: 16 bytes of SHA-256 of its header and tag, which
+/// stand for the rest.
+pub(crate) fn packet_id(raw: &[u8; LENGTH], tag: &[u8; aead::TAG]) -> [u8; 16] {
+    let hash = hash(&[raw, tag]);
     *hash.first_chunk().expect("a hash has 32 bytes")
 }
 
-/// Four bytes of the header's proof and four of the whole: the first tell another message of the same sender, the
+/// Four bytes of the header's proof and four of the sealed bytes' checksum: the first tell another message of the same sender, the
 /// others a changed one. They count and classify; nothing is believed because of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark(pub(crate) [u8; 8]);

@@ -15,7 +15,7 @@ use crate::id::{AgentId, UnixMillis};
 use crate::identity::{InstanceId, OneTimeUse, Suite};
 use crate::key::aead;
 use crate::refusal::{Ask, Refusal};
-use crate::signature::{Evidence, Proof};
+use crate::signature::{Evidence, Proof, SignedBatch, Statement};
 
 /// A message that was opened and is not committed.
 #[derive(Debug)]
@@ -41,6 +41,15 @@ pub struct Pending {
     pub(super) begun: Option<Box<Session>>,
     pub(super) one_time: Option<OneTimeUse>,
     pub(super) asks_for_step: bool,
+    /// A batch whose signature was verified with this message.
+    pub(super) batch: Option<SignedBatch>,
+}
+
+/// What the sealed bytes say, once their proof was looked at.
+struct Proved {
+    payload: Bytes,
+    evidence: Option<Evidence>,
+    batch: Option<SignedBatch>,
 }
 
 impl Pending {
@@ -71,9 +80,9 @@ impl Session {
         let plaintext = aead::open(key.expose(), &packet.header.nonce, &associated, &packet.sealed);
         let unsealed = if change.takes_turn() { Refusal::Diverged } else { Refusal::BadTag };
         let plaintext = Bytes::from(plaintext.ok_or(unsealed)?);
-        let (payload, evidence) = self.check_proof(packet, context, &plaintext, policy)?;
+        let Proved { payload, evidence, batch } = self.check_proof(packet, context, &plaintext, policy)?;
         let asks_for_step = packet.header.flags.has(Flags::PLEASE_STEP);
-        let pending = Pending { session: self.id, change, begun: None, one_time: None, asks_for_step };
+        let pending = Pending { session: self.id, change, begun: None, one_time: None, asks_for_step, batch };
         let ask = self.closed.map(|_| Ask::Reset);
         Ok(Opened { payload, from: self.peer.whose(), evidence, ask, pending })
     }
@@ -98,7 +107,7 @@ impl Session {
         context: &Context,
         plaintext: &Bytes,
         policy: &Policy,
-    ) -> Result<(Bytes, Option<Evidence>), Refusal> {
+    ) -> Result<Proved, Refusal> {
         let flags = packet.header.flags;
         let (proof, rest) = Proof::read(flags.proof(), plaintext)?;
         let padded = plaintext.slice(rest..);
@@ -112,13 +121,27 @@ impl Session {
             Some(proof) => Some(self.evidence(packet, context, payload.clone(), proof)),
             None => None,
         };
-        match (&evidence, policy.signatures, policy.verify) {
+        let batch = match (&evidence, policy.signatures, policy.verify) {
             (None, Signatures::EveryMessage, _) => return Err(Refusal::Unsigned),
-            (Some(evidence), _, Verify::Now) => evidence.verify_by(self.peer.signing())?,
-            (Some(_), _, Verify::Later) | (None, Signatures::Checkpoint, _) => {}
-        }
+            (Some(evidence), _, Verify::Now) => self.verify(evidence, context)?,
+            (Some(_), _, Verify::Later) | (None, Signatures::Checkpoint, _) => None,
+        };
         self.check_step_is_signed(&packet.header, evidence.is_some())?;
-        Ok((payload, evidence))
+        Ok(Proved { payload, evidence, batch })
+    }
+
+    /// As [`Evidence::verify`], with what is known here already.
+    fn verify(&self, evidence: &Evidence, context: &Context) -> Result<Option<SignedBatch>, Refusal> {
+        let statement = Statement {
+            sender: self.peer.hash(),
+            receiver: &self.own_certificate,
+            session: &self.id,
+            header: &evidence.header,
+            context: context.digest(),
+            payload: &evidence.payload,
+        };
+        let is_verified = |batch: &SignedBatch| self.batches.contains(batch);
+        evidence.proof.verify(self.peer.signing(), &statement.digest(), is_verified)
     }
 
     /// Without signed messages the first one of a chain must sign its ratchet key.
@@ -153,4 +176,16 @@ impl Session {
             self.opening = Opening::Answered;
         }
     }
+
+    /// The signature of this batch need not be verified again.
+    pub(super) fn remember(&mut self, batch: SignedBatch) {
+        if !self.batches.contains(&batch) {
+            self.batches.truncate(BATCHES_MAX - 1);
+            self.batches.push_front(batch);
+        }
+    }
 }
+
+/// The most batches of a session whose signatures were verified and need not be again: messages of one batch come one
+/// after the other, but for those that are delivered again. Nothing of it is kept at rest.
+const BATCHES_MAX: usize = 4;

@@ -193,13 +193,13 @@ impl Ratchet {
         let _taken = self.receiving.iter_mut().map(|(_, chain)| chain).any(take);
     }
 
-    pub(crate) fn duplicate(&self) -> Self {
+    pub(crate) fn at_rest(&self) -> Self {
         Self {
             root: self.root.duplicate(),
             own: self.own.duplicate(),
             theirs: self.theirs,
             may_step: self.may_step,
-            sending: self.sending.as_ref().map(Sending::duplicate),
+            sending: self.sending.as_ref().map(Sending::at_rest),
             receiving: self.receiving.iter().map(|(key, chain)| (*key, chain.duplicate())).collect(),
             forgotten: self.forgotten.clone(),
         }

@@ -14,7 +14,7 @@
 //!
 //! A session has one form: what is read is written again byte for byte.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use zeroize::Zeroizing;
@@ -27,6 +27,7 @@ use super::sending::{self, Sending};
 use super::{Opening, Session, SessionId};
 use crate::id::UnixMillis;
 use crate::identity::{Certificate, Suite, check_version, read_id, read_secret};
+use crate::key::derive::MacKey;
 use crate::key::{DhPublic, DhSecret, Label, Secret};
 use crate::refusal::Refusal;
 use crate::wire::{DecodeError, Reader, Writer};
@@ -45,9 +46,7 @@ impl Session {
         if self.reserving.is_none() {
             return self.write();
         }
-        let mut after = self.duplicate();
-        after.confirm();
-        after.write()
+        self.at_rest().write()
     }
 
     fn write(&self) -> Zeroizing<Vec<u8>> {
@@ -101,7 +100,7 @@ impl Session {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Refusal> {
         let malformed = Refusal::malformed(WHAT);
         let id = SessionId(reader.exactly("session id").map_err(&malformed)?);
-        let header_key = read_secret(reader).map_err(&malformed)?;
+        let header_key = MacKey::new(read_secret(reader).map_err(&malformed)?);
         let suite = reader.uint("suite").map_err(&malformed)?;
         let suite = Suite::from_code(u16::try_from(suite).unwrap_or(u16::MAX))?;
         let own_certificate = reader.exactly("our certificate").map_err(&malformed)?;
@@ -125,6 +124,7 @@ impl Session {
             peer,
             opening,
             ratchet,
+            batches: VecDeque::new(),
             wants_step,
             asks_for_step,
             refreshes,
@@ -231,8 +231,7 @@ fn read_sending(reader: &mut Reader<'_>) -> Result<Sending, DecodeError> {
     let next = read_id(reader)?;
     let previous = read_id(reader)?;
     let began = UnixMillis(reader.uint("began")?);
-    let reserved = sending::Mark { next, key: key.duplicate() };
-    Ok(Sending { label: Label::Chain, key, next, previous, began, reserved })
+    Ok(Sending::at(Label::Chain, sending::Mark { next, key }, previous, began))
 }
 
 impl Receiving {
@@ -262,7 +261,7 @@ impl Receiving {
 
     fn consumed_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.consumed.len() * CONSUMED);
-        for (number, mark) in &self.consumed {
+        for (number, mark) in self.consumed.iter() {
             bytes.extend_from_slice(&number.to_be_bytes());
             bytes.extend_from_slice(&mark.0);
         }
@@ -289,21 +288,21 @@ impl Receiving {
         let consumed = table(reader.bytes("consumed")?, |mark: &[u8; 8]| Some(Mark(*mark)));
         let wrong = || DecodeError::field("receiving", "send whole entries, their numbers rising");
         let (skipped, consumed) = skipped.zip(consumed).ok_or_else(wrong)?;
+        let (skipped, consumed) = (skipped.into_iter().collect(), consumed.into_iter().collect());
         Ok(Self { label, key, next, skipped, consumed })
     }
 }
 
 /// Entries of a number and `N` bytes, the numbers rising.
-fn table<const N: usize, T>(bytes: &[u8], read: impl Fn(&[u8; N]) -> Option<T>) -> Option<BTreeMap<u32, T>> {
-    let mut table = BTreeMap::new();
-    let entries = bytes.chunks(N + 4);
-    for entry in entries {
+fn table<const N: usize, T>(bytes: &[u8], read: impl Fn(&[u8; N]) -> Option<T>) -> Option<Vec<(u32, T)>> {
+    let mut table: Vec<(u32, T)> = Vec::with_capacity(bytes.len() / (N + 4));
+    for entry in bytes.chunks(N + 4) {
         let (number, value) = entry.split_first_chunk::<4>()?;
         let number = u32::from_be_bytes(*number);
-        if table.last_key_value().is_some_and(|(last, _)| *last >= number) {
+        if table.last().is_some_and(|(last, _)| *last >= number) {
             return None;
         }
-        table.insert(number, read(value.try_into().ok()?)?);
+        table.push((number, read(value.try_into().ok()?)?));
     }
     Some(table)
 }

@@ -91,7 +91,7 @@ impl Request {
     /// Seals a request to an instance, by its bundle.
     ///
     /// # Errors
-    /// When the bundle's prekey is worthless, or more than 64 messages are asked for.
+    /// When the bundle no longer holds or its prekey is worthless, or more than 64 messages are asked for.
     pub fn seal(
         &self,
         own: &Instance,
@@ -102,6 +102,7 @@ impl Request {
         if self.kind.messages().len() > MESSAGES_MAX {
             return Err(Refusal::Full { what: "message in a request", max: MESSAGES_MAX });
         }
+        bundle.check_dates(now)?;
         let body = self.encode(bundle.hash(), now);
         let mut text = Writer::with_capacity(2048);
         text.array(3);
@@ -153,7 +154,8 @@ impl Request {
         if bundle != name {
             return Err(Refusal::IdentityMismatch { what: "request" });
         }
-        let name = *hash(&[body]).first_chunk().expect("a hash has 32 bytes");
+        // With the asker's certificate: nobody can use up the name of what somebody else will ask.
+        let name = *hash(&[certificate.hash(), body]).first_chunk().expect("a hash has 32 bytes");
         window.check(&name, created, now)?;
         Ok(OpenedRequest { request, from: certificate.whose(), name, created })
     }

@@ -9,7 +9,7 @@
 
 use bytes::Bytes;
 
-use super::header::{Flags, Header, packet_id};
+use super::header::{Flags, Header, LENGTH, packet_id};
 use super::sending::{CHAIN_AGE_MAX, Mark, Reservation, Sending};
 use super::{Context, Opening, Session, SessionId};
 use crate::id::UnixMillis;
@@ -105,29 +105,36 @@ impl Session {
     ) -> Result<Reservation, SealError> {
         let own = DhSecret::random(entropy);
         let (root, key) = step_root(&self.ratchet.root, &own, theirs)?;
-        let reserved = Mark::ahead(Label::Chain, 0, &key).ok_or(SealError::Closed)?;
         let previous = self.ratchet.sending.as_ref().map_or(0, |sending| sending.next);
-        let sending = Sending { label: Label::Chain, key, next: 0, previous, began: now, reserved };
-        Ok(Reservation { sending, turn: Some((root, own)) })
+        let mut sending = Sending::at(Label::Chain, Mark { next: 0, key }, previous, now);
+        let (reserved, ahead) = sending.reserved.ahead(Label::Chain).ok_or(SealError::Closed)?;
+        sending.extend(reserved, ahead);
+        Ok(Reservation::Turn { sending, root, own })
     }
 
     fn more_of_this_chain(&self) -> Result<Reservation, SealError> {
-        let mut sending = self.ratchet.sending.as_ref().ok_or(SealError::Closed)?.duplicate();
-        let Mark { next, key } = &sending.reserved;
-        sending.reserved = Mark::ahead(Label::Chain, *next, key).ok_or(SealError::Closed)?;
-        Ok(Reservation { sending, turn: None })
+        let sending = self.ratchet.sending.as_ref().ok_or(SealError::Closed)?;
+        if sending.has_plenty() {
+            let Sending { reserved, .. } = sending.at_rest();
+            return Ok(Reservation::More { reserved, ahead: Vec::new() });
+        }
+        let (reserved, ahead) = sending.reserved.ahead(Label::Chain).ok_or(SealError::Closed)?;
+        Ok(Reservation::More { reserved, ahead })
     }
 
     /// The record is written: the keys that were reserved may be used.
     pub fn confirm(&mut self) {
-        let Some(reservation) = self.reserving.take() else { return };
-        if let Some((root, own)) = reservation.turn {
-            (self.ratchet.root, self.ratchet.own) = (root, own);
-            self.ratchet.may_step = false;
-            self.wants_step = false;
-            self.asks_for_step |= std::mem::take(&mut self.refreshes);
+        match (self.reserving.take(), &mut self.ratchet.sending) {
+            (Some(Reservation::More { reserved, ahead }), Some(sending)) => sending.extend(reserved, ahead),
+            (Some(Reservation::Turn { sending, root, own }), _) => {
+                (self.ratchet.root, self.ratchet.own) = (root, own);
+                self.ratchet.may_step = false;
+                self.wants_step = false;
+                self.asks_for_step |= std::mem::take(&mut self.refreshes);
+                self.ratchet.sending = Some(sending);
+            }
+            (None, _) | (Some(Reservation::More { .. }), None) => {}
         }
-        self.ratchet.sending = Some(reservation.sending);
     }
 
     /// The record could not be written: what was reserved is never used.
@@ -235,7 +242,7 @@ impl Session {
 pub struct Draft {
     session: SessionId,
     header: Header,
-    raw: [u8; super::header::LENGTH],
+    raw: [u8; LENGTH],
     init: Option<Bytes>,
     key: Secret<32>,
     context: Digest,
@@ -271,7 +278,7 @@ impl Draft {
         }
         let associated = associated(&self.session, &self.raw, &self.context);
         aead::seal(self.key.expose(), &self.header.nonce, &associated, &mut bytes, start);
-        let id = packet_id(&self.raw, &bytes[start..]);
+        let id = packet_id(&self.raw, bytes.last_chunk().expect("a tag stands at the end"));
         Sealed { bytes: bytes.into(), id }
     }
 }
@@ -283,9 +290,17 @@ impl std::fmt::Debug for Draft {
 }
 
 /// What the seal of a message is bound to.
-pub(super) fn associated(session: &SessionId, header: &[u8], context: &Digest) -> Vec<u8> {
-    [Label::Associated.bytes(), &session.0, header, context].concat()
+pub(super) fn associated(session: &SessionId, header: &[u8; LENGTH], context: &Digest) -> [u8; ASSOCIATED] {
+    let mut bytes = [0; ASSOCIATED];
+    let (label, rest) = bytes.split_at_mut(Label::Associated.bytes().len());
+    label.copy_from_slice(Label::Associated.bytes());
+    rest[..32].copy_from_slice(&session.0);
+    rest[32..32 + LENGTH].copy_from_slice(header);
+    rest[32 + LENGTH..].copy_from_slice(context);
+    bytes
 }
+
+const ASSOCIATED: usize = Label::Associated.bytes().len() + 32 + LENGTH + 32;
 
 #[cfg(test)]
 mod tests {
@@ -295,6 +310,7 @@ mod tests {
     use crate::identity::sample::{NOW, counting, instance};
     use crate::identity::{Prekeys, Suite};
     use crate::session::{Policy, Receiver, Sessions, Signatures, initiate};
+    use crate::signature::Batch;
 
     /// A sender that is not honest, and leaves its new ratchet key unsigned, or names another session or suite, is refused.
     #[test]
@@ -304,15 +320,14 @@ mod tests {
         let (ada, bob, mut prekeys) = (instance(entropy), instance(entropy), Prekeys::new());
         let suites = [Suite::Classic, Suite::Hybrid];
         let bundle = prekeys.rotate(bob.certificate(), bob.keys(), &suites, policy.retention, NOW, entropy);
-        let mut session = initiate(&ada, &bundle, None, &policy, NOW, entropy).unwrap();
-        session.reserve(NOW, entropy).unwrap();
-        session.confirm();
         let context = Context::from_bytes(Bytes::new());
         let directory = BTreeMap::new();
         let receiver = Receiver { instance: &bob, prekeys: &prekeys, directory: &directory, policy: &policy };
         let mut seal = |edit: fn(&mut Header)| {
-            let mut copy = session.duplicate();
-            let mut draft = copy.draft_with(Flags::STEP, &context, Bytes::new(), false, entropy).unwrap();
+            let mut session = initiate(&ada, &bundle, None, &policy, NOW, entropy).unwrap();
+            session.reserve(NOW, entropy).unwrap();
+            session.confirm();
+            let mut draft = session.draft_with(Flags::STEP, &context, Bytes::new(), false, entropy).unwrap();
             edit(&mut draft.header);
             draft.raw = draft.header.encode(&session.header_key);
             let step = Proof::step(&ada.keys().signing, &session.id, &draft.raw);
@@ -325,5 +340,39 @@ mod tests {
         assert_eq!(seal(|header| header.tag[0] ^= 1), Some(Refusal::BadHeaderMac));
         assert_eq!(seal(|header| header.suite = 1), Some(Refusal::UnsupportedSuite { suite: 1 }));
         assert_eq!(seal(|header| header.suite = 9), Some(Refusal::UnsupportedSuite { suite: 9 }));
+    }
+
+    /// A batch that was verified before proves none but its own messages.
+    #[test]
+    fn a_known_batch_proves_no_other_message() {
+        let entropy = &mut counting();
+        let policy = Policy::default();
+        let (ada, bob, mut prekeys) = (instance(entropy), instance(entropy), Prekeys::new());
+        let bundle =
+            prekeys.rotate(bob.certificate(), bob.keys(), &[Suite::Classic], policy.retention, NOW, entropy);
+        let mut session = initiate(&ada, &bundle, None, &policy, NOW, entropy).unwrap();
+        session.reserve(NOW, entropy).unwrap();
+        session.confirm();
+        let context = Context::from_bytes(Bytes::new());
+        let mut draft =
+            |text| session.draft(&context, Bytes::from_static(text), false, &mut counting()).unwrap();
+        let mut batch = Batch::default();
+        [draft(b"one"), draft(b"two")].into_iter().for_each(|draft| batch.add(draft).unwrap());
+        let sealed = batch.sign(&ada.keys().signing);
+        let (mut sessions, directory) = (Sessions::new(), BTreeMap::new());
+        let mut proofs = Vec::new();
+        for sealed in &sealed {
+            let receiver =
+                Receiver { instance: &bob, prekeys: &prekeys, directory: &directory, policy: &policy };
+            let opened = sessions.open(receiver, &sealed.bytes, &context, NOW).unwrap();
+            proofs.push(opened.evidence.unwrap().proof);
+            sessions.commit(opened.pending, &mut prekeys, &policy, NOW).unwrap();
+        }
+        let receiver = Receiver { instance: &bob, prekeys: &prekeys, directory: &directory, policy: &policy };
+        for proof in &proofs {
+            let forged = draft(b"forged").finish(Some(proof));
+            let refusal = sessions.open(receiver, &forged.bytes, &context, NOW).unwrap_err();
+            assert_eq!(refusal, Refusal::BadSignature { label: Label::Batch });
+        }
     }
 }

@@ -19,13 +19,16 @@ pub const CHAIN_AGE_MAX: Duration = Duration::from_secs(60);
 
 /// The sender's end of a chain.
 pub(crate) struct Sending {
-    pub(crate) label: Label,
+    label: Label,
+    /// The chain's key behind the messages whose keys stand in `ahead`.
     pub(crate) key: Secret<32>,
     pub(crate) next: u32,
     /// How many messages the chain before had.
     pub(crate) previous: u32,
     pub(crate) began: UnixMillis,
     pub(crate) reserved: Mark,
+    /// The keys of the next messages, the first one last, where they were worked out with the reservation.
+    ahead: Vec<Secret<32>>,
 }
 
 /// A place in a chain, and the chain's key there.
@@ -35,11 +38,18 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// The mark one reservation further; nothing at the end of a chain, which has 2^32 messages.
-    pub(crate) fn ahead(label: Label, next: u32, key: &Secret<32>) -> Option<Self> {
-        let end = next.checked_add(RESERVATION)?;
-        let key = (next..end).fold(key.duplicate(), |key, _| step(&key, label).0);
-        Some(Self { next: end, key })
+    /// The mark one reservation further, and the keys of the messages on the way, the first one last; nothing at the end
+    /// of a chain, which has 2^32 messages.
+    pub(crate) fn ahead(&self, label: Label) -> Option<(Self, Vec<Secret<32>>)> {
+        let end = self.next.checked_add(RESERVATION)?;
+        let mut ahead = Vec::with_capacity(RESERVATION as usize);
+        let key = (self.next..end).fold(self.key.duplicate(), |key, _| {
+            let (next, key) = step(&key, label);
+            ahead.push(key);
+            next
+        });
+        ahead.reverse();
+        Some((Self { next: end, key }, ahead))
     }
 
     fn duplicate(&self) -> Self {
@@ -54,34 +64,64 @@ impl std::fmt::Debug for Sending {
 }
 
 impl Sending {
+    /// A chain that goes on at a mark; nothing is reserved.
+    pub(crate) fn at(label: Label, reserved: Mark, previous: u32, began: UnixMillis) -> Self {
+        let (key, next) = (reserved.key.duplicate(), reserved.next);
+        Self { label, key, next, previous, began, reserved, ahead: Vec::new() }
+    }
+
     /// The number and the key of the next message; nothing when the reservation is used up.
     pub(crate) fn take(&mut self) -> Option<(u32, Secret<32>)> {
         if self.next >= self.reserved.next {
             return None;
         }
-        let (next, key) = step(&self.key, self.label);
+        let key = match self.ahead.pop() {
+            Some(key) => key,
+            None => {
+                let (next, key) = step(&self.key, self.label);
+                self.key = next;
+                key
+            }
+        };
         let number = self.next;
-        (self.key, self.next) = (next, number + 1);
+        self.next = number + 1;
         Some((number, key))
     }
 
-    pub(crate) fn duplicate(&self) -> Self {
-        let Self { label, next, previous, began, .. } = *self;
-        let (key, reserved) = (self.key.duplicate(), self.reserved.duplicate());
-        Self { label, key, next, previous, began, reserved }
+    /// Adds a reservation, with its keys.
+    pub(crate) fn extend(&mut self, reserved: Mark, mut ahead: Vec<Secret<32>>) {
+        ahead.append(&mut self.ahead);
+        self.ahead = ahead;
+        self.key = reserved.key.duplicate();
+        self.reserved = reserved;
+    }
+
+    /// Whether more than a reservation waits to be used.
+    pub(crate) fn has_plenty(&self) -> bool {
+        self.reserved.next - self.next > RESERVATION
+    }
+
+    /// As it is at rest: at the mark, without a key of a message that may be sent.
+    pub(crate) fn at_rest(&self) -> Self {
+        Self::at(self.label, self.reserved.duplicate(), self.previous, self.began)
     }
 }
 
 /// Keys that were set aside for the next messages, and whose record may not be written yet.
-pub(crate) struct Reservation {
-    pub(crate) sending: Sending,
-    /// Our turn, where it was taken: the next root and the key that goes with it.
-    pub(crate) turn: Option<(Secret<32>, DhSecret)>,
+pub(crate) enum Reservation {
+    /// More of the chain that there is.
+    More { reserved: Mark, ahead: Vec<Secret<32>> },
+    /// Our turn: a new chain, and the root and the ratchet key that go with it.
+    Turn { sending: Sending, root: Secret<32>, own: DhSecret },
 }
 
 impl Reservation {
-    pub(crate) fn duplicate(&self) -> Self {
-        let turn = self.turn.as_ref().map(|(root, own)| (root.duplicate(), own.duplicate()));
-        Self { sending: self.sending.duplicate(), turn }
+    pub(crate) fn at_rest(&self) -> Self {
+        match self {
+            Self::More { reserved, .. } => Self::More { reserved: reserved.duplicate(), ahead: Vec::new() },
+            Self::Turn { sending, root, own } => {
+                Self::Turn { sending: sending.at_rest(), root: root.duplicate(), own: own.duplicate() }
+            }
+        }
     }
 }

@@ -144,7 +144,7 @@ impl Sessions {
         if !session.is_open(&pending.change) {
             return Err(AlreadyHandled);
         }
-        let mut after = session.duplicate();
+        let mut after = session.at_rest();
         after.merge(pending.change.duplicate(), pending.asks_for_step, receiver.policy, now);
         let prekeys = pending.one_time.map(|used| receiver.prekeys.encode_after(Some(used)));
         Ok(Records { session: after.id, record: after.encode(), prekeys })
@@ -161,7 +161,7 @@ impl Sessions {
         policy: &Policy,
         now: UnixMillis,
     ) -> Result<(), AlreadyHandled> {
-        let Pending { session: id, change, begun, one_time, asks_for_step } = pending;
+        let Pending { session: id, change, begun, one_time, asks_for_step, batch } = pending;
         let is_known = self.sessions.contains_key(&id.tag());
         if let Some(begun) = begun.filter(|_| !is_known) {
             self.insert(*begun, now);
@@ -171,11 +171,12 @@ impl Sessions {
             return Err(AlreadyHandled);
         }
         session.merge(change, asks_for_step, policy, now);
+        batch.into_iter().for_each(|batch| session.remember(batch));
         one_time.into_iter().for_each(|used| prekeys.consume(used));
         Ok(())
     }
 
-    /// Adds a session that was begun, or one that was read from its record.
+    /// Adds a session that was begun.
     ///
     /// # Errors
     /// When there is no room for it.
@@ -183,6 +184,12 @@ impl Sessions {
         self.check_room(session.peer.whose())?;
         self.insert(session, now);
         Ok(())
+    }
+
+    /// Adds a session that was read from its record. There was room when it began: first messages that were opened
+    /// together may have begun some more than there is room for.
+    pub fn restore(&mut self, session: Session, now: UnixMillis) {
+        self.insert(session, now);
     }
 
     fn insert(&mut self, session: Session, now: UnixMillis) {

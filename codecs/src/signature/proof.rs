@@ -55,12 +55,26 @@ impl Proof {
         key.verify(Label::Step, &[&session.0, &header[STEP]], signature)
     }
 
-    /// Whether it proves the statement. A signed step proves none.
-    pub(crate) fn verify(&self, key: &VerifyingKey, statement: &Digest) -> Result<(), Refusal> {
+    /// Whether it proves the statement: by itself, or by a batch whose signature was verified with another message. A
+    /// signed step proves none. Gives the batch, where there is one.
+    pub(crate) fn verify(
+        &self,
+        key: &VerifyingKey,
+        statement: &Digest,
+        is_verified: impl Fn(&SignedBatch) -> bool,
+    ) -> Result<Option<SignedBatch>, Refusal> {
         match self {
-            Self::Message(signature) => key.verify(Label::Message, &[statement], signature),
+            Self::Message(signature) => {
+                key.verify(Label::Message, &[statement], signature)?;
+                Ok(None)
+            }
             Self::Batch { way, signature } => {
-                key.verify(Label::Batch, &[&[way.size()], &way.root(statement)], signature)
+                let batch =
+                    SignedBatch { size: way.size(), root: way.root(statement), signature: *signature };
+                if !is_verified(&batch) {
+                    batch.verify(key)?;
+                }
+                Ok(Some(batch))
             }
             Self::Step(_) => Err(Refusal::Unsigned),
         }
@@ -90,6 +104,20 @@ impl Proof {
             }
             _ => (None, 0),
         })
+    }
+}
+
+/// What the signature of a batch is about, and the signature. All messages of a batch lead to the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SignedBatch {
+    size: u8,
+    root: Digest,
+    signature: Signature,
+}
+
+impl SignedBatch {
+    fn verify(&self, key: &VerifyingKey) -> Result<(), Refusal> {
+        key.verify(Label::Batch, &[&[self.size], &self.root], &self.signature)
     }
 }
 

@@ -10,6 +10,9 @@ use crate::key::{Digest, Label};
 /// The most messages of a batch: their way is 6 hashes, and one more would save a hundredth of a signature.
 pub const BATCH_MAX: usize = 64;
 
+/// The hashes beside the longest way.
+const HEIGHT_MAX: usize = BATCH_MAX.ilog2() as usize;
+
 /// The way from a leaf to the root: the hashes beside it, the lowest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Way {
@@ -21,32 +24,25 @@ pub(crate) struct Way {
 /// The root of some leaves, and each one's way to it.
 pub(super) fn root_and_ways(leaves: &[Digest]) -> (Digest, Vec<Way>) {
     let size = leaves.len() as u8;
-    let way = |index| Way { size, index: index as u8, beside: way(leaves, index) };
-    (root(leaves), (0..leaves.len()).map(way).collect())
+    let way = |index| Way { size, index, beside: Vec::with_capacity(HEIGHT_MAX) };
+    let mut ways: Vec<Way> = (0..size).map(way).collect();
+    (grow(leaves, &mut ways), ways)
 }
 
-fn root(leaves: &[Digest]) -> Digest {
+/// The root, after each way was told what stands beside it.
+fn grow(leaves: &[Digest], ways: &mut [Way]) -> Digest {
     match leaves {
         [] => [0; 32],
         [leaf] => *leaf,
         _ => {
-            let (left, right) = leaves.split_at(middle(leaves.len()));
-            node(&root(left), &root(right))
+            let middle = middle(leaves.len());
+            let (left, right) = ways.split_at_mut(middle);
+            let roots = (grow(&leaves[..middle], left), grow(&leaves[middle..], right));
+            left.iter_mut().for_each(|way| way.beside.push(roots.1));
+            right.iter_mut().for_each(|way| way.beside.push(roots.0));
+            node(&roots.0, &roots.1)
         }
     }
-}
-
-fn way(leaves: &[Digest], index: usize) -> Vec<Digest> {
-    if leaves.len() < 2 {
-        return Vec::new();
-    }
-    let (left, right) = leaves.split_at(middle(leaves.len()));
-    let (mut way, beside) = match index.checked_sub(left.len()) {
-        None => (way(left, index), root(right)),
-        Some(index) => (way(right, index), root(left)),
-    };
-    way.push(beside);
-    way
 }
 
 /// The largest power of two below `length`.

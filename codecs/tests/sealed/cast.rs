@@ -97,7 +97,7 @@ impl Actor {
         let suites: Vec<Suite> = both.into_iter().filter(|suite| policy.suites.lists(*suite)).collect();
         let (certificate, keys) = (instance.certificate(), instance.keys());
         let bundle = prekeys.rotate(certificate, keys, &suites, policy.retention, NOW, &mut entropy);
-        let one_time = prekeys.refill(certificate, keys, 3, &mut entropy);
+        let one_time = prekeys.refill(certificate, keys, 3, policy.retention, NOW, &mut entropy);
         let (sessions, directory) = (Sessions::new(), BTreeMap::new());
         Self { agent, instance, prekeys, bundle, one_time, sessions, directory, policy, entropy, now: NOW }
     }
@@ -179,7 +179,7 @@ impl Actor {
         let tags: Vec<[u8; 16]> = self.sessions.ids().map(|id| id.tag()).collect();
         let records = tags.iter().map(|tag| self.sessions.get(tag).unwrap().encode());
         let mut sessions = Sessions::new();
-        records.for_each(|record| sessions.add(Session::decode(&record).unwrap(), self.now).unwrap());
+        records.for_each(|record| sessions.restore(Session::decode(&record).unwrap(), self.now));
         self.sessions = sessions;
     }
 }

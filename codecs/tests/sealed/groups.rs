@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use connectome_codecs::group::{GroupId, GroupKeys, GroupSender, MESSAGES_MAX, Roster};
+use connectome_codecs::group::{GroupId, GroupKeys, GroupSender, MESSAGES_MAX, Roster, SENDERS_MAX};
 use connectome_codecs::identity::{IdentityLog, Pins};
 use connectome_codecs::session::SealError;
-use connectome_codecs::{AgentId, Refusal};
+use connectome_codecs::{AgentId, Refusal, UnixMillis};
 
 use crate::sealed::cast::{Actor, DAY, NOW, Seeded, agent_id, bits, context, flip};
 
@@ -190,4 +190,21 @@ fn a_roster_does_not_get_older() {
     for bit in bits(new.bytes()) {
         assert!(verify(flip(new.bytes(), bit), owner).is_err(), "bit {bit}");
     }
+}
+
+/// A member that makes chains without end loses its own, and takes no room from others.
+#[test]
+fn nobody_takes_all_the_room() {
+    let Cast { ada, eve, all, mut sender, mut bobs, .. } = cast();
+    for n in 0..SENDERS_MAX as u64 + 10 {
+        let next = GroupSender::begin(&eve.instance, &all, NOW, &mut Seeded(n));
+        let now = UnixMillis(NOW.0 + n);
+        bobs.accept(&next.distribution(), eve.instance.certificate(), &all, now).unwrap();
+    }
+    assert_eq!(bobs.len(), SENDERS_MAX);
+    let sealed = seal(&mut sender, &ada, "from Ada");
+    assert_eq!(read(&mut bobs, &sealed, &all).unwrap(), "from Ada");
+    let mut last = GroupSender::begin(&eve.instance, &all, NOW, &mut Seeded(SENDERS_MAX as u64 + 9));
+    let sealed = seal(&mut last, &eve, "the newest of Eve's");
+    assert_eq!(read(&mut bobs, &sealed, &all).unwrap(), "the newest of Eve's");
 }

@@ -97,9 +97,9 @@ fn a_one_time_prekey_serves_once() {
     let (first, second) = (ada.seal(bob.peer(), "first"), eve.seal(bob.peer(), "second"));
     drop(bob.open(&first).unwrap());
     bob.restart();
-    assert_eq!(bob.prekeys.one_time_stock(), 3, "nothing was committed");
+    assert_eq!(bob.prekeys.one_time_stock(NOW), 3, "nothing was committed");
     assert_eq!(bob.read(&first).unwrap(), "first");
-    assert_eq!(bob.prekeys.one_time_stock(), 2);
+    assert_eq!(bob.prekeys.one_time_stock(NOW), 2);
     assert_eq!(bob.open(&second).unwrap_err(), Refusal::PrekeyConsumed);
 }
 
@@ -226,4 +226,30 @@ fn other_bytes_are_refused() {
     let mut unknown = vec![1, 1, 0, 1];
     unknown.resize(96, 0);
     assert_eq!(bob.open_in(&Bytes::from(unknown), "c").unwrap_err(), Refusal::UnknownSession);
+}
+
+/// A bundle or a certificate that held when it was verified, and no longer does, begins nothing and is asked for nothing.
+#[test]
+fn what_has_expired_begins_nothing() {
+    use connectome_codecs::session::{Request, RequestKind, initiate};
+    let (mut ada, bob) = (Actor::new("ada", 1), Actor::new("bob", 2));
+    let begin = |ada: &Actor, days| {
+        let (now, entropy) = (NOW.after(DAY * days), &mut ada_entropy());
+        let begun = initiate(&ada.instance, &bob.bundle, None, &ada.policy, now, entropy).err();
+        let request = Request { kind: RequestKind::Reset, session: [7; 16] };
+        (begun, request.seal(&ada.instance, &bob.bundle, now, entropy).err())
+    };
+    assert_eq!(begin(&ada, 6), (None, None));
+    let expired = Some(Refusal::BundleExpired);
+    assert_eq!(begin(&ada, 7), (expired.clone(), expired));
+    ada.now = NOW.after(DAY * 90);
+    let mut young = Actor::new("young", 4);
+    let (certificate, keys) = (young.instance.certificate(), young.instance.keys());
+    let bundle = young.prekeys.rotate(certificate, keys, &[Suite::Classic], DAY, ada.now, &mut young.entropy);
+    let begun = initiate(&ada.instance, &bundle, None, &ada.policy, ada.now, &mut ada.entropy).err();
+    assert_eq!(begun, Some(Refusal::CertificateExpired));
+}
+
+fn ada_entropy() -> crate::sealed::cast::Seeded {
+    crate::sealed::cast::Seeded(5)
 }

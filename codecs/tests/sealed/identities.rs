@@ -246,3 +246,51 @@ fn rules_hold_for_what_is_signed_too() {
     let refusal = OneTimePrekey::verify(bytes, bob.instance.certificate()).unwrap_err();
     assert_eq!(refusal, Refusal::IdentityMismatch { what: "one-time prekey" });
 }
+
+/// Who stole a key that was rotated away can name another next one, and is too late for whoever saw the first.
+#[test]
+fn a_log_does_not_fork() {
+    let (first, second, thief) = (agent_key(1), agent_key(2), agent_key(66));
+    let begun = IdentityLog::begin(&first, 1, BTreeSet::new()).unwrap();
+    let log = begun.next(&first, Some(&second), BTreeSet::new()).unwrap();
+    let forks = [
+        IdentityLog::begin(&first, 5, BTreeSet::new()).unwrap(),
+        IdentityLog::begin(&first, 5, BTreeSet::new())
+            .unwrap()
+            .next(&first, Some(&thief), BTreeSet::new())
+            .unwrap(),
+    ];
+    let mut pins = Pins::default();
+    pins.admit_log(&begun, NOW).unwrap();
+    pins.admit_log(&log, NOW).unwrap();
+    let mut pins = Pins::decode(&pins.encode()).unwrap();
+    for fork in &forks {
+        assert!(IdentityLog::verify(fork.bytes().clone()).is_ok(), "nothing is wrong with it by itself");
+        let refusal = pins.admit_log(fork, NOW).unwrap_err();
+        assert_eq!(refusal, Refusal::IdentityMismatch { what: "identity log" });
+    }
+    let next = log.next(&second, Some(&agent_key(3)), BTreeSet::new()).unwrap();
+    assert_eq!(pins.admit_log(&next, NOW), Ok(()));
+}
+
+/// What was claimed and never used does not stay in the stock for ever, nor is it kept for ever.
+#[test]
+fn claimed_and_unused_prekeys_are_replaced() {
+    let mut bob = Actor::new("bob", 2);
+    let retention = bob.policy.retention;
+    let mut refill = |prekeys: &mut Prekeys, now| {
+        let (certificate, keys) = (bob.instance.certificate(), bob.instance.keys());
+        prekeys.refill(certificate, keys, 3, retention, now, &mut bob.entropy).len()
+    };
+    assert_eq!(refill(&mut bob.prekeys, NOW.after(DAY)), 0, "three are in stock, as far as is known");
+    let week = NOW.after(DAY * 7);
+    assert_eq!(bob.prekeys.one_time_stock(week), 0);
+    assert_eq!(refill(&mut bob.prekeys, week), 3);
+    let mut prekeys = Prekeys::decode(&bob.prekeys.encode()).unwrap();
+    assert_eq!(prekeys.encode(), bob.prekeys.encode());
+    let (whole, three) = (prekeys.encode().len(), 3 * 54);
+    prekeys.expire(UnixMillis(week.after(retention).0));
+    assert!(prekeys.encode().len() == whole, "a message with one of the first may still come");
+    prekeys.expire(week.after(retention).after(DAY));
+    assert_eq!(prekeys.encode().len(), whole - three);
+}

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use connectome_codecs::Refusal;
-use connectome_codecs::identity::{Pins, PoolKeys, PoolPrekey};
+use connectome_codecs::identity::{Pins, PoolKeys, PoolPrekey, Suite};
 use connectome_codecs::seal::{OpenedForPool, PoolMessage};
-use connectome_codecs::session::ReplayWindow;
+use connectome_codecs::session::{ReplayWindow, SealError};
 
 use crate::sealed::cast::{Actor, DAY, NOW, agent_id, bits, context, flip};
 
@@ -124,5 +124,18 @@ fn a_pool_prekey_is_taken_as_it_was_signed() {
     let pool = Pool::new(false);
     for bit in bits(pool.prekey.bytes()) {
         assert!(PoolPrekey::verify(flip(pool.prekey.bytes(), bit), None, NOW).is_err(), "bit {bit}");
+    }
+}
+
+/// Nothing is sealed to a prekey that has expired, and a prekey says how well it seals.
+#[test]
+fn an_expired_pool_prekey_seals_nothing() {
+    let mut ada = Actor::new("ada", 1);
+    for (hybrid, suite) in [(false, Suite::Classic), (true, Suite::Hybrid)] {
+        let pool = Pool::new(hybrid);
+        assert_eq!(pool.prekey.suite(), suite);
+        let message = PoolMessage { prekey: &pool.prekey, sender: &ada.instance };
+        let late = message.seal(&context("task"), b"task", NOW.after(DAY), &mut ada.entropy);
+        assert_eq!(late.unwrap_err(), SealError::Peer(Refusal::BundleExpired));
     }
 }

@@ -155,3 +155,19 @@ fn a_message_is_signed_by_its_sender() {
     let opened = bob.open(&sealed).unwrap();
     assert!(opened.evidence.unwrap().verify(&BTreeMap::new()).is_err());
 }
+
+/// A batch whose signature was verified with one message does not prove what is not in it.
+#[test]
+fn a_known_batch_proves_its_own_messages_alone() {
+    let (mut ada, mut bob) = two();
+    let mut sealed = batch(&mut ada, &[&bob], 4);
+    bob.read(&sealed[0]).unwrap();
+    let other = batch(&mut ada, &[&bob], 1).remove(0);
+    for bit in bits(&sealed[1].bytes) {
+        assert!(bob.open_in(&flip(&sealed[1].bytes, bit), "c").is_err(), "bit {bit}");
+    }
+    sealed.push(other);
+    for (n, sealed) in sealed.iter().enumerate().skip(1) {
+        assert_eq!(bob.read(sealed).unwrap(), (n % 4).to_string());
+    }
+}

@@ -93,3 +93,16 @@ fn a_window_takes_each_name_once() {
     assert_eq!(window.len(), 24);
     assert_eq!(ReplayWindow::decode(&window.encode()).unwrap(), window);
 }
+
+/// Nobody uses up the name of a request that somebody else makes: the same words by two are two requests.
+#[test]
+fn a_request_is_its_askers() {
+    let (ada, mut bob) = two();
+    let mut eve = Actor::new("eve", 3);
+    let mut window = ReplayWindow::new(DAY);
+    let by_eve = request(&mut eve, &ada, RequestKind::Reset, [7; 16]);
+    let opened = Request::open(ada.receiver(), &by_eve, &window, NOW).unwrap();
+    window.take(opened.name, opened.created, NOW).unwrap();
+    let by_bob = request(&mut bob, &ada, RequestKind::Reset, [7; 16]);
+    assert!(Request::open(ada.receiver(), &by_bob, &window, NOW).is_ok());
+}

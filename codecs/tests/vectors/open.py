@@ -371,7 +371,7 @@ def own_bundles(prekeys):
     """The private halves (Prekeys), by the hash of their bundle."""
     version, _, _, bundles, one_time = msgpack(prekeys)
     assert version == 1
-    return {sha256(bundle[0]): bundle for bundle in bundles}, dict(map(tuple, one_time))
+    return {sha256(bundle[0]): bundle for bundle in bundles}, {prekey[0]: prekey[1] for prekey in one_time}
 
 
 def step_chain(key, name="chain"):

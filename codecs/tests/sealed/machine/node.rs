@@ -77,7 +77,7 @@ impl Node {
         self.actor.prekeys = Prekeys::decode(&self.store.prekeys).unwrap();
         self.actor.sessions = Sessions::new();
         for record in self.store.records.values() {
-            self.actor.sessions.add(Session::decode(record).unwrap(), self.actor.now).unwrap();
+            self.actor.sessions.restore(Session::decode(record).unwrap(), self.actor.now);
         }
     }
 
@@ -105,7 +105,7 @@ impl Node {
         let is_own =
             |prekey: &OneTimePrekey| OneTimePrekey::verify(prekey.bytes().clone(), certificate).is_ok();
         self.published.retain(is_own);
-        self.published.extend(prekeys.refill(certificate, keys, 3, entropy));
+        self.published.extend(prekeys.refill(certificate, keys, 3, policy.retention, *now, entropy));
         self.store.prekeys = prekeys.encode().to_vec();
     }
 }
