@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use connectome_codecs::message::{Body, Discovery};
 use connectome_codecs::{Address, AgentId, AgentName, Encoding, Envelope, NodeId, compression};
 use tokio::sync::mpsc;
@@ -37,7 +38,7 @@ impl Service for ClusterKeeper {
         // A keeper that follows a crashed one is a new life to the others, since its versions begin anew.
         let life = router.now().0.max(router.incarnation() + 1);
         let membership = Membership::new(router.node_id(), life, self.timing, Now::ZERO);
-        let mut keeper = Keeper { router, membership, began, ids: BTreeMap::new() };
+        let mut keeper = Keeper { router, membership, began, ids: BTreeMap::new(), heartbeat: None };
         keeper.begin();
         keeper.keep(heard, stop).await;
         Ok(())
@@ -49,6 +50,8 @@ struct Keeper {
     membership: Membership,
     began: Instant,
     ids: BTreeMap<AgentName, AgentId>,
+    /// The last one that was sent: for a node that was met since.
+    heartbeat: Option<Bytes>,
 }
 
 impl Keeper {
@@ -76,17 +79,26 @@ impl Keeper {
                 names = changes.take() => names.iter().for_each(|name| self.changed(name)),
                 () = until(tick) => {
                     self.load();
+                    self.router.inner().peers.tend();
                     self.tell(Input::Tick);
                 }
             }
         }
         self.tell(Input::Leave);
+        // The agents have stopped: their last answers leave, and then the goodbye.
+        self.router.inner().peers.flush();
         // The transport closes next; this lets the goodbye leave before.
         drop(timeout(GOODBYE, tokio::task::yield_now()).await);
     }
 
     fn hear(&mut self, gossip: Gossip) {
         self.tell(match gossip {
+            Gossip::Met(node) => {
+                if let Some(heartbeat) = self.heartbeat.clone() {
+                    self.router.inner().peers.whisper(node, heartbeat);
+                }
+                return;
+            }
             Gossip::Heartbeat(from, body) => {
                 let encoding = self.router.choose_encoding(&body.accepts);
                 self.router.inner().remote.negotiated(from, encoding);
@@ -197,34 +209,38 @@ impl Keeper {
         self.router.registrations_table().nodes_changed();
     }
 
-    fn broadcast(&self, said: Said) {
-        let frame = match said {
+    /// Sealed to each, since nobody else is to know who lives here.
+    fn broadcast(&mut self, said: Said) {
+        let peers = self.router.inner().peers.clone();
+        let payload = match said {
             Said::Heartbeat(mut heartbeat) => {
+                peers.here();
                 heartbeat.accepts = self.router.inner().config.encodings.clone();
-                self.frame(&heartbeat)
+                self.heartbeat = self.payload(&heartbeat);
+                self.heartbeat.clone()
             }
-            Said::Discovery(discovery) => self.frame(&discovery),
+            Said::Discovery(discovery) => self.payload(&discovery),
         };
-        if let Some(frame) = frame {
-            self.router.transport().broadcast(frame);
+        if let Some(payload) = payload {
+            peers.known().into_iter().for_each(|node| peers.whisper(node, payload.clone()));
         }
     }
 
     fn send(&self, to: NodeId, body: &Discovery) {
-        if let Some(frame) = self.frame(body) {
+        if let Some(payload) = self.payload(body) {
             // What is lost is asked for again.
-            drop(self.router.transport().send(to, frame));
+            self.router.inner().peers.whisper(to, payload);
         }
     }
 
     /// To nobody in particular: the transport says who it is for.
-    fn frame<B: Body>(&self, body: &B) -> Option<bytes::Bytes> {
+    fn payload<B: Body>(&self, body: &B) -> Option<Bytes> {
         let to = Address::Id(AgentId(*self.router.node_id().as_bytes()));
-        let encode = || -> Result<bytes::Bytes, connectome_codecs::EncodeError> {
+        let encode = || -> Result<Bytes, connectome_codecs::EncodeError> {
             Envelope::new(self.router.message_id(), B::KIND, to, self.router.now(), body.encode()?).encode()
         };
         match encode() {
-            Ok(frame) => Some(frame),
+            Ok(payload) => Some(payload),
             Err(error) => {
                 tracing::error!(kind = %B::KIND, %error, "a message of the membership could not be encoded");
                 None

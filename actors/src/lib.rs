@@ -35,6 +35,7 @@ mod monitor;
 mod ownership;
 mod parcel;
 mod parts;
+mod peers;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 pub mod port;
@@ -61,11 +62,12 @@ pub use dead_letters::{Buried, DEAD_LETTERS_KEPT, DeadLetter, Reason};
 pub use error::{CallError, HandlerError};
 pub use event_dispatcher::{EventFilter, EventListener, Heard, SYSTEM_EVENTS};
 pub use incarnation::{POST_STOP_MAX, PRE_START_MAX};
-pub use mail::{AGENT_MESSAGES, STATE_MAX, STATES, SendError};
+pub use mail::{AGENT_MESSAGES, KEYS, STATE_MAX, STATES, SendError, keys_bucket};
 pub use mailbox::{Accounts, MAILBOX_BYTES, MAILBOX_CAPACITY, MailboxConfig, Overflow};
 pub use message::{Message, Streaming};
 pub use monitor::{Down, DownReason, MonitorId};
 pub use ownership::LEASES;
+pub use peers::SealCounts;
 #[cfg(feature = "planted-bugs")]
 pub use planted::Planted;
 pub use protocol::ownership::OwnershipCounts;

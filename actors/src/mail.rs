@@ -22,13 +22,19 @@ mod answer;
 mod credit;
 mod inherit;
 mod keeper;
+mod keys;
 mod lane;
+mod opening;
+mod sealing;
 mod state;
 
 pub(crate) use credit::Credit;
 pub(crate) use inherit::{NotInherited, inherit};
 pub(crate) use keeper::MailKeeper;
+pub(crate) use keys::KeyTable;
+pub use keys::{KEYS, keys_bucket};
 pub(crate) use lane::{LaneHandle, Word};
+pub(crate) use sealing::Outgoing as OutgoingMail;
 pub(crate) use state::{Kept, States};
 pub use state::{STATE_MAX, STATES};
 
@@ -81,6 +87,10 @@ impl Router {
             .named(Named::<M>::NAME);
         envelope.from = meta.from.clone();
         envelope.trace = self.trace_of(&meta);
+        if !self.inner().config.unsealed {
+            let sealed = sealing::seal(self, &envelope, &agent).await;
+            envelope = sealed.map_err(|error| SendError::NotSent(error.to_string()))?;
+        }
         let body = envelope.encode().map_err(|error| SendError::NotSent(error.to_string()))?;
         let message = Publish { subject: subject_of(self, &agent), id: Some(id), body };
         #[cfg(feature = "planted-bugs")]
@@ -89,6 +99,20 @@ impl Router {
         }
         self.streams().publish(AGENT_MESSAGES, message).await?;
         Ok(id)
+    }
+
+    /// Publishes the mail keys of an agent of this node, for somebody who has something for it.
+    pub(crate) fn furnish_mail(&self, to: &Address) {
+        let Address::Agent(name) = to else { return };
+        if self.registry().local(name).is_none() {
+            return;
+        }
+        let (router, name) = (self.clone(), name.clone());
+        tokio::spawn(async move {
+            if let Err(error) = keys::own(&router, &name).await {
+                tracing::warn!(agent = %name, %error, "the keys of an agent's mail could not be published");
+            }
+        });
     }
 
     fn durable_name(&self, to: &Address) -> Result<AgentName, SendError> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::port::{Inbound, Transport};
@@ -10,6 +11,9 @@ use crate::service::Service;
 
 /// Frames taken in one go before other tasks get their turn: a flood must not starve the agents it is for.
 const TURN: usize = 64;
+
+/// Frames that a stopping node still answers: several times what a transport holds for it.
+const LAST_MAX: usize = 65_536;
 
 /// Empties the transport.
 pub(crate) struct MessageHandler {
@@ -23,20 +27,36 @@ impl Service for MessageHandler {
         loop {
             let inbound = tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => break,
                 inbound = self.transport.receive() => inbound,
             };
-            match inbound {
-                Some(Inbound::Frame { from, frame }) => self.router.receive(from, frame),
-                Some(Inbound::Gap { from, frames }) => {
-                    tracing::warn!(%from, ?frames, "frames were lost on the way")
-                }
-                Some(Inbound::Disconnected { peer }) => self.router.disconnected(peer),
-                None => return Ok(()),
-            }
+            let Some(inbound) = inbound else { return Ok(()) };
+            self.take(inbound);
             taken += 1;
             if taken % TURN == 0 {
                 tokio::task::yield_now().await;
+            }
+        }
+        self.take_the_rest();
+        Ok(())
+    }
+}
+
+impl MessageHandler {
+    fn take(&self, inbound: Inbound) {
+        match inbound {
+            Inbound::Frame { from, frame } => self.router.receive(from, frame),
+            Inbound::Gap { from, frames } => tracing::warn!(%from, ?frames, "frames were lost on the way"),
+            Inbound::Disconnected { peer } => self.router.disconnected(peer),
+        }
+    }
+
+    /// Whoever has called this node before it said goodbye is told that it stops.
+    fn take_the_rest(&self) {
+        for _ in 0..LAST_MAX {
+            match self.transport.receive().now_or_never() {
+                Some(Some(inbound)) => self.take(inbound),
+                Some(None) | None => return,
             }
         }
     }

@@ -17,6 +17,7 @@
 //! * [`registration`]: who is registered, what a registrar accepts, and who sweeps.
 //! * [`restart`]: what a supervisor does when a child starts, fails or ends.
 //! * [`routing`]: to whom a message goes, and by which path.
+//! * [`secrecy`]: the sealed conversation with another node.
 //! * [`shard`]: the partition that a name is in.
 //! * [`task`]: the life of a task, from its submission to one of its ends.
 //!
@@ -33,6 +34,7 @@ pub mod ratelimit;
 pub mod registration;
 pub mod restart;
 pub mod routing;
+pub mod secrecy;
 pub mod shard;
 pub mod task;
 

@@ -188,6 +188,12 @@ impl Registry {
         self.ids.get(id).map(|name| name.clone())
     }
 
+    /// The id of the agent of that name that is known to live on another node.
+    pub(crate) fn id_elsewhere(&self, name: &AgentName) -> Option<AgentId> {
+        let (_, node) = self.elsewhere(name)?;
+        self.there.get(name)?.get(&node)?.id
+    }
+
     pub(crate) fn forget_id(&self, id: &AgentId) {
         self.ids.remove(id);
     }

@@ -28,7 +28,7 @@ use crate::mailbox::{Overflow, Pushed};
 use crate::message::{Message, Streaming};
 use crate::monitor::{Down, DownReason, MonitorId, Watcher};
 use crate::parcel::{Answer, Chain, Encoded, Meta, Named, message_name};
-use crate::port::TransportError;
+use crate::peers::Taken;
 use crate::protocol::restart::Exit;
 use crate::registry::Place;
 use crate::reply::{Grant, ItemStream, Limit, RemoteItems, STREAM_WINDOW};
@@ -61,6 +61,8 @@ pub(crate) enum Gossip {
     Heartbeat(NodeId, message::Heartbeat),
     Discovery(NodeId, message::Discovery),
     Disconnected(NodeId),
+    /// Its keys are known, and were not before.
+    Met(NodeId),
 }
 
 /// A call that waits for its answer.
@@ -287,18 +289,12 @@ impl Router {
         let wait = envelope.expires.map_or(self.call_timeout(), |expires| expires.since(envelope.sent));
         let (to, name) = (envelope.to.clone(), message_name(&envelope));
         let frame = self.frame(node, envelope)?;
-        let until = deadline::after(wait);
-        loop {
-            match self.transport().send(node, frame.clone()) {
-                Ok(()) => return Ok(()),
-                Err(TransportError::Full { .. })
-                    if timeout_at(until, self.transport().ready(node)).await.is_ok() => {}
-                Err(error) => {
-                    self.letter(to, None, name, Reason::NotSent, &error.to_string());
-                    return Err(CallError::NotSent(error.to_string()));
-                }
-            }
-        }
+        let busy = self.inner().remote.in_flight(node) > 1;
+        let sent = self.inner().peers.send(node, frame, deadline::after(wait), busy).await;
+        sent.map_err(|error| {
+            self.letter(to, None, name, Reason::NotSent, &error.to_string());
+            CallError::NotSent(error.to_string())
+        })
     }
 
     fn frame(&self, node: NodeId, envelope: Envelope) -> Result<Bytes, CallError> {
@@ -313,10 +309,11 @@ impl Router {
     /// # Errors
     /// When it is too large to be sent at all.
     fn transmit_later(&self, node: NodeId, envelope: Envelope) -> Result<(), CallError> {
-        let frame = self.frame(node, envelope.clone())?;
-        if let Err(TransportError::Full { .. }) = self.transport().send(node, frame) {
-            let router = self.clone();
-            tokio::spawn(async move { drop(router.transmit(node, envelope).await) });
+        let frame = self.frame(node, envelope)?;
+        let busy = self.inner().remote.serving.len() > 1;
+        if let Err(frame) = self.inner().peers.post(node, frame, busy) {
+            let (peers, until) = (self.inner().peers.clone(), deadline::after(self.call_timeout()));
+            tokio::spawn(async move { drop(peers.send(node, frame, until, true).await) });
         }
         Ok(())
     }
@@ -441,6 +438,7 @@ impl Router {
 
     /// A node can't be reached any more: whoever waits for it is told.
     pub(crate) fn node_lost(&self, node: NodeId) {
+        self.inner().peers.lost(node);
         let remote = &self.inner().remote;
         let mut calls: Vec<_> =
             remote.calls.iter().filter(|call| call.node == node).map(|call| *call.key()).collect();
@@ -506,7 +504,13 @@ impl Drop for OpenCall {
 impl Router {
     /// Takes one frame from another node to where it belongs.
     pub(crate) fn receive(&self, from: NodeId, frame: Bytes) {
-        let envelope = match Envelope::decode(frame) {
+        let payload = match self.inner().peers.hear(from, frame) {
+            Ok(Taken::Message(payload)) => payload,
+            Ok(Taken::Met) => return self.inner().remote.tell_keeper(Gossip::Met(from)),
+            Ok(Taken::Nothing) => return,
+            Err(refusal) => return self.malformed(from, &refusal.to_string()),
+        };
+        let envelope = match Envelope::decode(payload) {
             Ok(envelope) => envelope,
             Err(error) => return self.malformed(from, &error.to_string()),
         };
@@ -597,10 +601,17 @@ impl Router {
                     self.watched_down(watcher, incarnation, local_reason(from, reason, detail));
                 }
             }
+            Control::MailKeys => self.furnish_mail(&envelope.to),
             Control::Unknown { action } => {
                 tracing::debug!(%from, action, "a control message of a newer node")
             }
         }
+    }
+
+    /// Asks a node to publish the mail keys of an agent of its own.
+    pub(crate) fn ask_for_mail_keys(&self, node: NodeId, agent: &AgentName) {
+        let correlation = CorrelationId::from(self.message_id());
+        self.control_at(node, Address::Agent(agent.clone()), correlation, &Control::MailKeys);
     }
 
     fn watched_from(&self, from: NodeId, watcher: u64, to: &Address) {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use connectome_codecs::limits::COMPRESSION_THRESHOLD;
+use connectome_codecs::session::Policy;
 use connectome_codecs::{
     Address, AgentName, Encoding, EventId, Fact, MessageId, MessageName, NodeId, ParseError, TaskId,
     TraceContext, UnixMillis,
@@ -22,12 +23,15 @@ use crate::cell::AgentCell;
 use crate::dead_letters::{DeadLetter, DeadLetters, Reason, address_of};
 use crate::error::CallError;
 use crate::event_dispatcher::Events;
-use crate::mail::States;
+use crate::mail::{KeyTable, OutgoingMail, States};
 use crate::mailbox::{Accounts, MailboxConfig};
 use crate::monitor::{Down, DownReason, MonitorId, Signal, Watcher};
 use crate::ownership::Offers;
 use crate::parcel::{Meta, Parcel};
-use crate::port::{ConnectionFigures, KeyStore, StreamError, StreamInfo, Streams, Transport, World};
+use crate::peers::{Peers, SealCounts};
+use crate::port::{
+    ConnectionFigures, KeyStore, KeyStoreError, StreamError, StreamInfo, Streams, Transport, World,
+};
 use crate::protocol::restart::Exit;
 use crate::protocol::routing::{self, Candidate};
 use crate::protocol::shard::SHARDS;
@@ -35,6 +39,7 @@ use crate::registration::Registrations;
 use crate::registry::{NodeState, Place, Registry};
 use crate::remote::Remote;
 use crate::spec::AgentSpec;
+use crate::streams::StreamLimits;
 use crate::supervisor::{Supervisor, SupervisorError, SupervisorSpec};
 use crate::task_queue::Tasks;
 
@@ -43,6 +48,12 @@ pub(crate) const EVENTS_WAITING_MAX: usize = 8_192;
 
 /// Messages in hand of one consumer, unless it is said: enough for a hundred workers with forty tasks each.
 const ACK_PENDING_MAX: usize = 4_096;
+
+/// The age that a frame can reach on its way to another node: for so long its keys are kept. Whatever is older was lost.
+const FRAME_AGE_MAX: Duration = Duration::from_secs(600);
+
+/// For how long the keys of durable messages are kept where their stream has no bound by age.
+pub(crate) const MAIL_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Why a node that stops refuses what is new.
 pub(crate) const STOPPING: &str = "its node is stopping";
@@ -79,6 +90,13 @@ pub struct RouterConfig {
     pub compression_threshold: usize,
     /// Encodings of bodies that this node reads, and writes to nodes that read them too.
     pub encodings: Vec<Encoding>,
+    /// How messages to other nodes are sealed.
+    pub sealing: Policy,
+    /// Whether they are not sealed at all: for measuring, between nodes that were told the same. A node that seals takes
+    /// nothing of such a one.
+    pub unsealed: bool,
+    /// The age that a durable message can reach on its stream: for so long the keys for it are kept.
+    pub mail_age: Duration,
     /// Whether every durable message that is handled is followed by a `MESSAGE_RECEIVED` event.
     pub message_events: bool,
     /// A bug on purpose.
@@ -101,6 +119,9 @@ impl Default for RouterConfig {
             namespace: "connectome".to_owned(),
             compression_threshold: COMPRESSION_THRESHOLD,
             encodings: Encoding::KNOWN.to_vec(),
+            sealing: Policy { retention: FRAME_AGE_MAX, ..Policy::default() },
+            unsealed: false,
+            mail_age: StreamLimits::default().max_age.unwrap_or(MAIL_AGE_MAX),
             message_events: false,
             #[cfg(feature = "planted-bugs")]
             planted: None,
@@ -142,6 +163,9 @@ pub(crate) struct Inner {
     pub(crate) registry: Registry,
     pub(crate) letters: DeadLetters,
     pub(crate) remote: Remote,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) outgoing_mail: OutgoingMail,
+    pub(crate) mail_keys: KeyTable,
     pub(crate) events: Events,
     pub(crate) tasks: Tasks,
     pub(crate) offers: Offers,
@@ -160,8 +184,13 @@ pub(crate) struct Inner {
 
 impl Router {
     /// A router without agents. `events` receives what it wants published; see `Services`.
-    pub(crate) fn new(ports: Ports, config: RouterConfig) -> (Router, mpsc::Receiver<Fact>) {
+    pub(crate) fn new(
+        ports: Ports,
+        config: RouterConfig,
+    ) -> Result<(Router, mpsc::Receiver<Fact>), KeyStoreError> {
         let (events, outbox) = Events::new(EVENTS_WAITING_MAX);
+        let Ports { keys, world, transport, .. } = ports.clone();
+        let peers = Peers::new(keys, world, transport, config.sealing.clone(), config.unsealed)?;
         let router = Router(Arc::new(Inner {
             node: ports.keys.node_id(),
             incarnation: ports.world.now().0,
@@ -170,6 +199,9 @@ impl Router {
             registry: Registry::default(),
             letters: DeadLetters::default(),
             remote: Remote::default(),
+            peers,
+            outgoing_mail: OutgoingMail::default(),
+            mail_keys: KeyTable::default(),
             events,
             tasks: Tasks::default(),
             offers: Offers::default(),
@@ -181,7 +213,7 @@ impl Router {
             turnover: Mutex::default(),
             draining: AtomicBool::new(false),
         }));
-        (router, outbox)
+        Ok((router, outbox))
     }
 
     pub(crate) fn inner(&self) -> &Inner {
@@ -210,6 +242,11 @@ impl Router {
         self.0.ports.world.now()
     }
 
+    /// What this node has sealed for others, opened of theirs, and refused.
+    pub fn seal_counts(&self) -> SealCounts {
+        self.0.peers.counts()
+    }
+
     /// A fresh message id.
     pub fn message_id(&self) -> MessageId {
         MessageId::from_parts(self.now(), self.0.ports.world.random())
@@ -232,6 +269,15 @@ impl Router {
     /// A subject of this cluster.
     pub(crate) fn subject(&self, rest: &str) -> String {
         format!("{}.{rest}", self.0.config.namespace)
+    }
+
+    pub(crate) fn mail_age(&self) -> Duration {
+        self.0.config.mail_age
+    }
+
+    /// What is asked for of durable messages: the same as of others, over the age that they can reach.
+    pub(crate) fn mail_policy(&self) -> Policy {
+        Policy { retention: self.mail_age(), ..self.0.config.sealing.clone() }
     }
 
     pub(crate) fn call_timeout(&self) -> Duration {

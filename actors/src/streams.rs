@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::event_dispatcher::SYSTEM_EVENTS;
-use crate::mail::AGENT_MESSAGES;
+use crate::mail::{AGENT_MESSAGES, keys_bucket};
 use crate::port::{BucketConfig, Discard, Expect, Retention, Storage, StreamConfig, StreamError, Streams};
 use crate::registration::AGENT_DISCOVERY;
 use crate::router::RouterConfig;
@@ -56,6 +56,8 @@ pub(crate) async fn create(
     for stream in configs(&config.namespace, limits) {
         store.create_stream(stream).await?;
     }
+    // Made now, so that no message is the first to need it when there is no room.
+    store.bucket(keys_bucket()).await?;
     agree(store, "streams.shards", &config.shards.to_string(), limits.storage).await
 }
 

@@ -30,11 +30,11 @@ use crate::mail::{Credit, MailKeeper};
 use crate::message_handler::MessageHandler;
 use crate::ownership::OwnershipKeeper;
 use crate::parts;
-use crate::port::{Part, StreamError};
+use crate::port::{KeyStoreError, Part, StreamError};
 use crate::protocol::membership::Timing;
 use crate::protocol::restart::{ChildSpec, Flags, Intensity, IntensityScope, Strategy};
 use crate::registration::{Registrar, RegistrationKeeper};
-use crate::router::{Ports, Router, RouterConfig};
+use crate::router::{MAIL_AGE_MAX, Ports, Router, RouterConfig};
 use crate::service::{Service, ServiceStart};
 use crate::spec::AgentSpec;
 use crate::streams::{self, StreamLimits};
@@ -63,6 +63,9 @@ pub enum TreeError {
     /// A stream or bucket could not be made.
     #[error("the store is not as it should be: {0}")]
     Store(#[from] StreamError),
+    /// The node's keys could not be used.
+    #[error(transparent)]
+    Keys(#[from] KeyStoreError),
     /// A part of the machinery could not be started.
     #[error("a part of the node could not be started: {0}")]
     Start(#[from] SupervisorError),
@@ -81,7 +84,8 @@ impl Tree {
         more: Vec<Arc<dyn Part>>,
     ) -> Result<Tree, TreeError> {
         streams::create(&*ports.streams, &config, limits).await?;
-        let (router, outbox) = Router::new(ports, config);
+        let config = RouterConfig { mail_age: limits.max_age.unwrap_or(MAIL_AGE_MAX), ..config };
+        let (router, outbox) = Router::new(ports, config)?;
         let (agents, offered) = (SupervisorSlot::default(), SupervisorSlot::default());
         let root = SupervisorSpec::new("node")
             .flags(Flags { intensity: BRANCHES, ..Flags::default() })
@@ -189,16 +193,16 @@ fn core(
             let router = router.clone();
             move || Publisher { router: router.clone(), waiting: waiting.clone() }
         })
+        .service("cluster-keeper", {
+            let router = router.clone();
+            move || ClusterKeeper { router: router.clone(), timing }
+        })
         .service("message-handler", {
             let router = router.clone();
             move || MessageHandler {
                 router: router.clone(),
                 transport: router.inner().ports.transport.clone(),
             }
-        })
-        .service("cluster-keeper", {
-            let router = router.clone();
-            move || ClusterKeeper { router: router.clone(), timing }
         })
         .service("ownership-keeper", {
             let (router, agents) = (router.clone(), offered.clone());

@@ -29,6 +29,7 @@
 mod binding;
 mod bundle;
 mod certificate;
+mod kept;
 mod log;
 mod pins;
 mod pool;
@@ -44,6 +45,7 @@ pub use binding::{Binding, BindingKind};
 pub use bundle::{BUNDLE_MAX, Bundle, OneTimePrekey};
 pub(crate) use bundle::{read_id, read_signed};
 pub use certificate::{CERTIFICATE_MAX, Certificate, Claims, Instance, InstanceId, InstanceKeys};
+pub use kept::KeptKeys;
 pub use log::IdentityLog;
 pub use pins::Pins;
 pub use pool::{PoolKeys, PoolPrekey};

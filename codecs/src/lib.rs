@@ -28,7 +28,8 @@
 //! 2. [`identity`]: whose key is whose.
 //! 3. [`session`]: a conversation between two; [`group`]: one message for many; [`seal`]: without a conversation.
 //! 4. [`signature`]: what a receiver can show to others.
-//! 5. [`refusal`]: why something was not believed, and what follows.
+//! 5. [`frame`]: what two nodes hand each other.
+//! 6. [`refusal`]: why something was not believed, and what follows.
 //!
 //! The golden vectors in `tests/vectors` and `codecs/tests/vectors` pin the bytes; `check.py` and `open.py` beside them
 //! read them with nothing but the documentation.
@@ -37,6 +38,7 @@ pub mod address;
 pub mod compression;
 pub mod envelope;
 pub mod event;
+pub mod frame;
 pub mod group;
 pub mod id;
 pub mod identity;

@@ -14,8 +14,12 @@ pub const FRAME_BEFORE_AUTHENTICATION_MAX: usize = 4 * 1024;
 /// The longest envelope header: all fields at their usual lengths take a tenth of it.
 pub const HEADER_MAX: usize = 4 * 1024;
 
-/// The longest body of an envelope: what [`FRAME_MAX`] leaves beside the longest header and its framing.
-pub const BODY_MAX: usize = FRAME_MAX - HEADER_MAX - 16;
+/// The most that sealing adds: the longest init (6 KiB), a header, a proof and a tag.
+pub const SEAL_MAX: usize = 8 * 1024;
+
+/// The longest body of an envelope: what [`FRAME_MAX`] leaves beside the longest header, its framing, and a seal around all of
+/// it.
+pub const BODY_MAX: usize = FRAME_MAX - HEADER_MAX - 16 - SEAL_MAX;
 
 /// The deepest nesting of arrays and maps: four times what a hand-written message type reaches.
 pub const DEPTH_MAX: usize = 32;

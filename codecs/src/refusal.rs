@@ -80,6 +80,9 @@ pub enum Refusal {
     /// A message without the signature that this node asks for.
     #[error("the message is not signed; its sender must sign, or this node's policy must allow it")]
     Unsigned,
+    /// A message that nobody sealed.
+    #[error("the message is not sealed; its node must seal, or both must be told not to")]
+    Unsealed,
     /// Two things that must be the same agent's, instance's or pool's are not.
     #[error("the {what} is somebody else's; check who was meant")]
     IdentityMismatch {
@@ -197,6 +200,7 @@ impl Refusal {
             Self::WeakKey { .. } => ("weak-key", SetAside, None),
             Self::BadSignature { .. } => ("bad-signature", SetAside, None),
             Self::Unsigned => ("unsigned", SetAside, None),
+            Self::Unsealed => ("unsealed", SetAside, None),
             Self::IdentityMismatch { .. } => ("identity-mismatch", SetAside, None),
             Self::CertificateExpired => ("certificate-expired", SetAside, None),
             Self::Revoked => ("revoked", SetAside, None),

@@ -54,6 +54,7 @@ async fn a_cycle_is_refused() {
     assert!(error.to_string().contains("a -> b -> a"), "{error}");
     two.spawn("c", Tester::default).await.unwrap();
     knows(&one, "c").await;
+    knows(&two, "a").await;
     let error = a.call(Ring(one.agent("c").unwrap())).await.unwrap_err();
     assert!(error.to_string().contains("a -> c -> a"), "{error}");
     cluster.stop().await;

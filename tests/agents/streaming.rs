@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use connectome::codecs::frame::Frame;
 use connectome::codecs::{Envelope, Kind, NodeId};
 use connectome::port::{Inbound, Transport, TransportError};
 use connectome::prelude::*;
 use connectome::transport::local::Hub;
+use connectome::{NodeOptions, RouterConfig};
 
 use super::probe::*;
 use super::support::*;
@@ -71,14 +73,15 @@ impl Handle<CountTo> for Counter {
 
 /// A counter, seen from its own node and from another one.
 async fn near_and_far(counter: &Counter) -> (Node, Node, [AgentRef; 2]) {
-    near_and_far_over(counter, |transport| transport).await
+    near_and_far_over(counter, &NodeOptions::default(), |transport| transport).await
 }
 
 async fn near_and_far_over(
     counter: &Counter,
+    options: &NodeOptions,
     wrap: impl Fn(Arc<dyn Transport>) -> Arc<dyn Transport>,
 ) -> (Node, Node, [AgentRef; 2]) {
-    let (one, two) = pair_over(&Hub::new(), wrap).await;
+    let (one, two) = pair_with(&Hub::new(), options, wrap).await;
     let counter = counter.clone();
     let near = one.spawn("counter", move || counter.clone()).await.unwrap();
     knows(&two, "counter").await;
@@ -204,7 +207,7 @@ async fn a_crash_ends_a_stream_with_an_error() {
     }
 }
 
-/// Loses the answer of this number, from 0, that it is given to carry.
+/// Loses the answer of this number, from 0, that it is given to carry: between nodes that do not seal, or it would see none.
 struct Lossy {
     inner: Arc<dyn Transport>,
     lost: u64,
@@ -214,7 +217,12 @@ struct Lossy {
 #[async_trait]
 impl Transport for Lossy {
     fn send(&self, to: NodeId, frame: Bytes) -> Result<(), TransportError> {
-        let is_answer = Envelope::decode(frame.clone()).is_ok_and(|envelope| envelope.kind == Kind::Response);
+        let is_answer = match Frame::decode(frame.clone()) {
+            Ok(Frame::Open(envelope)) => {
+                Envelope::decode(envelope).is_ok_and(|envelope| envelope.kind == Kind::Response)
+            }
+            Ok(_) | Err(_) => false,
+        };
         if is_answer && self.answers.fetch_add(1, Ordering::Relaxed) == self.lost {
             return Ok(());
         }
@@ -242,7 +250,9 @@ impl Transport for Lossy {
 async fn a_lost_item_is_seen() {
     for lost in [0, 3, 9] {
         let lossy = |inner| Arc::new(Lossy { inner, lost, answers: AtomicU64::new(0) }) as Arc<dyn Transport>;
-        let (_one, _two, [_, far]) = near_and_far_over(&Counter::default(), lossy).await;
+        let router = RouterConfig { unsealed: true, ..RouterConfig::default() };
+        let options = NodeOptions { router, ..NodeOptions::default() };
+        let (_one, _two, [_, far]) = near_and_far_over(&Counter::default(), &options, lossy).await;
         let mut numbers = far.stream(CountTo(10)).await.unwrap();
         for expected in 0..lost {
             assert_eq!(numbers.next().await.unwrap(), Some(expected));

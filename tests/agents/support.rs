@@ -158,13 +158,22 @@ pub(crate) async fn pair_over(
     hub: &Hub,
     wrap: impl Fn(Arc<dyn Transport>) -> Arc<dyn Transport>,
 ) -> (Node, Node) {
+    pair_with(hub, &NodeOptions::default(), wrap).await
+}
+
+/// The same, told more.
+pub(crate) async fn pair_with(
+    hub: &Hub,
+    options: &NodeOptions,
+    wrap: impl Fn(Arc<dyn Transport>) -> Arc<dyn Transport>,
+) -> (Node, Node) {
     let world = Arc::new(SystemWorld::new().expect("there is randomness"));
     let streams = Arc::new(Embedded::in_memory(world.clone()));
     let start = async |name: &str| {
         let keys = Arc::new(MemoryKeys::from_seed([7; 32], name));
         let transport = wrap(Arc::new(hub.join(keys.node_id()).expect("no node has this key")));
         let ports = Ports { world: world.clone(), keys, transport, streams: streams.clone() };
-        Node::start_with(ports, NodeOptions::default()).await.expect("a node starts")
+        Node::start_with(ports, options.clone()).await.expect("a node starts")
     };
     (start("one").await, start("two").await)
 }

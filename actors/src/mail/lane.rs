@@ -5,6 +5,7 @@
 
 mod letters;
 mod open;
+mod opening;
 mod pushing;
 mod reading;
 mod saving;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use self::pushing::{Pushed, outcome_of};
 use self::reading::Reading;
 use super::credit::Credit;
+use super::opening::{Letter, NotOpened, Opener};
 use super::state::Kept;
 use crate::cell::AgentCell;
 use crate::port::{Stored, StreamError};
@@ -98,6 +100,12 @@ struct Work {
     /// The agent's state when it had handled the last message.
     state: Option<Bytes>,
     messages: BTreeMap<Sequence, Stored>,
+    opener: Arc<Opener>,
+    /// The message that is being opened, and which time that is.
+    opening: Option<(Sequence, u64)>,
+    openings: u64,
+    /// What was opened and is not removed.
+    letters: BTreeMap<Sequence, Letter>,
     pushed: Option<Pushed>,
     incarnation: u64,
     saving: bool,
@@ -111,6 +119,7 @@ struct Work {
 /// What came of something that was under way.
 enum Event {
     Read(Result<Vec<Stored>, StreamError>),
+    Opened(Sequence, u64, Result<Letter, NotOpened>),
     Passed(Sequence, Option<Bytes>),
     Saved { cursor: Sequence, revision: Result<Revision, StreamError> },
     Buried(Sequence),
@@ -174,6 +183,7 @@ impl Work {
     fn happened(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::Read(read) => self.read(read),
+            Event::Opened(sequence, opening, opened) => self.opened(sequence, opening, opened),
             Event::Passed(sequence, state) => self.passed(sequence, state),
             Event::Saved { cursor, revision } => self.saved(cursor, revision)?,
             Event::Buried(sequence) => self.tell(Input::SetAside { sequence }),
@@ -192,7 +202,7 @@ impl Work {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::Push { sequence } => self.push(sequence),
+            Action::Push { sequence } => self.open_letter(sequence),
             Action::Save { cursor } => self.save(cursor),
             Action::Remove { sequence } => self.remove(sequence),
             Action::DeadLetter { sequence, cause, crashes } => self.set_aside(sequence, &cause, crashes),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use connectome_codecs::identity::{Certificate, Claims, InstanceKeys, PoolKeys, PoolPrekey};
 use connectome_codecs::key::Entropy;
 use connectome_codecs::seal::StoreKey;
-use connectome_codecs::{AgentId, AgentName, Capability, NodeId, UnixMillis};
+use connectome_codecs::{AgentId, AgentName, Capability, NodeId, Refusal, UnixMillis};
 
 /// Keeps secret keys and uses them; it never hands one out. And it checks what others have signed.
 ///
@@ -71,3 +71,9 @@ pub enum Whose<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("key store: {0}")]
 pub struct KeyStoreError(pub String);
+
+impl From<Refusal> for KeyStoreError {
+    fn from(refusal: Refusal) -> KeyStoreError {
+        KeyStoreError(format!("what it made does not hold: {refusal}"))
+    }
+}

@@ -42,6 +42,8 @@ pub enum Control {
         /// For people; may be empty.
         detail: String,
     },
+    /// Publish the keys of the mail of the agent that the envelope addresses: I have something for it.
+    MailKeys,
     /// One from a later version.
     Unknown {
         /// What it is called there.
@@ -79,7 +81,7 @@ impl Body for Control {
             Self::Unknown { action } => {
                 check_code("control action", action).map_err(|e| Invalid::new("action", e.to_string()))
             }
-            Self::Cancel | Self::Watch { .. } | Self::Unwatch { .. } => Ok(()),
+            Self::Cancel | Self::MailKeys | Self::Watch { .. } | Self::Unwatch { .. } => Ok(()),
         }
     }
 }
@@ -89,6 +91,7 @@ const CREDIT: &str = "credit";
 const WATCH: &str = "watch";
 const UNWATCH: &str = "unwatch";
 const DOWN: &str = "down";
+const MAIL_KEYS: &str = "mail_keys";
 
 #[derive(Default, Serialize, Deserialize)]
 struct Wire {
@@ -121,6 +124,7 @@ impl From<Control> for Wire {
                 detail,
                 ..none
             },
+            Control::MailKeys => Self { action: action(MAIL_KEYS), ..none },
             Control::Unknown { action } => Self { action, ..none },
         }
     }
@@ -141,6 +145,7 @@ impl TryFrom<Wire> for Control {
                 reason: needed("reason", wire.reason)?,
                 detail: wire.detail,
             },
+            MAIL_KEYS => Self::MailKeys,
             _ => Self::Unknown { action: wire.action },
         })
     }

@@ -38,6 +38,9 @@ pub(crate) mod kind {
     pub(crate) const POOL: u8 = 2;
     pub(crate) const GROUP: u8 = 3;
     pub(crate) const REQUEST: u8 = 4;
+    pub(crate) const HERE: u8 = 5;
+    pub(crate) const HELLO: u8 = 6;
+    pub(crate) const OPEN: u8 = 7;
 }
 
 /// What a message has with it.

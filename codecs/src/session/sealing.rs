@@ -14,13 +14,13 @@ use super::sending::{CHAIN_AGE_MAX, Mark, Reservation, Sending};
 use super::{Context, Opening, Session, SessionId};
 use crate::id::UnixMillis;
 use crate::key::{DhPublic, DhSecret, Digest, Entropy, Label, Secret, SigningKey, aead, public_random};
-use crate::limits::BODY_MAX;
+use crate::limits::{FRAME_MAX, SEAL_MAX};
 use crate::refusal::Refusal;
 use crate::session::ratchet::step_root;
 use crate::signature::{Proof, Statement};
 
-/// The longest payload: what an envelope carries, without the longest init, header and proof.
-pub const PAYLOAD_MAX: usize = BODY_MAX - 8 * 1024;
+/// The longest payload: what a frame carries, without the longest init, header and proof.
+pub const PAYLOAD_MAX: usize = FRAME_MAX - SEAL_MAX;
 
 /// Why nothing was sealed. Nothing changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

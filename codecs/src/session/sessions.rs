@@ -17,7 +17,7 @@ use super::opening::{Opened, Pending};
 use super::policy::Policy;
 use super::{Context, Opening, Session, SessionId};
 use crate::id::{AgentId, UnixMillis};
-use crate::identity::{Directory, Instance, InstanceId, Prekeys};
+use crate::identity::{Certificate, Directory, Instance, InstanceId, Prekeys};
 use crate::refusal::Refusal;
 
 /// The most sessions of an instance: each takes some 3 KB, so this is 30 MB. Whoever is past it waits until old ones are
@@ -214,6 +214,12 @@ impl Sessions {
         let is_open =
             |id: &&SessionId| self.sessions.get(&id.tag()).is_some_and(|session| !session.is_closed());
         self.peers.get(&peer)?.iter().find(is_open).copied()
+    }
+
+    /// The certificate of whoever sealed a message that was opened and is not committed.
+    pub fn sender_of<'a>(&'a self, pending: &'a Pending) -> Option<&'a Certificate> {
+        let known = self.sessions.get(&pending.session.tag());
+        known.or(pending.begun.as_deref()).map(Session::peer)
     }
 
     /// The session on which messages to a peer are sent, if there is one.

@@ -1,9 +1,10 @@
 //! Dead letters about durable messages: what failed, and what crashed its agent too often.
 
 use bytes::Bytes;
-use connectome_codecs::{Envelope, Sequence};
+use connectome_codecs::Sequence;
 use tokio::time::sleep;
 
+use super::super::opening::Letter;
 use super::super::{AGENT_MESSAGES, name_of};
 use super::{Event, RETRY, Work};
 use crate::dead_letters::{Buried, Reason};
@@ -26,11 +27,9 @@ impl Work {
 
     pub(super) fn set_aside(&mut self, sequence: Sequence, cause: &str, crashes: u32) {
         let Some(letter) = self.letter(sequence, crashes, cause) else { return };
-        if let Some(envelope) =
-            self.messages.get(&sequence).and_then(|m| Envelope::decode(m.body.clone()).ok())
-        {
+        if let Some(Letter { envelope, .. }) = self.letters.get(&sequence) {
             let (to, from) = (envelope.to.clone(), envelope.from.clone());
-            self.router.letter(to, from, name_of(&envelope), Reason::Crashed, cause);
+            self.router.letter(to, from, name_of(envelope), Reason::Crashed, cause);
         }
         let router = self.router.clone();
         self.begin(async move {

@@ -7,6 +7,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::super::opening::Opener;
 use super::super::{AGENT_MESSAGES, inherit, subject_of};
 use super::reading::{Reading, id_of};
 use super::{Lane, RETRY, Work};
@@ -60,6 +61,10 @@ impl Work {
             revision,
             state: kept.state,
             messages: BTreeMap::new(),
+            opener: Opener::new(&lane.router, &lane.cell.name),
+            opening: None,
+            openings: 0,
+            letters: BTreeMap::new(),
             pushed: None,
             incarnation: 0,
             saving: false,
@@ -77,7 +82,10 @@ impl Work {
     fn begin_with(&mut self, Left { mut messages, is_whole }: Left, cursor: Sequence) {
         let waiting = messages.split_off(messages.partition_point(|stored| stored.sequence <= cursor));
         for stored in messages {
-            self.tell(Input::Read { sequence: stored.sequence, id: id_of(&stored) });
+            let (sequence, id) = (stored.sequence, id_of(&stored));
+            // Its key has to go before it does.
+            self.messages.insert(sequence, stored);
+            self.tell(Input::Read { sequence, id });
         }
         let taken = self.reading.begin(cursor, waiting.len(), is_whole);
         self.read(Ok(waiting.into_iter().take(taken).collect()));

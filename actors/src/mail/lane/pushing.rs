@@ -11,9 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::answer::{LaneAnswer, Outcome};
 use super::{Event, Work};
 use crate::agent_ref::push;
-use crate::error::CallError;
 use crate::parcel::{Encoded, Meta};
-use crate::port::Stored;
 use crate::protocol::delivery::Input;
 
 /// The message that the agent has, or will find in its mailbox.
@@ -33,15 +31,7 @@ pub(super) async fn outcome_of(pushed: &mut Option<Pushed>) -> Outcome {
 }
 
 impl Work {
-    pub(super) fn push(&mut self, sequence: Sequence) {
-        let Some(stored) = self.messages.get(&sequence) else { return };
-        let envelope = match Envelope::decode(stored.body.clone()) {
-            Ok(envelope) => envelope,
-            Err(error) => {
-                let error = CallError::BadMessage { message: "-".to_owned(), problem: error.to_string() };
-                return self.bury_and_pass(sequence, &error, None);
-            }
-        };
+    pub(super) fn push(&mut self, sequence: Sequence, envelope: Envelope) {
         let gone = CancellationToken::new();
         let (told, outcome) = oneshot::channel();
         self.pushed = Some(Pushed { sequence, outcome, gone: gone.clone() });
@@ -75,6 +65,8 @@ impl Work {
     /// What the incarnation that has ended did to the message it had; where it never came to it, the message is
     /// withdrawn from the mailbox, to be pushed again.
     pub(super) fn last_outcome(&mut self) {
+        // What was being opened is opened anew for the next one.
+        self.opening = None;
         let Some(pushed) = &mut self.pushed else { return };
         match pushed.outcome.try_recv() {
             Ok(outcome) => self.handled(outcome),
@@ -91,7 +83,7 @@ impl Work {
             self.state = state;
         }
         if self.router.inner().config.message_events
-            && let Some(received) = self.messages.get(&sequence).and_then(received)
+            && let Some(received) = self.letters.get(&sequence).and_then(|letter| received(&letter.envelope))
         {
             let router = self.router.clone();
             self.begin(async move {
@@ -103,9 +95,14 @@ impl Work {
     }
 }
 
-fn received(stored: &Stored) -> Option<MessageReceived> {
-    let envelope = Envelope::decode(stored.body.clone()).ok()?;
-    let Address::Agent(to) = envelope.to else { return None };
-    let bytes = stored.body.len() as u64;
-    Some(MessageReceived { message: envelope.id, kind: envelope.kind, from: envelope.from, to, bytes })
+fn received(envelope: &Envelope) -> Option<MessageReceived> {
+    let Address::Agent(to) = envelope.to.clone() else { return None };
+    let bytes = envelope.body.len() as u64;
+    Some(MessageReceived {
+        message: envelope.id,
+        kind: envelope.kind,
+        from: envelope.from.clone(),
+        to,
+        bytes,
+    })
 }

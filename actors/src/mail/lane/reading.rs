@@ -115,13 +115,18 @@ impl Work {
     }
 
     pub(super) fn remove(&mut self, sequence: Sequence) {
-        self.messages.remove(&sequence);
+        let stored = self.messages.remove(&sequence);
+        let letter = self.letters.remove(&sequence);
         if self.reading.under_way.is_none() {
             self.release();
         }
         self.removing += 1;
         let (router, credit, stop) = (self.router.clone(), self.credit.clone(), self.stop.clone());
+        let opener = self.opener.clone();
         self.begin(async move {
+            if !opener.used_up(letter, stored).await {
+                return Event::Removed;
+            }
             let _turn = credit.removal().await;
             // What a lane that is told to stop can't remove is removed by the next one.
             while let Err(StreamError::Unavailable(_) | StreamError::Unknown(_)) =

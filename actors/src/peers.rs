@@ -1,0 +1,503 @@
+//! What leaves this node for others, sealed, and what comes from them, opened: between the router and the transport.
+//!
+//! What is sealed with which key, and what is believed, is decided in `protocol/secrecy`, one [`Talk`] for each node. Here
+//! are the queues in front of it: whatever waits for the same node when it is sealed shares a signature. A short message
+//! that finds nobody waiting is sealed and handed over at once, by whoever brings it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use connectome_codecs::frame::Frame;
+use connectome_codecs::session::{Draft, Policy};
+use connectome_codecs::signature::{BATCH_MAX, Batch};
+use connectome_codecs::{NodeId, Refusal};
+use dashmap::DashMap;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use crate::port::{KeyStore, KeyStoreError, Transport, TransportError, Whose, World};
+use crate::protocol::Now;
+use crate::protocol::membership::NODES_MAX;
+use crate::protocol::secrecy::{NotSealed, Own, Talk};
+
+/// Messages that wait for one node at the most, to be sealed: what is sealed in a tenth of a second.
+const WAITING_MAX: usize = 4_096;
+
+/// Their bytes, at the most: eight of the longest.
+const WAITING_BYTES_MAX: usize = 8 << 20;
+
+/// The conversations of a node with all others.
+pub(crate) struct Peers {
+    own: RwLock<Own>,
+    world: Arc<dyn World>,
+    transport: Arc<dyn Transport>,
+    keys: Arc<dyn KeyStore>,
+    peers: DashMap<NodeId, Arc<Peer>>,
+    /// Whether nothing is sealed: between nodes that are measured.
+    open: bool,
+    began: Instant,
+    counts: Counts,
+}
+
+#[derive(Default)]
+struct Counts {
+    sealed: AtomicU64,
+    signatures: AtomicU64,
+    opened: AtomicU64,
+    refused: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+/// What a node has sealed for other nodes and opened of theirs since it started.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct SealCounts {
+    /// Messages that were sealed.
+    pub sealed: u64,
+    /// Signatures that were made for them: fewer, where many share one.
+    pub signatures: u64,
+    /// Messages that were opened.
+    pub opened: u64,
+    /// Frames that were not believed, by the code of their [`Refusal`].
+    pub refused: BTreeMap<&'static str, u64>,
+}
+
+struct Peer {
+    node: NodeId,
+    talk: Mutex<Talk>,
+    waiting: Mutex<Waiting>,
+    room: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    messages: VecDeque<Outgoing>,
+    bytes: usize,
+    /// Whether somebody is taking them out.
+    attended: bool,
+}
+
+/// A message on its way out, and who waits for its having left.
+struct Outgoing {
+    payload: Bytes,
+    told: Option<oneshot::Sender<Result<(), Unsent>>>,
+}
+
+impl Outgoing {
+    fn tell(self, result: Result<(), Unsent>) {
+        if let Some(told) = self.told {
+            // Whoever waited may have given up.
+            drop(told.send(result));
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.told.as_ref().is_none_or(|told| !told.is_closed())
+    }
+}
+
+/// Messages that have their keys.
+enum Sealing {
+    Done(VecDeque<(Bytes, Outgoing)>),
+    Unsigned(Vec<(Draft, Outgoing)>),
+}
+
+/// Why a message did not leave.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unsent {
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    #[error(transparent)]
+    Sealing(#[from] NotSealed),
+    #[error("{0} had no room for it, or its keys did not come, in time")]
+    TooLate(NodeId),
+    #[error("{0} is gone")]
+    Gone(NodeId),
+}
+
+impl Waiting {
+    fn add(&mut self, message: Outgoing) -> Result<(), Outgoing> {
+        let bytes = self.bytes + message.payload.len();
+        let is_full = self.messages.len() >= WAITING_MAX || bytes > WAITING_BYTES_MAX;
+        if is_full && !self.messages.is_empty() {
+            return Err(message);
+        }
+        self.bytes = bytes;
+        self.messages.push_back(message);
+        Ok(())
+    }
+
+    fn take(&mut self) -> Vec<Outgoing> {
+        let count = self.messages.len().min(BATCH_MAX);
+        let taken: Vec<_> = self.messages.drain(..count).collect();
+        self.bytes -= taken.iter().map(|message| message.payload.len()).sum::<usize>();
+        taken
+    }
+
+    fn put_back(&mut self, messages: Vec<Outgoing>) {
+        self.bytes += messages.iter().map(|message| message.payload.len()).sum::<usize>();
+        messages.into_iter().rev().for_each(|message| self.messages.push_front(message));
+    }
+}
+
+impl Peers {
+    /// `open`: nothing is sealed.
+    pub(crate) fn new(
+        keys: Arc<dyn KeyStore>,
+        world: Arc<dyn World>,
+        transport: Arc<dyn Transport>,
+        policy: Policy,
+        open: bool,
+    ) -> Result<Arc<Peers>, KeyStoreError> {
+        let own = own(&*keys, &*world, policy)?;
+        let peers = Peers {
+            own: RwLock::new(own),
+            world,
+            transport,
+            keys,
+            peers: DashMap::new(),
+            open,
+            began: Instant::now(),
+            counts: Counts::default(),
+        };
+        Ok(Arc::new(peers))
+    }
+
+    /// Says to whomever the transport reaches that this node is there, and with which keys.
+    pub(crate) fn here(&self) {
+        let hash = self.own.read().hash();
+        self.transport.broadcast(Frame::Here(hash).encode());
+    }
+
+    /// Makes new keys when it is time, and erases what is no longer needed.
+    pub(crate) fn tend(&self) {
+        let time = self.world.now();
+        let keys = &self.keys;
+        let mut fill = |bytes: &mut [u8]| self.world.fill(bytes);
+        let renewed = self
+            .own
+            .write()
+            .renew(time, &mut fill, |claims, instance| keys.certify(Whose::Node, claims, instance));
+        if let Err(error) = renewed {
+            tracing::error!(%error, "the keys of this node could not be renewed");
+        }
+        let own = self.own.read();
+        self.peers.iter().for_each(|peer| peer.talk.lock().expire(&own, time));
+    }
+
+    /// The nodes whose keys are known, in order.
+    pub(crate) fn known(&self) -> Vec<NodeId> {
+        let known = self.peers.iter().filter(|peer| self.open || peer.talk.lock().is_known());
+        let mut nodes: Vec<_> = known.map(|peer| *peer.key()).collect();
+        nodes.sort_unstable();
+        nodes
+    }
+
+    pub(crate) fn counts(&self) -> SealCounts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Counts { sealed, signatures, opened, refused } = &self.counts;
+        let (sealed, signatures, opened) = (read(sealed), read(signatures), read(opened));
+        SealCounts { sealed, signatures, opened, refused: refused.lock().clone() }
+    }
+
+    fn now(&self) -> Now {
+        Now::new(self.began.elapsed())
+    }
+
+    /// The conversation with a node; `None`: there are as many as there may be.
+    fn peer(&self, node: NodeId) -> Option<Arc<Peer>> {
+        if let Some(peer) = self.peers.get(&node) {
+            return Some(peer.clone());
+        }
+        if self.peers.len() >= NODES_MAX {
+            return None;
+        }
+        let make = || {
+            let talk = Mutex::new(Talk::new(&self.own.read(), node));
+            Arc::new(Peer { node, talk, waiting: Mutex::default(), room: Notify::new() })
+        };
+        Some(self.peers.entry(node).or_insert_with(make).clone())
+    }
+}
+
+/// Outgoing.
+impl Peers {
+    /// Sends a message, and returns when the transport has it. `busy`: others are likely to follow at once.
+    pub(crate) async fn send(
+        self: &Arc<Peers>,
+        node: NodeId,
+        payload: Bytes,
+        until: Instant,
+        busy: bool,
+    ) -> Result<(), Unsent> {
+        let peer = self.peer(node).ok_or(TransportError::Unreachable { to: node })?;
+        let (told, mut outcome) = oneshot::channel();
+        let mut message = Outgoing { payload, told: Some(told) };
+        loop {
+            let room = peer.room.notified();
+            let refused = peer.waiting.lock().add(message);
+            match refused {
+                Ok(()) => break,
+                Err(back) => message = back,
+            }
+            timeout_at(until, room).await.map_err(|_| Unsent::TooLate(node))?;
+        }
+        self.attend(&peer, busy);
+        if let Ok(outcome) = outcome.try_recv() {
+            return outcome;
+        }
+        match timeout_at(until, outcome).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(Unsent::Gone(node)),
+            Err(_) => Err(Unsent::TooLate(node)),
+        }
+    }
+
+    /// Sends a message that nobody waits for. Gives it back when there is no room.
+    pub(crate) fn post(self: &Arc<Peers>, node: NodeId, payload: Bytes, busy: bool) -> Result<(), Bytes> {
+        let Some(peer) = self.peer(node) else { return Ok(()) };
+        let added = peer.waiting.lock().add(Outgoing { payload, told: None });
+        added.map_err(|back| back.payload)?;
+        self.attend(&peer, busy);
+        Ok(())
+    }
+
+    /// Sends what is only of use now: nothing, when the node's keys are not known.
+    pub(crate) fn whisper(self: &Arc<Peers>, node: NodeId, payload: Bytes) {
+        let Some(peer) = self.peer(node) else { return };
+        if self.open || peer.talk.lock().is_known() {
+            drop(self.post(node, payload, false));
+        }
+    }
+
+    /// Sees that somebody takes out what waits: this task at once, or another one soon, so that more can gather.
+    fn attend(self: &Arc<Peers>, peer: &Arc<Peer>, busy: bool) {
+        {
+            let mut waiting = peer.waiting.lock();
+            if waiting.attended || waiting.messages.is_empty() {
+                return;
+            }
+            waiting.attended = true;
+        }
+        if busy {
+            self.clone().attend_later(peer.clone(), VecDeque::new());
+        } else {
+            self.empty(peer);
+        }
+    }
+
+    fn attend_later(self: Arc<Peers>, peer: Arc<Peer>, sealed: VecDeque<(Bytes, Outgoing)>) {
+        tokio::spawn(async move {
+            self.push_on(&peer, sealed).await;
+            self.empty(&peer);
+        });
+    }
+
+    /// Seals and hands over what waits, until nothing does or the transport has no room: then another task goes on.
+    fn empty(self: &Arc<Peers>, peer: &Arc<Peer>) {
+        loop {
+            let messages = {
+                let mut waiting = peer.waiting.lock();
+                waiting.attended = !waiting.messages.is_empty();
+                if !waiting.attended {
+                    return;
+                }
+                waiting.take()
+            };
+            peer.room.notify_waiters();
+            let Some(mut sealed) = self.seal(peer, messages) else { return };
+            while let Some((frame, message)) = sealed.pop_front() {
+                match self.transport.send(peer.node, frame.clone()) {
+                    Ok(()) => message.tell(Ok(())),
+                    Err(TransportError::Full { .. }) => {
+                        sealed.push_front((frame, message));
+                        return self.clone().attend_later(peer.clone(), sealed);
+                    }
+                    Err(error) => message.tell(Err(error.into())),
+                }
+            }
+        }
+    }
+
+    /// Hands over what is sealed, as the transport has room.
+    async fn push_on(&self, peer: &Peer, sealed: VecDeque<(Bytes, Outgoing)>) {
+        for (frame, message) in sealed {
+            // What is not sent is a gap, which its receiver gets over.
+            while message.is_wanted() {
+                match self.transport.send(peer.node, frame.clone()) {
+                    Err(TransportError::Full { .. }) => self.transport.ready(peer.node).await,
+                    sent => {
+                        message.tell(sent.map_err(Unsent::from));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Seals messages under one signature. `None`: the keys are not known; they were asked for, and the messages wait.
+    fn seal(&self, peer: &Peer, messages: Vec<Outgoing>) -> Option<VecDeque<(Bytes, Outgoing)>> {
+        let messages: Vec<_> = messages.into_iter().filter(Outgoing::is_wanted).collect();
+        if self.open {
+            let open = |message: Outgoing| (Frame::Open(message.payload.clone()).encode(), message);
+            return Some(messages.into_iter().map(open).collect());
+        }
+        let own = self.own.read();
+        let mut talk = peer.talk.lock();
+        if !talk.is_known() {
+            let ask = talk.ask(&own, self.now());
+            drop((talk, own));
+            self.wait_for_keys(peer, messages, ask);
+            return None;
+        }
+        let sealed = self.seal_for(&own, &mut talk, messages);
+        drop(talk);
+        Some(match sealed {
+            Sealing::Done(sealed) => sealed,
+            Sealing::Unsigned(drafts) => self.sign(&own, drafts),
+        })
+    }
+
+    /// Gives each message its key, while the conversation is held. What it costs to sign is paid afterwards.
+    fn seal_for(&self, own: &Own, talk: &mut Talk, messages: Vec<Outgoing>) -> Sealing {
+        let time = self.world.now();
+        let mut fill = |bytes: &mut [u8]| self.world.fill(bytes);
+        if own.signs_each() {
+            let draft = |message: Outgoing| match talk.draft(own, message.payload.clone(), time, &mut fill) {
+                Ok(draft) => Some((draft, message)),
+                Err(error) => {
+                    message.tell(Err(error.into()));
+                    None
+                }
+            };
+            return Sealing::Unsigned(messages.into_iter().filter_map(draft).collect());
+        }
+        let seal = |message: Outgoing| match talk.seal(own, message.payload.clone(), time, &mut fill) {
+            Ok(sealed) => Some((sealed.bytes, message)),
+            Err(error) => {
+                message.tell(Err(error.into()));
+                None
+            }
+        };
+        let sealed: VecDeque<_> = messages.into_iter().filter_map(seal).collect();
+        self.counts.sealed.fetch_add(sealed.len() as u64, Ordering::Relaxed);
+        Sealing::Done(sealed)
+    }
+
+    fn sign(&self, own: &Own, drafts: Vec<(Draft, Outgoing)>) -> VecDeque<(Bytes, Outgoing)> {
+        let mut batch = Batch::default();
+        let messages: Vec<_> = drafts
+            .into_iter()
+            .map(|(draft, message)| {
+                batch.add(draft).expect("no more are taken at once than a batch holds");
+                message
+            })
+            .collect();
+        self.counts.sealed.fetch_add(messages.len() as u64, Ordering::Relaxed);
+        self.counts.signatures.fetch_add(u64::from(!batch.is_empty()), Ordering::Relaxed);
+        let sealed = batch.sign(&own.instance().keys().signing);
+        sealed.into_iter().map(|sealed| sealed.bytes).zip(messages).collect()
+    }
+
+    fn wait_for_keys(&self, peer: &Peer, messages: Vec<Outgoing>, ask: Option<Frame>) {
+        let asked = ask.map_or(Ok(()), |ask| self.transport.send(peer.node, ask.encode()));
+        match asked {
+            // It is asked again whenever something is sent, and each time that the node is heard of.
+            Ok(()) | Err(TransportError::Full { .. }) => {
+                let mut waiting = peer.waiting.lock();
+                waiting.put_back(messages);
+                waiting.attended = false;
+            }
+            Err(error) => {
+                messages.into_iter().for_each(|message| message.tell(Err(error.clone().into())));
+                peer.waiting.lock().attended = false;
+            }
+        }
+    }
+
+    /// Hands over what waits, without gathering more: the transport closes next.
+    pub(crate) fn flush(self: &Arc<Peers>) {
+        let peers: Vec<_> = self.peers.iter().map(|peer| peer.clone()).collect();
+        peers.iter().for_each(|peer| self.empty(peer));
+    }
+
+    /// A node is gone: what waits for it does not leave.
+    pub(crate) fn lost(&self, node: NodeId) {
+        let Some(peer) = self.peers.get(&node).map(|peer| peer.clone()) else { return };
+        let gone = {
+            let mut waiting = peer.waiting.lock();
+            waiting.bytes = 0;
+            std::mem::take(&mut waiting.messages)
+        };
+        gone.into_iter().for_each(|message| message.tell(Err(Unsent::Gone(node))));
+        peer.room.notify_waiters();
+    }
+}
+
+/// What a frame was.
+pub(crate) enum Taken {
+    /// A message of the other node.
+    Message(Bytes),
+    /// Its keys are known now, and were not before.
+    Met,
+    /// Something between the two nodes.
+    Nothing,
+}
+
+/// Incoming.
+impl Peers {
+    /// Takes a frame from another node.
+    ///
+    /// # Errors
+    /// Why it is not believed.
+    pub(crate) fn hear(self: &Arc<Peers>, from: NodeId, frame: Bytes) -> Result<Taken, Refusal> {
+        let heard = self.take(from, frame);
+        if let Err(refusal) = &heard {
+            self.count_refusal(refusal);
+        }
+        heard
+    }
+
+    pub(crate) fn count_refusal(&self, refusal: &Refusal) {
+        *self.counts.refused.lock().entry(refusal.code()).or_default() += 1;
+    }
+
+    fn take(self: &Arc<Peers>, from: NodeId, bytes: Bytes) -> Result<Taken, Refusal> {
+        let frame = Frame::decode(bytes.clone())?;
+        let peer = self.peer(from).ok_or(Refusal::Full { what: "node", max: NODES_MAX })?;
+        if let (true, Frame::Open(payload)) = (self.open, &frame) {
+            return Ok(Taken::Message(payload.clone()));
+        }
+        let (now, time) = (self.now(), self.world.now());
+        let own = self.own.read();
+        let mut talk = peer.talk.lock();
+        let heard = talk.hear(&own, frame, now, time);
+        let say = match &heard {
+            Ok(heard) => heard.say.clone(),
+            Err(refusal) => {
+                let mut fill = |bytes: &mut [u8]| self.world.fill(bytes);
+                talk.refused(&own, refusal, &bytes, now, time, &mut fill)
+            }
+        };
+        drop((talk, own));
+        // Lost, it is said again when the next frame needs it.
+        say.iter().for_each(|frame| drop(self.transport.send(from, frame.encode())));
+        let heard = heard?;
+        if heard.met {
+            self.attend(&peer, false);
+            return Ok(Taken::Met);
+        }
+        let Some(message) = heard.message else { return Ok(Taken::Nothing) };
+        self.counts.opened.fetch_add(1, Ordering::Relaxed);
+        Ok(Taken::Message(message.payload))
+    }
+}
+
+fn own(keys: &dyn KeyStore, world: &dyn World, policy: Policy) -> Result<Own, KeyStoreError> {
+    let mut fill = |bytes: &mut [u8]| world.fill(bytes);
+    Own::new(keys.node_id(), policy, world.now(), &mut fill, |claims, instance| {
+        keys.certify(Whose::Node, claims, instance)
+    })
+}
