@@ -34,6 +34,7 @@ use crate::protocol::shard::SHARDS;
 use crate::registration::Registrations;
 use crate::registry::{NodeState, Place, Registry};
 use crate::remote::Remote;
+use crate::sealing::Seals;
 use crate::spec::AgentSpec;
 use crate::supervisor::{Supervisor, SupervisorError, SupervisorSpec};
 use crate::task_queue::Tasks;
@@ -79,6 +80,8 @@ pub struct RouterConfig {
     pub compression_threshold: usize,
     /// Encodings of bodies that this node reads, and writes to nodes that read them too.
     pub encodings: Vec<Encoding>,
+    /// Whether tasks and dead letters are sealed, and refused where they are not. States always are.
+    pub sealing: bool,
     /// Whether every durable message that is handled is followed by a `MESSAGE_RECEIVED` event.
     pub message_events: bool,
     /// A bug on purpose.
@@ -101,6 +104,7 @@ impl Default for RouterConfig {
             namespace: "connectome".to_owned(),
             compression_threshold: COMPRESSION_THRESHOLD,
             encodings: Encoding::KNOWN.to_vec(),
+            sealing: true,
             message_events: false,
             #[cfg(feature = "planted-bugs")]
             planted: None,
@@ -152,6 +156,8 @@ pub(crate) struct Inner {
     pub(crate) mail: Changes,
     /// What the agents keep.
     pub(crate) states: States,
+    /// What seals it, and what else the store keeps.
+    pub(crate) seals: Seals,
     /// What the agents that are gone have handled.
     retired: Mutex<Accounts>,
     turnover: Mutex<Turnover>,
@@ -160,7 +166,7 @@ pub(crate) struct Inner {
 
 impl Router {
     /// A router without agents. `events` receives what it wants published; see `Services`.
-    pub(crate) fn new(ports: Ports, config: RouterConfig) -> (Router, mpsc::Receiver<Fact>) {
+    pub(crate) fn new(ports: Ports, config: RouterConfig, seals: Seals) -> (Router, mpsc::Receiver<Fact>) {
         let (events, outbox) = Events::new(EVENTS_WAITING_MAX);
         let router = Router(Arc::new(Inner {
             node: ports.keys.node_id(),
@@ -177,6 +183,7 @@ impl Router {
             announce: Changes::default(),
             mail: Changes::default(),
             states: States::default(),
+            seals,
             retired: Mutex::default(),
             turnover: Mutex::default(),
             draining: AtomicBool::new(false),

@@ -35,6 +35,7 @@ use crate::protocol::membership::Timing;
 use crate::protocol::restart::{ChildSpec, Flags, Intensity, IntensityScope, Strategy};
 use crate::registration::{Registrar, RegistrationKeeper};
 use crate::router::{Ports, Router, RouterConfig};
+use crate::sealing::Seals;
 use crate::service::{Service, ServiceStart};
 use crate::spec::AgentSpec;
 use crate::streams::{self, StreamLimits};
@@ -81,7 +82,9 @@ impl Tree {
         more: Vec<Arc<dyn Part>>,
     ) -> Result<Tree, TreeError> {
         streams::create(&*ports.streams, &config, limits).await?;
-        let (router, outbox) = Router::new(ports, config);
+        let Ports { keys, world, streams, .. } = ports.clone();
+        let seals = Seals::new(keys, world, streams, limits.max_age).enabled(config.sealing);
+        let (router, outbox) = Router::new(ports, config, seals);
         let (agents, offered) = (SupervisorSlot::default(), SupervisorSlot::default());
         let root = SupervisorSpec::new("node")
             .flags(Flags { intensity: BRANCHES, ..Flags::default() })

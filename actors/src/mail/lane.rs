@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use connectome_codecs::{Revision, Sequence};
+use connectome_codecs::Sequence;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use self::pushing::{Pushed, outcome_of};
 use self::reading::Reading;
 use super::credit::Credit;
-use super::state::Kept;
+use super::state::{Kept, Place};
 use crate::cell::AgentCell;
 use crate::port::{Stored, StreamError};
 use crate::protocol::delivery::{Action, Input, Lane as Protocol};
@@ -94,7 +94,7 @@ struct Work {
     credit: Arc<Credit>,
     protocol: Protocol,
     reading: Reading,
-    revision: Option<Revision>,
+    place: Option<Place>,
     /// The agent's state when it had handled the last message.
     state: Option<Bytes>,
     messages: BTreeMap<Sequence, Stored>,
@@ -112,7 +112,7 @@ struct Work {
 enum Event {
     Read(Result<Vec<Stored>, StreamError>),
     Passed(Sequence, Option<Bytes>),
-    Saved { cursor: Sequence, revision: Result<Revision, StreamError> },
+    Saved { cursor: Sequence, place: Result<Place, StreamError> },
     Buried(Sequence),
     Removed,
     Nothing,
@@ -175,7 +175,7 @@ impl Work {
         match event {
             Event::Read(read) => self.read(read),
             Event::Passed(sequence, state) => self.passed(sequence, state),
-            Event::Saved { cursor, revision } => self.saved(cursor, revision)?,
+            Event::Saved { cursor, place } => self.saved(cursor, place)?,
             Event::Buried(sequence) => self.tell(Input::SetAside { sequence }),
             Event::Removed => self.removing -= 1,
             Event::Nothing => {}

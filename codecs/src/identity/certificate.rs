@@ -273,9 +273,16 @@ impl Certificate {
     /// Says which signature, date or rule does not hold.
     pub fn verify(bytes: Bytes, log: Option<&IdentityLog>, now: UnixMillis) -> Result<Self, Refusal> {
         let certificate = Self::verify_at_any_time(bytes, log)?;
-        let claims = &certificate.claims;
-        has_begun("certificate's beginning", claims.not_before, now)?;
-        if claims.not_after <= now { Err(Refusal::CertificateExpired) } else { Ok(certificate) }
+        certificate.check_dates(now).map(|()| certificate)
+    }
+
+    /// Whether it holds at a moment, for one that was verified.
+    ///
+    /// # Errors
+    /// [`Refusal::ClockSkew`] before it does, [`Refusal::CertificateExpired`] after.
+    pub fn check_dates(&self, now: UnixMillis) -> Result<(), Refusal> {
+        has_begun("certificate's beginning", self.claims.not_before, now)?;
+        if self.claims.not_after <= now { Err(Refusal::CertificateExpired) } else { Ok(()) }
     }
 
     /// The same without its dates: for what was signed while it held.

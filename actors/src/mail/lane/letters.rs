@@ -14,7 +14,7 @@ use crate::streams::DEAD_LETTERS;
 
 impl Work {
     pub(super) fn bury_and_pass(&mut self, sequence: Sequence, error: &CallError, state: Option<Bytes>) {
-        let Some(letter) = self.letter(sequence, 1, &error.to_string()) else {
+        let Some(letter) = self.letter(sequence, 1, error.code(), &error.to_string()) else {
             return self.passed(sequence, state);
         };
         let router = self.router.clone();
@@ -25,7 +25,8 @@ impl Work {
     }
 
     pub(super) fn set_aside(&mut self, sequence: Sequence, cause: &str, crashes: u32) {
-        let Some(letter) = self.letter(sequence, crashes, cause) else { return };
+        let code = Reason::Crashed.as_str();
+        let Some(letter) = self.letter(sequence, crashes, code, cause) else { return };
         if let Some(envelope) =
             self.messages.get(&sequence).and_then(|m| Envelope::decode(m.body.clone()).ok())
         {
@@ -39,17 +40,19 @@ impl Work {
         });
     }
 
-    fn letter(&self, sequence: Sequence, attempts: u32, cause: &str) -> Option<Publish> {
+    fn letter(&self, sequence: Sequence, attempts: u32, code: &str, cause: &str) -> Option<Publish> {
         let stored = self.messages.get(&sequence)?;
         let letter = Buried {
+            code: code.to_owned(),
             cause: cause.to_owned(),
             attempts,
             stream: AGENT_MESSAGES.to_owned(),
             subject: stored.subject.clone(),
             payload: stored.body.clone(),
             record: None,
+            sealed: None,
         };
-        let body = letter.encode().ok()?;
+        let body = self.router.inner().seals.seal_letter(letter).ok()?.encode().ok()?;
         Some(Publish {
             subject: self.router.subject(&format!("dead.message.{}", self.cell.name)),
             id: stored.id,
