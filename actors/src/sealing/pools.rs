@@ -2,16 +2,17 @@
 //!
 //! A pool's private keys stand in the bucket `keys`, under `pool/<capability>`, sealed under the root, and the public half of
 //! the newest beside them. Whoever needs one first makes it, by compare-and-set; whoever seals to one that is nearly over makes
-//! the next.
+//! the next. A store that came back empty gets them again from whoever has them in memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use connectome_codecs::identity::{PoolKeys, PoolPrekey};
 use connectome_codecs::seal::StoreKey;
-use connectome_codecs::{Capability, Refusal, UnixMillis, wire};
+use connectome_codecs::{Capability, Refusal, Revision, UnixMillis, wire};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,9 @@ const POOLS_MAX: usize = 1_024;
 
 /// Rounds against others who make the same pool's keys: each loss is another's success, and then there are keys.
 const ROUNDS_MAX: usize = 8;
+
+/// How long the keys in memory are taken for those in the store: one small read of each pool in that time.
+const CHECK_EVERY: Duration = Duration::from_secs(10);
 
 /// A prekey serves a day, and one more for those who have not heard of the next.
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -43,9 +47,13 @@ pub fn keys_bucket() -> BucketConfig {
 }
 
 /// The keys of one pool as they were read or written last.
+#[derive(Default)]
 pub(super) struct Pool {
     pub(super) keys: PoolKeys,
     generation: u64,
+    revision: Revision,
+    /// When the store was last found to have just these.
+    checked: AtomicU64,
 }
 
 /// What the bucket holds of a pool.
@@ -77,6 +85,14 @@ impl Pool {
         self.prekey().is_some_and(|prekey| prekey.not_after() > now.after(DAY))
     }
 
+    fn is_checked(&self, now: UnixMillis) -> bool {
+        now < UnixMillis(self.checked.load(Ordering::Relaxed)).after(CHECK_EVERY)
+    }
+
+    fn check(&self, now: UnixMillis) {
+        self.checked.store(now.0, Ordering::Relaxed);
+    }
+
     fn copy(&self) -> PoolKeys {
         PoolKeys::decode(&self.keys.encode()).expect("keys are read as they were written")
     }
@@ -87,14 +103,12 @@ impl Pools {
         self.known.lock().get(capability).cloned()
     }
 
-    fn keep(&self, capability: &Capability, pool: Pool) -> Arc<Pool> {
-        let pool = Arc::new(pool);
+    fn keep(&self, capability: &Capability, pool: &Arc<Pool>) {
         let mut known = self.known.lock();
         if known.len() >= POOLS_MAX && !known.contains_key(capability) {
             known.clear();
         }
         known.insert(capability.clone(), pool.clone());
-        pool
     }
 }
 
@@ -104,14 +118,17 @@ impl Seals {
     /// # Errors
     /// [`StreamError::Invalid`] when nodes with another root have made them; otherwise the store's.
     pub(super) async fn pool(&self, capability: &Capability) -> Result<Arc<Pool>, StreamError> {
-        match self.serving(capability) {
-            Some(pool) => Ok(pool),
+        let now = self.world.now();
+        let serving = self.pools.get(capability).filter(|pool| pool.serves(now));
+        match serving {
+            Some(pool) if pool.is_checked(now) => Ok(pool),
             None => self.read_pool(capability, None).await,
+            Some(pool) => match self.read_pool(capability, Some(&pool)).await {
+                // As good as they were; whatever they are needed for will find out whether the store is there.
+                Err(StreamError::Unavailable(_) | StreamError::Unknown(_)) => Ok(pool),
+                read => read,
+            },
         }
-    }
-
-    fn serving(&self, capability: &Capability) -> Option<Arc<Pool>> {
-        self.pools.get(capability).filter(|pool| pool.serves(self.world.now()))
     }
 
     /// The same, read anew unless somebody else has read them since `outdated` was.
@@ -121,7 +138,8 @@ impl Seals {
         outdated: Option<&Arc<Pool>>,
     ) -> Result<Arc<Pool>, StreamError> {
         let _turn = self.pools.turn.lock().await;
-        if let Some(pool) = self.serving(capability)
+        let now = self.world.now();
+        if let Some(pool) = self.pools.get(capability).filter(|pool| pool.serves(now) && pool.is_checked(now))
             && outdated.is_none_or(|outdated| !Arc::ptr_eq(outdated, &pool))
         {
             return Ok(pool);
@@ -140,31 +158,35 @@ impl Seals {
     async fn read_or_make(&self, capability: &Capability) -> Result<Arc<Pool>, StreamError> {
         let bucket = self.keys_opened().await?;
         let found = self.forget_after(bucket.get(&key_of(capability)).await)?;
-        let known = self.pools.get(capability);
+        let (known, now) = (self.pools.get(capability), self.world.now());
         let (pool, expect) = match found {
             Some(Entry { value: Some(value), revision, .. }) => {
-                (self.open_pool(capability, known.as_deref(), &value)?, Expect::Revision(revision))
+                let pool = match known {
+                    Some(known) if known.revision == revision => known,
+                    known => self.open_pool(capability, known, revision, &value)?,
+                };
+                (pool, Expect::Revision(revision))
             }
             // Lost, perhaps: tasks that wait were sealed to the keys that this node still has.
-            Some(_) | None => (self.before(known.as_deref()), Expect::Absent),
+            Some(_) | None => (known.unwrap_or_default(), Expect::Absent),
         };
-        if pool.serves(self.world.now()) && expect != Expect::Absent {
-            return Ok(self.pools.keep(capability, pool));
-        }
-        let (pool, value) = self.next(capability, pool)?;
-        self.forget_after(bucket.put(&key_of(capability), value, expect, None).await)?;
-        Ok(self.pools.keep(capability, pool))
-    }
-
-    fn before(&self, known: Option<&Pool>) -> Pool {
-        let none = || Pool { keys: PoolKeys::new(), generation: 0 };
-        known.map_or_else(none, |known| Pool { keys: known.copy(), generation: known.generation })
+        let pool = if pool.serves(now) && expect == Expect::Revision(pool.revision) {
+            pool
+        } else {
+            let (mut next, value) = self.next(capability, &pool)?;
+            next.revision = self.forget_after(bucket.put(&key_of(capability), value, expect, None).await)?;
+            Arc::new(next)
+        };
+        pool.check(now);
+        self.pools.keep(capability, &pool);
+        Ok(pool)
     }
 
     /// The next generation, with a prekey that serves; and how it is kept.
-    fn next(&self, capability: &Capability, mut pool: Pool) -> Result<(Pool, Bytes), StreamError> {
+    fn next(&self, capability: &Capability, before: &Pool) -> Result<(Pool, Bytes), StreamError> {
         let now = self.world.now();
-        pool.generation = pool.generation.saturating_add(1);
+        let generation = before.generation.saturating_add(1);
+        let mut pool = Pool { keys: before.copy(), generation, ..Pool::default() };
         pool.keys.expire(self.retention.unwrap_or(RETENTION_MAX), now);
         if !pool.serves(now) {
             let life = self.prekey_life();
@@ -182,22 +204,28 @@ impl Seals {
         DAY.max(self.retention.unwrap_or(RETENTION_MAX) / WAITING_PREKEYS_MAX) + DAY
     }
 
+    /// What the store has; where that is older than what this node has, the latter, to be written again.
     fn open_pool(
         &self,
         capability: &Capability,
-        known: Option<&Pool>,
+        known: Option<Arc<Pool>>,
+        revision: Revision,
         value: &[u8],
-    ) -> Result<Pool, StreamError> {
-        let what = || format!("the pool {capability}");
-        let Kept { keys: sealed, .. } = wire::decode(value).map_err(|_| self.foreign(&what()))?;
-        let at_least = known.map_or(0, |known| known.generation);
-        let keys = match self.pool_key(capability).open(&key_of(capability), at_least, &sealed) {
-            Ok(keys) => keys,
-            Err(Refusal::RolledBack { .. }) => return Err(self.rolled_back(&what())),
-            Err(_) => return Err(self.foreign(&what())),
+    ) -> Result<Arc<Pool>, StreamError> {
+        let foreign = || self.foreign(&format!("the pool {capability}"));
+        let Kept { keys: sealed, .. } = wire::decode(value).map_err(|_| foreign())?;
+        let at_least = known.as_ref().map_or(0, |known| known.generation);
+        let keys = match (self.pool_key(capability).open(&key_of(capability), at_least, &sealed), known) {
+            (Ok(keys), _) => keys,
+            (Err(Refusal::RolledBack { .. }), Some(known)) => {
+                self.counts.rolled_back();
+                return Ok(known);
+            }
+            (Err(_), _) => return Err(foreign()),
         };
-        let keys = PoolKeys::decode(&keys).map_err(|_| self.foreign(&what()))?;
-        Ok(Pool { keys, generation: StoreKey::generation(&sealed).unwrap_or(at_least) })
+        let keys = PoolKeys::decode(&keys).map_err(|_| foreign())?;
+        let generation = StoreKey::generation(&sealed).unwrap_or(at_least);
+        Ok(Arc::new(Pool { keys, generation, revision, ..Pool::default() }))
     }
 
     fn pool_key(&self, capability: &Capability) -> StoreKey {

@@ -22,6 +22,8 @@ const OWNER: AgentName = AgentName::from_static("connectome/node");
 pub(crate) enum NotOpened {
     /// The store could not be asked for the keys.
     Store(StreamError),
+    /// These keys do not open it. Those of another node may, should the store have lost them.
+    NoKey(String),
     /// It is not believed, and never will be.
     Refused(String),
 }
@@ -78,7 +80,7 @@ impl Seals {
     pub async fn show_task(&self, envelope: &Envelope, task: &Task) -> Result<SealedBody, String> {
         self.open_task(envelope, task).await.map_err(|error| match error {
             NotOpened::Store(error) => error.to_string(),
-            NotOpened::Refused(why) => why,
+            NotOpened::NoKey(why) | NotOpened::Refused(why) => why,
         })
     }
 
@@ -108,11 +110,13 @@ impl Seals {
                 return NotOpened::Store(StreamError::Unavailable(refusal.to_string()));
             }
             self.counts.foreign();
-            NotOpened::Refused(format!(
+            let why = format!(
                 "its input does not open with the keys of the pool {} ({}): {refusal}; {SAME_ROOT}",
                 task.capability,
                 refusal.code()
-            ))
+            );
+            let is_key = matches!(refusal, Refusal::PrekeyUnknown | Refusal::BadTag);
+            if is_key { NotOpened::NoKey(why) } else { NotOpened::Refused(why) }
         })
     }
 

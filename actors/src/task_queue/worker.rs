@@ -229,10 +229,11 @@ impl Attempting<'_> {
         self.fail_as(held, task_error(error), failure).await
     }
 
-    /// What nobody can open is given up; where the store has not said with which keys, it is tried again.
+    /// What nobody believes is given up; what only the keys are missing for is tried again, as often as it may be.
     async fn not_opened(&self, held: &Held, why: NotOpened) -> Result<Verdict, StreamError> {
         let (text, blame, failure) = match why {
             NotOpened::Store(error) => (error.to_string(), Blame::Environment, Failure::Retryable),
+            NotOpened::NoKey(why) => (why, Blame::Environment, Failure::Retryable),
             NotOpened::Refused(why) => (why, Blame::Caller, Failure::Final),
         };
         tracing::warn!(task = %self.task.id, why = text, "a task's input could not be opened");
