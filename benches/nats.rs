@@ -4,6 +4,7 @@ mod queue;
 mod server;
 mod work;
 
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -172,7 +173,8 @@ struct Play {
 impl Play {
     async fn begin() -> Play {
         let server = Server::start();
-        let (near, far) = (node("near", &server.url).await, node("far", &server.url).await);
+        let home = tempfile::tempdir().expect("there is room for a key").keep();
+        let (near, far) = (node("near", &server.url, &home).await, node("far", &server.url, &home).await);
         far.spawn("mirror", || Mirror).await.expect("the name is free");
         for number in 0..work::WORKERS {
             let spec = AgentSpec::new(&format!("worker-{number}"), || Mirror).capability("echo");
@@ -245,14 +247,14 @@ impl Play {
     }
 }
 
-async fn node(name: &str, url: &str) -> Node {
+async fn node(name: &str, url: &str, home: &Path) -> Node {
     let mut config = Config::in_memory();
     config.name = name.to_owned();
     config.nats.url = Some(url.to_owned());
     config.streams.storage = connectome::port::Storage::File;
     config.router.tasks_per_worker = AT_ONCE / work::WORKERS;
-    let directory = tempfile::tempdir().expect("there is room for a key").keep();
-    config.data_dir = directory;
+    config.data_dir = home.join(name);
+    config.key_file = Some(home.join("root.key"));
     Node::start(config).await.expect("the server is there")
 }
 

@@ -64,7 +64,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     parser.send(Reading("warm".into())).await?;
     let mut letters = node.ports().streams.tail(DEAD_LETTERS, ">", Start::First).await?;
-    let letter = Buried::decode(&letters.next().await?.body)?;
+    let letter = node.router().seals().open_letter(Buried::decode(&letters.next().await?.body)?)?;
     let (attempts, cause) = (letter.attempts, letter.cause);
     println!("a message was set aside after {attempts} attempts: {cause}");
     println!("the parser reads {}", parser.call(Reading("19.0".into())).await?);

@@ -12,6 +12,7 @@ mod metrics;
 mod nats;
 mod ownership;
 mod registration;
+mod sealed;
 mod simulation;
 mod supervision;
 mod support;

@@ -75,7 +75,10 @@ pub struct DeadLetter {
 /// understand it, and to send it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Buried {
-    /// Why.
+    /// Why, in a word: the code of an error, or of a [`Reason`].
+    #[serde(default)]
+    pub code: String,
+    /// Why, in words. Empty while they are sealed.
     pub cause: String,
     /// How often it was tried.
     pub attempts: u32,
@@ -83,11 +86,14 @@ pub struct Buried {
     pub stream: String,
     /// The subject it had there.
     pub subject: String,
-    /// The envelope, byte for byte.
+    /// The envelope, byte for byte. While its body is sealed here, it has none.
     pub payload: Bytes,
     /// The task's record with its history, encoded, where it was a task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Bytes>,
+    /// The words of the cause, and what else is for its owner alone: see [`Seals::open_letter`](crate::Seals::open_letter).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Bytes>,
 }
 
 impl Buried {
@@ -123,7 +129,7 @@ struct Inner {
 
 impl DeadLetters {
     pub(crate) fn add(&self, letter: DeadLetter) {
-        tracing::debug!(to = %letter.to, message = letter.message, cause = letter.cause, "dead letter");
+        tracing::debug!(to = %letter.to, message = letter.message, reason = letter.reason.as_str(), "dead letter");
         let mut inner = self.inner.lock();
         *inner.counts.entry(letter.reason).or_default() += 1;
         if inner.last.len() == DEAD_LETTERS_KEPT {

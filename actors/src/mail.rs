@@ -32,7 +32,6 @@ pub(crate) use credit::Credit;
 pub(crate) use inherit::{NotInherited, inherit};
 pub(crate) use keeper::MailKeeper;
 pub(crate) use keys::KeyTable;
-pub use keys::{KEYS, keys_bucket};
 pub(crate) use lane::{LaneHandle, Word};
 pub(crate) use sealing::Outgoing as OutgoingMail;
 pub(crate) use state::{Kept, States};
@@ -87,11 +86,11 @@ impl Router {
             .named(Named::<M>::NAME);
         envelope.from = meta.from.clone();
         envelope.trace = self.trace_of(&meta);
-        if !self.inner().config.unsealed {
-            let sealed = sealing::seal(self, &envelope, &agent).await;
-            envelope = sealed.map_err(|error| SendError::NotSent(error.to_string()))?;
-        }
-        let body = envelope.encode().map_err(|error| SendError::NotSent(error.to_string()))?;
+        let body = self
+            .seal_mail(envelope)
+            .await?
+            .encode()
+            .map_err(|error| SendError::NotSent(error.to_string()))?;
         let message = Publish { subject: subject_of(self, &agent), id: Some(id), body };
         #[cfg(feature = "planted-bugs")]
         if self.has_bug(crate::planted::Planted::LosesAcknowledged) && self.dice().is_multiple_of(64) {
@@ -113,6 +112,20 @@ impl Router {
                 tracing::warn!(agent = %name, %error, "the keys of an agent's mail could not be published");
             }
         });
+    }
+
+    /// The envelope to store for the agent that an envelope addresses by its name.
+    ///
+    /// # Errors
+    /// When it can't be sealed: the text says who must act.
+    pub async fn seal_mail(&self, envelope: Envelope) -> Result<Envelope, SendError> {
+        let Address::Agent(agent) = envelope.to.clone() else {
+            return Err(SendError::NotSent(format!("{} names no single mailbox", envelope.to)));
+        };
+        if !self.inner().config.sealed {
+            return Ok(envelope);
+        }
+        sealing::seal(self, &envelope, &agent).await.map_err(|error| SendError::NotSent(error.to_string()))
     }
 
     fn durable_name(&self, to: &Address) -> Result<AgentName, SendError> {

@@ -38,6 +38,7 @@ use crate::protocol::shard::SHARDS;
 use crate::registration::Registrations;
 use crate::registry::{NodeState, Place, Registry};
 use crate::remote::Remote;
+use crate::sealing::Seals;
 use crate::spec::AgentSpec;
 use crate::streams::StreamLimits;
 use crate::supervisor::{Supervisor, SupervisorError, SupervisorSpec};
@@ -92,9 +93,9 @@ pub struct RouterConfig {
     pub encodings: Vec<Encoding>,
     /// How messages to other nodes are sealed.
     pub sealing: Policy,
-    /// Whether they are not sealed at all: for measuring, between nodes that were told the same. A node that seals takes
-    /// nothing of such a one.
-    pub unsealed: bool,
+    /// Whether messages, tasks and dead letters are sealed, and refused where they are not: the same on all nodes of a cluster.
+    /// Kept states always are.
+    pub sealed: bool,
     /// The age that a durable message can reach on its stream: for so long the keys for it are kept.
     pub mail_age: Duration,
     /// Whether every durable message that is handled is followed by a `MESSAGE_RECEIVED` event.
@@ -120,7 +121,7 @@ impl Default for RouterConfig {
             compression_threshold: COMPRESSION_THRESHOLD,
             encodings: Encoding::KNOWN.to_vec(),
             sealing: Policy { retention: FRAME_AGE_MAX, ..Policy::default() },
-            unsealed: false,
+            sealed: true,
             mail_age: StreamLimits::default().max_age.unwrap_or(MAIL_AGE_MAX),
             message_events: false,
             #[cfg(feature = "planted-bugs")]
@@ -176,6 +177,8 @@ pub(crate) struct Inner {
     pub(crate) mail: Changes,
     /// What the agents keep.
     pub(crate) states: States,
+    /// What seals it, and what else the store keeps.
+    pub(crate) seals: Seals,
     /// What the agents that are gone have handled.
     retired: Mutex<Accounts>,
     turnover: Mutex<Turnover>,
@@ -187,10 +190,11 @@ impl Router {
     pub(crate) fn new(
         ports: Ports,
         config: RouterConfig,
+        seals: Seals,
     ) -> Result<(Router, mpsc::Receiver<Fact>), KeyStoreError> {
         let (events, outbox) = Events::new(EVENTS_WAITING_MAX);
         let Ports { keys, world, transport, .. } = ports.clone();
-        let peers = Peers::new(keys, world, transport, config.sealing.clone(), config.unsealed)?;
+        let peers = Peers::new(keys, world, transport, config.sealing.clone(), !config.sealed)?;
         let router = Router(Arc::new(Inner {
             node: ports.keys.node_id(),
             incarnation: ports.world.now().0,
@@ -209,11 +213,22 @@ impl Router {
             announce: Changes::default(),
             mail: Changes::default(),
             states: States::default(),
+            seals,
             retired: Mutex::default(),
             turnover: Mutex::default(),
             draining: AtomicBool::new(false),
         }));
         Ok((router, outbox))
+    }
+
+    /// A router of nobody, for a tool that sends durable messages and is no node.
+    ///
+    /// # Errors
+    /// When the keys can't be used.
+    pub fn detached(ports: Ports, config: RouterConfig) -> Result<Router, KeyStoreError> {
+        let Ports { keys, world, streams, .. } = ports.clone();
+        let seals = Seals::new(keys, world, streams, Some(config.mail_age)).enabled(config.sealed);
+        Router::new(ports, config, seals).map(|(router, _)| router)
     }
 
     pub(crate) fn inner(&self) -> &Inner {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::event_dispatcher::SYSTEM_EVENTS;
-use crate::mail::{AGENT_MESSAGES, keys_bucket};
+use crate::mail::AGENT_MESSAGES;
 use crate::port::{BucketConfig, Discard, Expect, Retention, Storage, StreamConfig, StreamError, Streams};
 use crate::registration::AGENT_DISCOVERY;
 use crate::router::RouterConfig;
+use crate::sealing::keys_bucket;
 use crate::task_queue::TASK_ROUTING;
 
 /// The stream of what could not be delivered, and why.

@@ -30,6 +30,7 @@ mod worker;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use connectome_codecs::event::TaskCreated;
 use connectome_codecs::{
     Address, Capability, ContentType, Envelope, Fact, IdempotencyKey, Kind, MessageId, ParseError, Sequence,
@@ -43,7 +44,7 @@ use tokio::sync::Notify;
 use crate::mail::SendError;
 use crate::message::Message;
 use crate::parcel::Named;
-use crate::port::{Bucket, Publish};
+use crate::port::{Bucket, Publish, StreamError};
 use crate::router::Router;
 use crate::scope;
 
@@ -221,10 +222,12 @@ impl Router {
             attempts_max: submit.attempts_max,
             idempotency_key: submit.key.clone(),
         };
+        let envelope = self.envelope_of::<M>(&task);
+        let task = self.inner().seals.seal_task(&envelope, task).await.map_err(not_sent)?;
         let record = TaskRecord::submitted(&task, self.now());
         // Begun before the queue has it, so that no word of it is missed.
         let listening = Listening::begin(self, id);
-        let (subject, sequence) = self.enqueue::<M>(&task).await?;
+        let (subject, sequence) = self.enqueue(envelope, &task).await?;
         unrecorded::expect(self, &record).await;
         count(&self.inner().tasks.counts.submitted);
         let created =
@@ -234,18 +237,28 @@ impl Router {
         Ok(TaskHandle::new(self.clone(), id, Some(submitted)))
     }
 
-    /// Brings it into the queue; says where it stands there.
-    #[tracing::instrument(level = "debug", skip_all, fields(task = %task.id, capability = %task.capability, message = M::NAME))]
-    async fn enqueue<M: Message>(&self, task: &message::Task) -> Result<(String, Sequence), SendError> {
-        use connectome_codecs::message::Body;
+    /// What it goes in, without its body.
+    fn envelope_of<M: Message>(&self, task: &message::Task) -> Envelope {
         let id = MessageId::from_bytes(task.id.to_bytes());
-        let body = task.encode().map_err(|error| SendError::NotSent(error.to_string()))?;
         let meta = scope::outgoing(false);
         let to = Address::Capability(task.capability.clone());
-        let mut envelope =
-            Envelope::new(id, Kind::Task, to, self.now(), body).named(Named::<M>::NAME).correlated(task.id);
+        let envelope = Envelope::new(id, Kind::Task, to, self.now(), Bytes::new());
+        let mut envelope = envelope.named(Named::<M>::NAME).correlated(task.id);
         envelope.from = meta.from.clone();
         envelope.trace = self.trace_of(&meta);
+        envelope
+    }
+
+    /// Brings it into the queue; says where it stands there.
+    #[tracing::instrument(level = "debug", skip_all, fields(task = %task.id, capability = %task.capability))]
+    async fn enqueue(
+        &self,
+        mut envelope: Envelope,
+        task: &message::Task,
+    ) -> Result<(String, Sequence), SendError> {
+        use connectome_codecs::message::Body;
+        let id = envelope.id;
+        envelope.body = task.encode().map_err(|error| SendError::NotSent(error.to_string()))?;
         let body = envelope.encode().map_err(|error| SendError::NotSent(error.to_string()))?;
         let shard = shard_of(task.id, self.inner().config.shards);
         let subject = self.subject(&format!("task.{}.{shard}", subject_token(&task.capability)));
@@ -273,6 +286,11 @@ impl Router {
             refused_stale: read(&counts.refused_stale),
         }
     }
+}
+
+/// Without its keys nothing was stored.
+fn not_sent(error: StreamError) -> SendError {
+    SendError::NotSent(error.to_string())
 }
 
 /// A capability as one token of a subject: its dots would be token boundaries.

@@ -35,6 +35,7 @@ use crate::protocol::membership::Timing;
 use crate::protocol::restart::{ChildSpec, Flags, Intensity, IntensityScope, Strategy};
 use crate::registration::{Registrar, RegistrationKeeper};
 use crate::router::{MAIL_AGE_MAX, Ports, Router, RouterConfig};
+use crate::sealing::Seals;
 use crate::service::{Service, ServiceStart};
 use crate::spec::AgentSpec;
 use crate::streams::{self, StreamLimits};
@@ -85,7 +86,9 @@ impl Tree {
     ) -> Result<Tree, TreeError> {
         streams::create(&*ports.streams, &config, limits).await?;
         let config = RouterConfig { mail_age: limits.max_age.unwrap_or(MAIL_AGE_MAX), ..config };
-        let (router, outbox) = Router::new(ports, config)?;
+        let Ports { keys, world, streams, .. } = ports.clone();
+        let seals = Seals::new(keys, world, streams, limits.max_age).enabled(config.sealed);
+        let (router, outbox) = Router::new(ports, config, seals)?;
         let (agents, offered) = (SupervisorSlot::default(), SupervisorSlot::default());
         let root = SupervisorSpec::new("node")
             .flags(Flags { intensity: BRANCHES, ..Flags::default() })

@@ -44,6 +44,7 @@ use std::time::Duration;
 pub use binding::{Binding, BindingKind};
 pub use bundle::{BUNDLE_MAX, Bundle, OneTimePrekey};
 pub(crate) use bundle::{read_id, read_signed};
+use bytes::Bytes;
 pub use certificate::{CERTIFICATE_MAX, Certificate, Claims, Instance, InstanceId, InstanceKeys};
 pub use kept::KeptKeys;
 pub use log::IdentityLog;
@@ -67,6 +68,16 @@ pub const BUNDLE_LIFE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 pub trait Directory {
     /// The newest log of an agent, if it has one.
     fn log(&self, agent: AgentId) -> Option<&IdentityLog>;
+
+    /// Verifies a certificate that anyone may have written. Whoever meets the same ones again and again may remember
+    /// those that it has verified, and look at their dates alone.
+    ///
+    /// # Errors
+    /// As [`Certificate::verify`].
+    fn verify(&self, certificate: Bytes, now: UnixMillis) -> Result<Certificate, Refusal> {
+        let log = self.log(Certificate::agent_of(&certificate)?);
+        Certificate::verify(certificate, log, now)
+    }
 }
 
 impl Directory for BTreeMap<AgentId, IdentityLog> {

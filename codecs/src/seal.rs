@@ -6,10 +6,12 @@
 //!
 //! It does not sign by itself: what must be somebody's is signed inside.
 
+mod body;
 mod once;
 mod pool;
 mod store;
 
+pub use body::SealedBody;
 pub(crate) use once::{Opener, Target};
 pub use pool::{OpenedForPool, PoolMessage};
 pub use store::StoreKey;

@@ -3,6 +3,8 @@
 //! Which step may follow which is decided elsewhere; here the record has a form, bounds, and a history that forgets
 //! its oldest steps.
 
+mod secrets;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +118,9 @@ pub struct TaskRecord {
     /// What happened, oldest first, the last 32 steps.
     #[serde(default, deserialize_with = "bounded_vec::<_, _, TASK_HISTORY_MAX>")]
     pub history: Vec<TaskStep>,
+    /// `result`, the words of `error` and the notes of `history`, where they are sealed: see [`TaskRecord::open`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Bytes>,
 }
 
 /// One thing that happened to a task.
@@ -153,6 +158,7 @@ impl TaskRecord {
             result: None,
             error: None,
             history: Vec::new(),
+            sealed: None,
         };
         record.step(TaskState::Submitted, now, "");
         record

@@ -5,15 +5,15 @@
 //! and decoded as between machines.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use connectome_actors::Ports;
-use connectome_actors::port::{KeyStore, Streams, World};
+use connectome_actors::port::{KeyStore, KeyStoreError, Streams, World};
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
-use crate::keystore::MemoryKeys;
+use crate::keystore::{FileKeys, MemoryKeys};
 use crate::node::{Node, NodeError, NodeOptions};
 use crate::streams::{Embedded, OpenError};
 use crate::transport::local::Hub;
@@ -38,9 +38,26 @@ pub struct LocalCluster {
     hub: Hub,
     world: Arc<dyn World>,
     store: Arc<dyn Streams>,
-    root: [u8; 32],
+    root: Root,
     options: NodeOptions,
     running: Mutex<BTreeMap<String, (Runtime, Node)>>,
+}
+
+/// The root key that the nodes share.
+enum Root {
+    /// Gone with the process.
+    Memory([u8; 32]),
+    /// In a file, like the store.
+    File(PathBuf),
+}
+
+impl Root {
+    fn keys(&self, node: &str) -> Result<Arc<dyn KeyStore>, KeyStoreError> {
+        Ok(match self {
+            Root::Memory(seed) => Arc::new(MemoryKeys::from_seed(*seed, node)),
+            Root::File(path) => Arc::new(FileKeys::open(path, node)?),
+        })
+    }
 }
 
 /// Why a node of a local cluster could not be started.
@@ -72,24 +89,27 @@ impl LocalCluster {
     pub fn in_memory(options: NodeOptions) -> Result<LocalCluster, ClusterError> {
         let world = Arc::new(SystemWorld::new()?);
         let store = Arc::new(Embedded::in_memory(world.clone()));
-        Ok(LocalCluster::over(world, store, options))
+        let mut root = [0; 32];
+        world.fill(&mut root);
+        Ok(LocalCluster::over(world, store, Root::Memory(root), options))
     }
 
-    /// A cluster whose store is on disk.
+    /// A cluster whose store is on disk, and its root key beside it.
     ///
     /// # Errors
     /// When the store can't be opened: the text names the path and the remedy.
     pub fn on_disk(path: &Path, options: NodeOptions) -> Result<LocalCluster, ClusterError> {
         let world = Arc::new(SystemWorld::new()?);
         let store = Arc::new(Embedded::open(path, world.clone())?);
-        Ok(LocalCluster::over(world, store, options))
+        Ok(LocalCluster::over(world, store, Root::File(path.join("root.key")), options))
     }
 
-    fn over(world: Arc<SystemWorld>, store: Arc<dyn Streams>, options: NodeOptions) -> LocalCluster {
-        let (high, low) = (world.random().to_be_bytes(), world.random().to_be_bytes());
-        let mut root = [0; 32];
-        root[..16].copy_from_slice(&high);
-        root[16..].copy_from_slice(&low);
+    fn over(
+        world: Arc<SystemWorld>,
+        store: Arc<dyn Streams>,
+        root: Root,
+        options: NodeOptions,
+    ) -> LocalCluster {
         LocalCluster { hub: Hub::new(), world, store, root, options, running: Mutex::default() }
     }
 
@@ -107,7 +127,7 @@ impl LocalCluster {
             .enable_time()
             .build()?;
         let (hub, world, store) = (self.hub.clone(), self.world.clone(), self.store.clone());
-        let keys = Arc::new(MemoryKeys::from_seed(self.root, name));
+        let keys = self.root.keys(name).map_err(NodeError::Keys)?;
         let options = self.options.clone();
         let started = runtime.spawn(async move {
             let transport = Arc::new(hub.join(keys.node_id()).map_err(NodeError::Join)?);

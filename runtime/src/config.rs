@@ -67,7 +67,8 @@ pub struct Config {
     pub namespace: String,
     /// Where the node keeps its files.
     pub data_dir: PathBuf,
-    /// The file of the root key. `None`: `root.key` in the data directory.
+    /// The file of the root key. Nodes of a cluster share one root: what each of them stores is sealed under it. `None`:
+    /// `root.key` in the data directory; with streams in memory, a root that is gone with the process.
     pub key_file: Option<PathBuf>,
     /// How long a stopping node lets the work in hand come to its end.
     pub drain_timeout: Duration,

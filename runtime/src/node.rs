@@ -6,7 +6,8 @@ use std::time::Duration;
 use connectome_actors::port::{KeyStoreError, Part, Start, StreamError, Streams};
 use connectome_actors::{
     Agent, AgentRef, AgentSpec, EventFilter, EventListener, Heard, Message, OwnershipCounts, Ports, Router,
-    SendError, Submit, Supervisor, SupervisorError, SupervisorSpec, TaskHandle, Tree, TreeError,
+    SealingCounts, SendError, Submit, Supervisor, SupervisorError, SupervisorSpec, TaskHandle, Tree,
+    TreeError,
 };
 use connectome_codecs::event::{SystemReady, SystemShutdown};
 use connectome_codecs::registration::Refusal;
@@ -260,6 +261,12 @@ impl Node {
     /// What has happened to the names that this node offers, since it started.
     pub fn ownership_counts(&self) -> OwnershipCounts {
         self.router().ownership_counts()
+    }
+
+    /// What of the store this node has not believed, since it started: another root has sealed it, or it is older than what
+    /// was seen.
+    pub fn sealing_counts(&self) -> SealingCounts {
+        self.router().sealing_counts()
     }
 
     /// Starts a supervisor with agents of its own.

@@ -250,7 +250,7 @@ impl Transport for Lossy {
 async fn a_lost_item_is_seen() {
     for lost in [0, 3, 9] {
         let lossy = |inner| Arc::new(Lossy { inner, lost, answers: AtomicU64::new(0) }) as Arc<dyn Transport>;
-        let router = RouterConfig { unsealed: true, ..RouterConfig::default() };
+        let router = RouterConfig { sealed: false, ..RouterConfig::default() };
         let options = NodeOptions { router, ..NodeOptions::default() };
         let (_one, _two, [_, far]) = near_and_far_over(&Counter::default(), &options, lossy).await;
         let mut numbers = far.stream(CountTo(10)).await.unwrap();

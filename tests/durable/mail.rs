@@ -122,8 +122,10 @@ async fn a_poisoned_message_is_quarantined() {
     let store = node.ports().streams.clone();
     let letters = store.read(DEAD_LETTERS, ">", Sequence(1), 10).await.unwrap();
     assert_eq!(letters.len(), 1);
-    let letter = Buried::decode(&letters[0].body).unwrap();
-    assert_eq!((letter.cause.as_str(), letter.attempts), ("poisoned", 3));
+    let sealed = Buried::decode(&letters[0].body).unwrap();
+    assert_eq!((sealed.code.as_str(), sealed.cause.as_str(), sealed.attempts), ("crashed", "", 3));
+    let letter = node.router().seals().open_letter(sealed).unwrap();
+    assert_eq!(letter.cause, "poisoned");
     node.stop().await;
 }
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use connectome::DEAD_LETTERS;
@@ -90,34 +90,35 @@ async fn letters_of_a_cluster_are_looked_after() {
     letter(&mut *letters).await;
     node.submit(Submit::new("hope", Hope { number: 7, is_vain: false }).attempts(3)).await.unwrap();
     letter(&mut *letters).await;
-    let sequences = list_and_show(&server);
+    let site = Site { url: server.url(), key: keys.path().join("root.key") };
+    let sequences = list_and_show(&site);
     node.stop().await;
 
     let (node, clerk) = open(keys.path(), &server, true).await;
-    let said = dead(&server, &["replay", &sequences[0]]).unwrap();
+    let said = dead(&site, &["replay", &sequences[0]]).unwrap();
     assert!(said.contains("sent again as message") && said.contains("is removed"), "{said}");
     let task: TaskId =
-        read(&dead(&server, &["replay", &sequences[1], "--json"]))["id"].as_str().unwrap().parse().unwrap();
+        read(&dead(&site, &["replay", &sequences[1], "--json"]))["id"].as_str().unwrap().parse().unwrap();
     assert_eq!(timeout(PATIENCE, node.task::<Hope>(task).result()).await.unwrap().unwrap(), 1);
     until("what is sent again is handled", async || clerk.call(Remarks).await.unwrap() == ["poison"]).await;
-    let dropped = read(&dead(&server, &["drop", &sequences[2], "--json"]));
+    let dropped = read(&dead(&site, &["drop", &sequences[2], "--json"]));
     assert_eq!(dropped["dropped"].to_string(), sequences[2]);
-    assert_eq!(read(&dead(&server, &["ls", "--json"])), json!([]));
-    let error = dead(&server, &["show", &sequences[2]]).unwrap_err();
+    assert_eq!(read(&dead(&site, &["ls", "--json"])), json!([]));
+    let error = dead(&site, &["show", &sequences[2]]).unwrap_err();
     assert!(error.contains("there is no dead letter"), "{error}");
     println!("replayed as a message and as task {task}, and dropped: none is left");
     node.stop().await;
 }
 
-fn list_and_show(server: &NatsServer) -> Vec<String> {
-    let letters = read(&dead(server, &["ls", "--json"]));
+fn list_and_show(site: &Site) -> Vec<String> {
+    let letters = read(&dead(site, &["ls", "--json"]));
     let column =
         |name: &str| letters.as_array().unwrap().iter().map(|row| row[name].clone()).collect::<Vec<_>>();
     assert_eq!(column("kind"), ["message", "task", "task"]);
     assert_eq!(column("attempts"), [3, 1, 3]);
-    println!("{}", dead(server, &["ls"]).unwrap().trim_end());
+    println!("{}", dead(site, &["ls"]).unwrap().trim_end());
     let sequences: Vec<String> = column("sequence").iter().map(Value::to_string).collect();
-    let show = |at: usize| read(&dead(server, &["show", &sequences[at], "--json"]))["letter"].clone();
+    let show = |at: usize| read(&dead(site, &["show", &sequences[at], "--json"]))["letter"].clone();
     let (poison, vain, hopeless) = (show(0), show(1), show(2));
     assert_eq!(poison["envelope"]["body"], "poison");
     assert_eq!(poison["cause"], "I can't bear poison");
@@ -133,7 +134,7 @@ fn list_and_show(server: &NatsServer) -> Vec<String> {
         hopeless["cause"].as_str().unwrap().contains("number 7 will do better") && steps >= 6,
         "{hopeless}"
     );
-    let plain = dead(server, &["show", &sequences[2]]).unwrap();
+    let plain = dead(site, &["show", &sequences[2]]).unwrap();
     assert!(plain.contains("history") && plain.contains("number 7 will do better"), "{plain}");
     sequences
 }
@@ -142,8 +143,16 @@ async fn letter(letters: &mut dyn Tail) {
     timeout(PATIENCE, letters.next()).await.expect("a letter comes in time").unwrap();
 }
 
-/// Runs `connectome dead` as a person would: with nothing but where the servers are. `Err`: what it complained of.
-fn dead(server: &NatsServer, arguments: &[&str]) -> Result<String, String> {
+/// What a person knows of a cluster.
+struct Site {
+    url: String,
+    /// Its root key.
+    key: PathBuf,
+}
+
+/// Runs `connectome dead` as a person would: with nothing but where the servers are, and the cluster's root key. `Err`: what it
+/// complained of.
+fn dead(site: &Site, arguments: &[&str]) -> Result<String, String> {
     let test = std::env::current_exe().unwrap();
     let built =
         test.ancestors().nth(2).expect("tests lie in a directory of their profile").join("connectome");
@@ -153,7 +162,8 @@ fn dead(server: &NatsServer, arguments: &[&str]) -> Result<String, String> {
         built.display()
     );
     let mut command = Command::new(built);
-    command.arg("dead").args(arguments).env_clear().env("NATS_URL", server.url());
+    command.arg("dead").args(arguments).env_clear();
+    command.env("NATS_URL", &site.url).env("CONNECTOME_KEY_FILE", &site.key);
     let output = command.current_dir(std::env::temp_dir()).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }

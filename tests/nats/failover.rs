@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,6 +22,7 @@ use crate::support::nats::NatsServer;
 /// What a process is told by its environment.
 const PLACE: &str = "CONNECTOME_FAILOVER_PLACE";
 const URL: &str = "CONNECTOME_FAILOVER_URL";
+const KEY: &str = "CONNECTOME_FAILOVER_KEY";
 
 const PLACES: [&str; 3] = ["one", "two", "three"];
 const DESK: &str = "desk";
@@ -112,8 +114,8 @@ async fn left() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "the other tests start it in a process of its own"]
 async fn clerk() {
-    let (place, url) = (std::env::var(PLACE).unwrap(), std::env::var(URL).unwrap());
-    let node = Node::start(config(&place, &url)).await.unwrap();
+    let [place, url, key] = [PLACE, URL, KEY].map(|name| std::env::var(name).unwrap());
+    let node = Node::start(config(&place, &url, Path::new(&key))).await.unwrap();
     let name = place.clone();
     node.offer(DESK, move || Desk { place: name.clone() }).await.unwrap();
     node.spawn(&format!("clerk-{place}"), move || Desk { place: place.clone() }).await.unwrap();
@@ -123,11 +125,17 @@ async fn clerk() {
     node.stop().await;
 }
 
-fn config(name: &str, url: &str) -> Config {
+fn config(name: &str, url: &str, key: &Path) -> Config {
     let mut config = Config::in_memory();
+    config.key_file = Some(key.to_owned());
     config.name = name.to_owned();
     config.nats.url = Some(url.to_owned());
     config
+}
+
+/// The root key that all processes share.
+fn root_in(keys: &tempfile::TempDir) -> PathBuf {
+    keys.path().join("root.key")
 }
 
 fn runs() -> usize {
@@ -140,14 +148,16 @@ struct Office {
     desk: AgentRef,
     node: Node,
     server: NatsServer,
+    keys: tempfile::TempDir,
 }
 
 impl Office {
     async fn open() -> Office {
         let server = NatsServer::start();
-        let node = Node::start(config("street", &server.url())).await.unwrap();
+        let keys = tempfile::tempdir().unwrap();
+        let node = Node::start(config("street", &server.url(), &root_in(&keys))).await.unwrap();
         let desk = node.agent(DESK).unwrap();
-        let mut office = Office { processes: Vec::new(), desk, node, server };
+        let mut office = Office { processes: Vec::new(), desk, node, server, keys };
         for place in PLACES {
             office.hire(place).await;
         }
@@ -157,7 +167,7 @@ impl Office {
     /// Starts the process of this place again, and waits until others know of it.
     async fn hire(&mut self, place: &str) {
         self.processes.retain(|process| process.place != place);
-        self.processes.push(Process::start(place, &self.server.url()));
+        self.processes.push(Process::start(place, &self.server.url(), &root_in(&self.keys)));
         let clerk = format!("clerk-{place}");
         timeout(PATIENCE, async {
             while self.node.agent(&clerk).unwrap().call_within(TRY, Where).await.is_err() {}
@@ -209,10 +219,10 @@ struct Process {
 }
 
 impl Process {
-    fn start(place: &str, url: &str) -> Process {
+    fn start(place: &str, url: &str, key: &Path) -> Process {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "nats::failover::clerk", "--ignored", "--nocapture"]);
-        command.env(PLACE, place).env(URL, url).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.env(PLACE, place).env(URL, url).env(KEY, key).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().expect("it was piped")).lines();
         assert!(lines.any(|line| line.is_ok_and(|line| line.ends_with("offered"))), "{place} starts");

@@ -86,7 +86,10 @@ fn python() -> String {
 async fn a_client_in_python() {
     // A server that carries little, so that a long answer goes in parts.
     let (server, keys) = (NatsServer::start_with("max_payload: 8192"), tempfile::tempdir().unwrap());
-    let node = Node::start(config("one", keys.path(), &server.url())).await.unwrap();
+    let mut config = config("one", keys.path(), &server.url());
+    // The client has no keys.
+    config.router.sealed = false;
+    let node = Node::start(config).await.unwrap();
     node.spawn_with(AgentSpec::new("diary", Diary::default).capability("sum")).await.unwrap();
     node.offer("desk", Ledger::default).await.unwrap();
     let desk = node.agent("desk").unwrap();

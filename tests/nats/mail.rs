@@ -58,6 +58,7 @@ impl Office {
         config.nats.url = Some(server.url());
         config.streams.storage = Storage::File;
         config.data_dir = home.path().to_owned();
+        config.key_file = Some(server.directory().join("root.key"));
         Office { node: Node::start(config).await.unwrap(), book: Arc::default(), _home: home }
     }
 

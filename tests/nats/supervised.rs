@@ -62,6 +62,7 @@ async fn node(name: &str, namespace: &str, server: &NatsServer) -> Node {
     let data_dir = server.directory().join(name);
     let (name, namespace) = (name.to_owned(), namespace.to_owned());
     let mut config = Config { data_dir, name, namespace, ..Config::default() };
+    config.key_file = Some(server.directory().join("root.key"));
     config.nats.url = Some(server.url());
     config.router.task_lease = Duration::from_secs(1);
     Node::start(config).await.unwrap()

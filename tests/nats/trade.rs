@@ -100,6 +100,7 @@ impl Handle<Add> for Adder {
 /// What a node on these servers is told; its keys lie in the directory.
 pub(super) fn config(name: &str, directory: &Path, urls: &str) -> Config {
     let mut config = Config { name: name.to_owned(), data_dir: directory.join(name), ..Config::default() };
+    config.key_file = Some(directory.join("root.key"));
     config.nats.url = Some(urls.to_owned());
     // Reserved at once, and many servers share this disk.
     config.streams.max_bytes = Some(64 << 20);

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use connectome_codecs::{AgentName, Revision, Term};
+use connectome_codecs::{AgentName, Term};
 use tokio::time::sleep;
 
-use super::state::{self, Kept};
+use super::state::{self, Kept, Place};
 use crate::cell::AgentCell;
 use crate::port::StreamError;
 use crate::router::Router;
@@ -45,7 +45,7 @@ async fn inherit_at(
     router: &Router,
     agent: &AgentName,
     term: Term,
-) -> Result<(Kept, Option<Revision>), NotInherited> {
+) -> Result<(Kept, Option<Place>), NotInherited> {
     let mut last = StreamError::Unavailable("the state is written by others all the time".to_owned());
     for _ in 0..ROUNDS_MAX {
         match claim(router, agent, term).await {
@@ -64,15 +64,15 @@ async fn claim(
     router: &Router,
     agent: &AgentName,
     term: Term,
-) -> Result<(Kept, Option<Revision>), NotInherited> {
-    let (mut kept, revision) = state::load(router, agent).await?;
+) -> Result<(Kept, Option<Place>), NotInherited> {
+    let (mut kept, place) = state::load(router, agent).await?;
     match kept.term {
         Some(newest) if newest > term => Err(NotInherited::Fenced(newest)),
-        Some(mine) if mine == term => Ok((kept, revision)),
+        Some(mine) if mine == term => Ok((kept, place)),
         Some(_) | None => {
             kept.term = Some(term);
-            let revision = state::save(router, agent, &kept, revision).await?;
-            Ok((kept, Some(revision)))
+            let place = state::save(router, agent, &kept, place).await?;
+            Ok((kept, Some(place)))
         }
     }
 }
@@ -81,7 +81,7 @@ async fn claim(
 pub(super) async fn open(
     router: &Router,
     cell: &AgentCell,
-) -> Result<Option<(Kept, Option<Revision>)>, StreamError> {
+) -> Result<Option<(Kept, Option<Place>)>, StreamError> {
     let Some(term) = cell.term() else { return state::load(router, &cell.name).await.map(Some) };
     match inherit_at(router, &cell.name, term).await {
         Ok(kept) => Ok(Some(kept)),

@@ -25,11 +25,9 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use crate::port::{Bucket, BucketConfig, Expect, KeyStoreError, Storage, StreamError, Whose};
+use crate::port::{Bucket, Expect, KeyStoreError, StreamError, Whose};
 use crate::router::Router;
-
-/// The bucket of keys that outlive a process, and of what others need to use them.
-pub const KEYS: &str = "keys";
+use crate::sealing::keys_bucket;
 
 /// How long an agent stands behind the instance of its mail.
 const CERTIFICATE_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -100,11 +98,6 @@ impl KeyTable {
         }
         done
     }
-}
-
-/// The bucket of keys, for those who look into a store without a node.
-pub fn keys_bucket() -> BucketConfig {
-    BucketConfig { name: KEYS.to_owned(), ttl: None, storage: Storage::File }
 }
 
 /// Which agent a name stands for: the one that is known to live on another node, or else this owner's.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use connectome_codecs::{Revision, Sequence};
+use connectome_codecs::Sequence;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -25,7 +25,7 @@ use self::pushing::{Pushed, outcome_of};
 use self::reading::Reading;
 use super::credit::Credit;
 use super::opening::{Letter, NotOpened, Opener};
-use super::state::Kept;
+use super::state::{Kept, Place};
 use crate::cell::AgentCell;
 use crate::port::{Stored, StreamError};
 use crate::protocol::delivery::{Action, Input, Lane as Protocol};
@@ -96,7 +96,7 @@ struct Work {
     credit: Arc<Credit>,
     protocol: Protocol,
     reading: Reading,
-    revision: Option<Revision>,
+    place: Option<Place>,
     /// The agent's state when it had handled the last message.
     state: Option<Bytes>,
     messages: BTreeMap<Sequence, Stored>,
@@ -121,7 +121,7 @@ enum Event {
     Read(Result<Vec<Stored>, StreamError>),
     Opened(Sequence, u64, Result<Letter, NotOpened>),
     Passed(Sequence, Option<Bytes>),
-    Saved { cursor: Sequence, revision: Result<Revision, StreamError> },
+    Saved { cursor: Sequence, place: Result<Place, StreamError> },
     Buried(Sequence),
     Removed,
     Nothing,
@@ -185,7 +185,7 @@ impl Work {
             Event::Read(read) => self.read(read),
             Event::Opened(sequence, opening, opened) => self.opened(sequence, opening, opened),
             Event::Passed(sequence, state) => self.passed(sequence, state),
-            Event::Saved { cursor, revision } => self.saved(cursor, revision)?,
+            Event::Saved { cursor, place } => self.saved(cursor, place)?,
             Event::Buried(sequence) => self.tell(Input::SetAside { sequence }),
             Event::Removed => self.removing -= 1,
             Event::Nothing => {}

@@ -17,13 +17,12 @@ use bytes::Bytes;
 use connectome_codecs::identity::{IdentityLog, Prekeys};
 use connectome_codecs::seal::StoreKey;
 use connectome_codecs::session::{Context, Opened, Pending, Policy, Receiver, Session, Sessions};
-use connectome_codecs::{Address, AgentId, AgentName, Envelope, Refusal, Revision};
+use connectome_codecs::{Address, AgentId, AgentName, ContentType, Envelope, Refusal, Revision};
 use parking_lot::Mutex;
 use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 use super::keys::{self, MailKeys, NoMailKeys};
-use super::sealing::sealed_type;
 use crate::port::{Expect, StreamError};
 use crate::router::Router;
 
@@ -109,11 +108,11 @@ impl Opener {
     pub(super) async fn open(&self, stored: &Bytes) -> Result<Letter, NotOpened> {
         let outer =
             Envelope::decode(stored.clone()).map_err(|error| NotOpened::Malformed(error.to_string()))?;
-        if outer.content_type != sealed_type() {
-            return if self.router.inner().config.unsealed {
-                Ok(Letter { envelope: outer, key: None })
-            } else {
+        if outer.content_type != ContentType::Sealed {
+            return if self.router.inner().config.sealed {
                 Err(Refusal::Unsealed.into())
+            } else {
+                Ok(Letter { envelope: outer, key: None })
             };
         }
         let context = Context::of(&outer).map_err(|error| NotOpened::Malformed(error.to_string()))?;

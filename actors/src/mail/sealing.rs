@@ -20,9 +20,6 @@ use super::keys::{self, NoMailKeys};
 use crate::port::{KeyStoreError, Whose};
 use crate::router::Router;
 
-/// Marks an envelope whose body is sealed.
-pub(crate) const SEALED: &str = "application/vnd.connectome.cxr1";
-
 /// How long a sender's instance is used, and so its sessions: what is stolen of one is of no use for what is sent after a day.
 /// Far shorter than a message may wait, so that no first message gets too old.
 const INSTANCE_LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -111,15 +108,10 @@ pub(super) async fn seal(router: &Router, inner: &Envelope, to: &AgentName) -> R
     let payload = inner.encode()?;
     let mut outer =
         Envelope::new(inner.id, Kind::Typed, Address::Agent(to.clone()), inner.sent, Bytes::new());
-    outer.content_type = sealed_type();
+    outer.content_type = ContentType::Sealed;
     let context = Context::of(&outer)?;
     outer.body = seal_bytes(router, (from, to.clone()), &context, payload).await?;
     Ok(outer)
-}
-
-/// What an envelope with a sealed body says that it is.
-pub(crate) fn sealed_type() -> ContentType {
-    SEALED.parse().expect("it is a media type")
 }
 
 async fn seal_bytes(

@@ -1,7 +1,9 @@
 //! What an agent keeps over restarts and moves: its state, and how far its durable messages have been applied to it.
 //!
-//! Both are one value, written at once: so a message is either in the state and behind the cursor, or neither.
+//! Both are one value, written at once: so a message is either in the state and behind the cursor, or neither. It is sealed
+//! under the owner's root, so a store that shows an older one is noticed by whoever has seen the newer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,43 +45,72 @@ pub(crate) struct Kept {
     pub(crate) term: Option<Term>,
 }
 
+/// Where a kept state stands in the bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// What the next one is written over.
+    pub(super) revision: Revision,
+    /// The one in which it was sealed; the next one's is higher.
+    generation: u64,
+}
+
+/// Agents of whose state the newest generation is remembered, some 200 bytes each. One that is forgotten is believed whatever
+/// generation the store shows.
+const SEEN_MAX: usize = 131_072;
+
 /// The bucket of kept states, opened once for all lanes of a node.
 #[derive(Default)]
-pub(crate) struct States(Mutex<Option<Arc<dyn Bucket>>>);
+pub(crate) struct States {
+    opened: Mutex<Option<Arc<dyn Bucket>>>,
+    /// The newest generation that this process has seen of each.
+    seen: Mutex<BTreeMap<AgentName, u64>>,
+}
 
 impl States {
     async fn open(&self, router: &Router) -> Result<Arc<dyn Bucket>, StreamError> {
-        let opened = self.0.lock().clone();
+        let opened = self.opened.lock().clone();
         if let Some(opened) = opened {
             return Ok(opened);
         }
         let config = BucketConfig { name: STATES.to_owned(), ttl: None, storage: Storage::File };
         let opened: Arc<dyn Bucket> = router.streams().bucket(config).await?.into();
-        *self.0.lock() = Some(opened.clone());
+        *self.opened.lock() = Some(opened.clone());
         Ok(opened)
     }
 
     /// After an error it is opened anew, and so made again where it is gone.
     fn forget_after<T>(&self, done: Result<T, StreamError>) -> Result<T, StreamError> {
         if matches!(&done, Err(error) if !matches!(error, StreamError::WrongRevision { .. })) {
-            *self.0.lock() = None;
+            *self.opened.lock() = None;
         }
         done
     }
+
+    fn newest(&self, agent: &AgentName) -> u64 {
+        self.seen.lock().get(agent).copied().unwrap_or(0)
+    }
+
+    fn saw(&self, agent: &AgentName, generation: u64) {
+        let mut seen = self.seen.lock();
+        if seen.len() >= SEEN_MAX && !seen.contains_key(agent) {
+            seen.pop_first();
+        }
+        let newest = seen.entry(agent.clone()).or_default();
+        *newest = generation.max(*newest);
+    }
 }
 
-/// Reads what an agent kept, and the revision to write over.
-pub(super) async fn load(
-    router: &Router,
-    agent: &AgentName,
-) -> Result<(Kept, Option<Revision>), StreamError> {
+/// Reads what an agent kept, and where it stands.
+pub(super) async fn load(router: &Router, agent: &AgentName) -> Result<(Kept, Option<Place>), StreamError> {
     let states = &router.inner().states;
     let found = states.open(router).await?.get(agent.as_str()).await;
     let Some(entry) = states.forget_after(found)? else { return Ok(Default::default()) };
     let Some(value) = entry.value else { return Ok((Kept::default(), None)) };
-    let kept = wire::decode(&value)
+    let (state, generation) = router.inner().seals.open_state(agent, states.newest(agent), &value)?;
+    states.saw(agent, generation);
+    let kept = wire::decode(&state)
         .map_err(|error| StreamError::Invalid(format!("the kept state of {agent} can't be read: {error}")))?;
-    Ok((kept, Some(entry.revision)))
+    Ok((kept, Some(Place { revision: entry.revision, generation })))
 }
 
 /// Writes it, if nobody else has written meanwhile: another incarnation elsewhere would have.
@@ -87,18 +118,22 @@ pub(super) async fn save(
     router: &Router,
     agent: &AgentName,
     kept: &Kept,
-    over: Option<Revision>,
-) -> Result<Revision, StreamError> {
+    over: Option<Place>,
+) -> Result<Place, StreamError> {
     if kept.state.as_ref().is_some_and(|state| state.len() > STATE_MAX) {
         return Err(StreamError::Invalid(format!(
             "{agent} keeps more than {STATE_MAX} bytes: keep less, or elsewhere"
         )));
     }
-    let value = wire::encode(kept).map_err(|error| StreamError::Invalid(error.to_string()))?;
-    let expect = over.map_or(Expect::Absent, Expect::Revision);
     let states = &router.inner().states;
+    let generation = states.newest(agent).max(over.map_or(0, |over| over.generation)).saturating_add(1);
+    let value = wire::encode(kept).map_err(|error| StreamError::Invalid(error.to_string()))?;
+    let value = router.inner().seals.seal_state(agent, generation, &value).into();
+    let expect = over.map_or(Expect::Absent, |over| Expect::Revision(over.revision));
     let saved = states.open(router).await?.put(agent.as_str(), value, expect, None).await;
-    states.forget_after(saved)
+    let revision = states.forget_after(saved)?;
+    states.saw(agent, generation);
+    Ok(Place { revision, generation })
 }
 
 impl Router {

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use connectome_codecs::message::{self, Body};
-use connectome_codecs::{AgentName, Capability, Envelope, MessageId, TaskRecord};
+use connectome_codecs::{AgentName, Capability, Envelope, Fact, MessageId, TaskRecord};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::unrecorded::RECORD_AFTER;
 use super::worker::{Attempting, Verdict};
-use super::{TASK_ROUTING, count, subject_token};
+use super::{TASK_ROUTING, count, record, subject_token};
 use crate::cell::AgentCell;
+use crate::event_dispatcher::error_event;
 use crate::port::{Consumer, ConsumerConfig, Delivery, Publish, Start, StreamError};
 use crate::protocol::restart::{ChildSpec, Restart};
 use crate::router::Router;
@@ -33,6 +34,9 @@ const FETCH_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a delivery waits after the store failed in the middle of an attempt.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// How long a node without the keys of a pool waits before it looks again whether it has them now.
+const AFTER_REFUSAL: Duration = Duration::from_secs(5);
 
 /// Keeps a queue open for each capability that agents of this node have.
 pub(crate) struct TaskRouter {
@@ -125,6 +129,9 @@ impl Queue {
     }
 
     async fn serve(&self, ending: &CancellationToken) -> Result<(), StreamError> {
+        if !self.attend(ending).await? {
+            return Ok(());
+        }
         let Some(consumer) = self.consumer(ending).await? else { return Ok(()) };
         let mut attempts = JoinSet::new();
         while !ending.is_cancelled() {
@@ -151,6 +158,34 @@ impl Queue {
         // What is in hand goes on; its agents are stopped after it, or with it at the deadline.
         while attempts.join_next().await.is_some() {}
         Ok(())
+    }
+
+    /// Waits until this node has the keys of its pool: what it took without them would be lost for those who have them.
+    /// `false`: it is to end.
+    async fn attend(&self, ending: &CancellationToken) -> Result<bool, StreamError> {
+        let mut is_told = false;
+        while !ending.is_cancelled() {
+            let attended = match self.router.inner().seals.attend(&self.capability).await {
+                Err(StreamError::Invalid(why)) => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        self.tell_foreign(&why).await;
+                    }
+                    drop(timeout(AFTER_REFUSAL, ending.cancelled()).await);
+                    continue;
+                }
+                attended => attended,
+            };
+            if self.unless_away(attended, ending).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn tell_foreign(&self, why: &str) {
+        tracing::error!(capability = %self.capability, why, "this node's workers get no tasks; trying again");
+        let text = format!("workers for {} get no tasks: {why}", self.capability);
+        self.router.say(Fact::ErrorOccurred(error_event(&text, None))).await;
     }
 
     /// Opens the consumer, however long its store is away. `None`: it is to end.
@@ -272,7 +307,7 @@ async fn attempt(
         let (envelope, task) = match read(&delivery) {
             Ok(read) => read,
             Err(problem) => {
-                bury(router, &delivery, "malformed", &problem, None).await?;
+                bury(router, &delivery, "malformed", ("malformed", &problem), None).await?;
                 return consumer.terminate(tag).await;
             }
         };
@@ -307,8 +342,12 @@ async fn settle(
         Verdict::Again(after) => consumer.nak(delivery.tag, after).await,
         Verdict::Leave => Ok(()),
         Verdict::Dead(record) => {
-            let cause = record.error.as_ref().map_or_else(|| record.state.to_string(), ToString::to_string);
-            bury(router, delivery, "task", &cause, Some(&record)).await?;
+            let state = record.state.to_string();
+            let (code, cause) = match &record.error {
+                Some(error) => (error.code.as_str(), error.to_string()),
+                None => (state.as_str(), state.clone()),
+            };
+            bury(router, delivery, "task", (code, &cause), Some(&record)).await?;
             consumer.terminate(delivery.tag).await
         }
     }
@@ -326,23 +365,23 @@ async fn bury(
     router: &Router,
     delivery: &Delivery,
     kind: &str,
-    cause: &str,
+    (code, cause): (&str, &str),
     record: Option<&TaskRecord>,
 ) -> Result<(), StreamError> {
+    let record_kept = record.map(|record| record::encode(router, record.clone())).transpose()?;
     let letter = crate::dead_letters::Buried {
+        code: code.to_owned(),
         cause: cause.to_owned(),
         attempts: record.map_or(delivery.attempt, |record| record.attempt.0),
         stream: TASK_ROUTING.to_owned(),
         subject: delivery.message.subject.clone(),
         payload: delivery.message.body.clone(),
-        record: record
-            .map(|record| record.encode())
-            .transpose()
-            .map_err(|e| StreamError::Invalid(e.to_string()))?,
+        record: record_kept,
+        sealed: None,
     };
     let name =
         record.map_or_else(|| format!("{}", delivery.message.sequence), |record| record.id.to_string());
-    let body = letter.encode()?;
+    let body = router.inner().seals.seal_letter(letter)?.encode()?;
     let id: Option<MessageId> = delivery.message.id;
     let subject = router.subject(&format!("dead.{kind}.{name}"));
     router.streams().publish(DEAD_LETTERS, Publish { subject, id, body }).await?;

@@ -49,7 +49,7 @@ impl TaskKeeper {
         let tasks = &self.router.inner().tasks;
         tasks.unrecorded.recorded(&id);
         if let Some(waiting) = tasks.waiting.get(&id) {
-            waiting.heard(news(entry));
+            waiting.heard(news(&self.router, entry));
         }
     }
 
@@ -66,8 +66,8 @@ impl TaskKeeper {
     }
 }
 
-fn news(entry: &Entry) -> News {
-    match entry.value.as_ref().map(|value| record::decode(value)) {
+fn news(router: &Router, entry: &Entry) -> News {
+    match entry.value.as_ref().map(|value| record::decode(router, value)) {
         Some(Ok(record)) => News::Record(Arc::new(record), entry.revision),
         // Whoever reads the record itself is told why it can't be read.
         Some(Err(_)) => News::Missed,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use connectome_codecs::{Revision, TaskId, TaskRecord};
 
 use super::TASKS;
@@ -45,9 +46,17 @@ pub(super) fn policy(router: &Router) -> Policy {
     Policy { lease: config.task_lease, attempt_max: Some(config.task_attempt_max), ..Policy::default() }
 }
 
-pub(super) fn decode(value: &[u8]) -> Result<TaskRecord, StreamError> {
-    TaskRecord::decode(value)
-        .map_err(|error| StreamError::Invalid(format!("a task record can't be read: {error}")))
+/// The record as its owner reads it.
+pub(super) fn decode(router: &Router, value: &[u8]) -> Result<TaskRecord, StreamError> {
+    let record = TaskRecord::decode(value)
+        .map_err(|error| StreamError::Invalid(format!("a task record can't be read: {error}")))?;
+    router.inner().seals.open_record(record)
+}
+
+/// The record as it is kept.
+pub(super) fn encode(router: &Router, record: TaskRecord) -> Result<Bytes, StreamError> {
+    let record = router.inner().seals.seal_record(record);
+    record.encode().map_err(|error| StreamError::Invalid(error.to_string()))
 }
 
 /// A record, and the revision that it was read at or written with.
@@ -56,7 +65,7 @@ pub(super) type Found = (TaskRecord, Revision);
 pub(super) async fn load(router: &Router, id: TaskId) -> Result<Option<Found>, StreamError> {
     let entry = noted(router, bucket(router).await?.get(&id.to_string()).await)?;
     let Some(Entry { value: Some(value), revision, .. }) = entry else { return Ok(None) };
-    Ok(Some((decode(&value)?, revision)))
+    Ok(Some((decode(router, &value)?, revision)))
 }
 
 /// Writes a record where none is; `None`: there is one.
@@ -122,7 +131,7 @@ pub(super) async fn step(
             }
             Ok(outcome @ Outcome::Completed) => {
                 // Nobody does it again, so what it was made from need not be kept.
-                record.input = bytes::Bytes::new();
+                record.input = Bytes::new();
                 outcome
             }
             #[cfg(feature = "planted-bugs")]
@@ -158,7 +167,7 @@ async fn store(
     record: &TaskRecord,
     expect: Expect,
 ) -> Result<Option<Revision>, StreamError> {
-    let value = record.encode().map_err(|error| StreamError::Invalid(error.to_string()))?;
+    let value = encode(router, record.clone())?;
     let written = bucket(router).await?.put(&record.id.to_string(), value, expect, None).await;
     match noted(router, written) {
         Ok(revision) => Ok(Some(revision)),

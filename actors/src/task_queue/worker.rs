@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use connectome_codecs::event::{TaskAssigned, TaskCompleted, TaskFailed};
 use connectome_codecs::message::{self, Blame, Effect, ErrorCode};
+use connectome_codecs::seal::SealedBody;
 use connectome_codecs::{AgentName, Attempt, Envelope, Fact, TaskRecord, TaskState, Term, UnixMillis};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -27,6 +28,7 @@ use crate::port::{Consumer, DeliveryTag, StreamError};
 use crate::protocol::Now;
 use crate::protocol::task::{Action, Failure, Input, Outcome, Refusal, Step, Stopped, Work};
 use crate::router::Router;
+use crate::sealing::NotOpened;
 
 /// What is to be done with the delivery once an attempt is over.
 #[expect(clippy::large_enum_variant, reason = "it is matched where it is made, and never kept")]
@@ -86,6 +88,10 @@ impl Attempting<'_> {
     async fn work(&self, held: Held) -> Result<Verdict, StreamError> {
         count(&self.counts().started);
         self.say_assigned(&held).await;
+        let input = match self.router.inner().seals.open_task(self.envelope, self.task).await {
+            Ok(input) => input,
+            Err(why) => return self.not_opened(&held, why).await,
+        };
         let (answer, mut answered) = oneshot::channel();
         let (stopped, begun) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
         // Also when this attempt is dropped where it stands: the worker must not work on for nobody.
@@ -96,7 +102,7 @@ impl Attempting<'_> {
             attempt: held.attempt,
             stopped: stopped.clone(),
         };
-        self.hand_over(TaskAnswer { context, answer: Some(answer), begun: begun.clone() }).await;
+        self.hand_over(input, TaskAnswer { context, answer: Some(answer), begun: begun.clone() }).await;
         let ended = self.attend(&held, &mut answered).await;
         stopped.cancel();
         let left_alone = matches!(ended, Ended::Stopped(_));
@@ -129,9 +135,9 @@ impl Attempting<'_> {
         }
     }
 
-    async fn hand_over(&self, answer: TaskAnswer) {
+    async fn hand_over(&self, input: SealedBody, answer: TaskAnswer) {
         let mut envelope = self.envelope.clone();
-        envelope.body = self.task.input.clone();
+        (envelope.content_type, envelope.body) = (input.content_type, input.body);
         let meta = Meta {
             from: envelope.from.clone(),
             attempt: answer.context.attempt.0,
@@ -220,7 +226,26 @@ impl Attempting<'_> {
 
     async fn fail(&self, held: &Held, error: &CallError) -> Result<Verdict, StreamError> {
         let failure = if is_final(error) { Failure::Final } else { Failure::Retryable };
-        let error = task_error(error);
+        self.fail_as(held, task_error(error), failure).await
+    }
+
+    /// What nobody believes is given up; what only the keys are missing for is tried again, as often as it may be.
+    async fn not_opened(&self, held: &Held, why: NotOpened) -> Result<Verdict, StreamError> {
+        let (text, blame, failure) = match why {
+            NotOpened::Store(error) => (error.to_string(), Blame::Environment, Failure::Retryable),
+            NotOpened::NoKey(why) => (why, Blame::Environment, Failure::Retryable),
+            NotOpened::Refused(why) => (why, Blame::Caller, Failure::Final),
+        };
+        tracing::warn!(task = %self.task.id, why = text, "a task's input could not be opened");
+        self.fail_as(held, message::Error::new(NOT_OPENED, blame, Effect::None, &text), failure).await
+    }
+
+    async fn fail_as(
+        &self,
+        held: &Held,
+        error: message::Error,
+        failure: Failure,
+    ) -> Result<Verdict, StreamError> {
         let step = Step::Fail { term: held.term, error: error.clone(), failure };
         match record::step(self.router, self.task.id, &step, held.take().into()).await? {
             Stepped::Done((record, _), outcome) => {
@@ -306,10 +331,14 @@ impl Attempting<'_> {
         };
         let worker: Option<AgentName> = Some(self.worker.name.clone());
         let (term, attempt) = (held.term, held.attempt);
+        let error = self.router.inner().seals.words_of(error);
         let failed = TaskFailed { task: self.task.id, worker, term, attempt, error, retry_at };
         self.router.say(Fact::TaskFailed(failed)).await;
     }
 }
+
+/// Its input was not opened.
+const NOT_OPENED: ErrorCode = ErrorCode::from_static("not_opened");
 
 /// The least wait before a task comes again: a refusal must not become a spin.
 const AGAIN_MIN: Duration = Duration::from_millis(10);
@@ -348,7 +377,8 @@ fn is_final(error: &CallError) -> bool {
 
 fn task_error(error: &CallError) -> message::Error {
     let blame = if is_final(error) { Blame::Caller } else { error.blame() };
-    message::Error::new(ErrorCode::from_static("task"), blame, Effect::Possible, &error.to_string())
+    let code = error.code().parse().unwrap_or(ErrorCode::HANDLER);
+    message::Error::new(code, blame, Effect::Possible, &error.to_string())
 }
 
 /// Brings an agent's answer to the attempt that waits for it.

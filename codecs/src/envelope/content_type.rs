@@ -26,6 +26,8 @@ pub enum ContentType {
     Json,
     /// `application/octet-stream`.
     Octets,
+    /// `application/vnd.connectome.cxr1`: sealed; what it is stands inside, as a [`SealedBody`](crate::seal::SealedBody).
+    Sealed,
     /// Any other; made by parsing.
     Other(OtherContentType),
 }
@@ -42,6 +44,7 @@ impl ContentType {
             Self::Text => "text/plain",
             Self::Json => "application/json",
             Self::Octets => "application/octet-stream",
+            Self::Sealed => "application/vnd.connectome.cxr1",
             Self::Other(OtherContentType(text)) => text.as_str(),
         }
     }
@@ -58,6 +61,7 @@ impl FromStr for ContentType {
             "text/plain" => Ok(Self::Text),
             "application/json" => Ok(Self::Json),
             "application/octet-stream" => Ok(Self::Octets),
+            "application/vnd.connectome.cxr1" => Ok(Self::Sealed),
             _ => check(text).map(|()| Self::Other(OtherContentType(Text::Shared(text.into())))),
         }
     }

@@ -273,12 +273,14 @@ impl Certificate {
     /// Says which signature, date or rule does not hold.
     pub fn verify(bytes: Bytes, log: Option<&IdentityLog>, now: UnixMillis) -> Result<Self, Refusal> {
         let certificate = Self::verify_at_any_time(bytes, log)?;
-        certificate.check_dates(now)?;
-        Ok(certificate)
+        certificate.check_dates(now).map(|()| certificate)
     }
 
-    /// Refuses one that does not hold yet, or no longer.
-    pub(crate) fn check_dates(&self, now: UnixMillis) -> Result<(), Refusal> {
+    /// Whether it holds at a moment, for one that was verified.
+    ///
+    /// # Errors
+    /// [`Refusal::ClockSkew`] before it does, [`Refusal::CertificateExpired`] after.
+    pub fn check_dates(&self, now: UnixMillis) -> Result<(), Refusal> {
         has_begun("certificate's beginning", self.claims.not_before, now)?;
         if self.claims.not_after <= now { Err(Refusal::CertificateExpired) } else { Ok(()) }
     }

@@ -188,6 +188,11 @@ impl PoolKeys {
         prekey
     }
 
+    /// The newest prekey: what is sealed from now on is sealed to it.
+    pub fn newest(&self) -> Option<&PoolPrekey> {
+        self.0.last().map(|secret| &secret.prekey)
+    }
+
     /// The newest private half, for the other instances of the pool: it goes to them in a session.
     pub fn share(&self) -> Option<Zeroizing<Vec<u8>>> {
         self.0.last().map(PoolSecret::encode)

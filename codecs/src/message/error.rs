@@ -44,7 +44,21 @@ impl Error {
         self.field = Some(shorten(field, FIELD_MAX).to_owned());
         self
     }
+
+    /// The same without its words, which may repeat what was asked: for those who carry or keep it.
+    #[must_use]
+    pub fn without_words(&self) -> Self {
+        let Self { code, blame, effect, .. } = self.clone();
+        Self { code, blame, effect, message: SEALED.to_owned(), field: None }
+    }
+
+    pub(crate) fn has_words(&self) -> bool {
+        self.message != SEALED || self.field.is_some()
+    }
 }
+
+/// What stands where the words of an error were.
+const SEALED: &str = "its words are sealed";
 
 /// The longest name of a field: a path of a few names.
 const FIELD_MAX: usize = AGENT_NAME_MAX;

@@ -141,8 +141,7 @@ impl Text {
         directory: &dyn Directory,
         now: UnixMillis,
     ) -> Result<OpenedForPool, Refusal> {
-        let log = directory.log(Certificate::agent_of(&self.certificate)?);
-        let certificate = Certificate::verify(self.certificate, log, now)?;
+        let certificate = directory.verify(self.certificate, now)?;
         let statement = statement(prekey, certificate.hash(), context, self.sent, &self.payload);
         certificate.signing().verify(Label::PoolMessage, &[&statement], &self.signature)?;
         let name = *statement.first_chunk().expect("a hash has 32 bytes");

@@ -107,7 +107,7 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         name: "key_file",
-        about: "the file of the root key; none: root.key in data_dir",
+        about: "the file of the root key, the same on all nodes of a cluster; none: root.key in data_dir",
         aliases: &[],
         field: |c| Field::OptionalPath(&mut c.key_file),
     },
@@ -292,6 +292,12 @@ pub(super) const KEYS: &[Key] = &[
         about: "whether every durable message that is handled is followed by an event",
         aliases: &[],
         field: |c| Field::Word(&mut c.router.message_events),
+    },
+    Key {
+        name: "sealing.enabled",
+        about: "whether messages, tasks and dead letters are sealed, and refused where they are not; the same on all nodes",
+        aliases: &[],
+        field: |c| Field::Word(&mut c.router.sealed),
     },
     Key {
         name: "compression.enabled",

@@ -83,6 +83,7 @@ fn the_defaults_are_pinned() {
         nats.monitors none
         nats.request_timeout 2s
         events.messages off
+        sealing.enabled on
         compression.enabled on
         compression.encodings zstd,lz4,identity
         compression.threshold 1KiB

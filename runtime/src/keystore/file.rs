@@ -56,6 +56,15 @@ impl FileKeys {
         Ok(FileKeys { path: path.to_owned(), keys: MemoryKeys::from_root(root, node_name) })
     }
 
+    /// Reads the root, where there is one: for whoever only looks, and makes none.
+    ///
+    /// # Errors
+    /// When the file can't be read, or is not what a root must be.
+    pub fn find(path: &Path, node_name: &str) -> Result<Option<FileKeys>, KeyStoreError> {
+        let keys = |root| FileKeys { path: path.to_owned(), keys: MemoryKeys::from_root(root, node_name) };
+        Ok(read(path)?.map(keys))
+    }
+
     /// Where the root is kept.
     pub fn path(&self) -> &Path {
         &self.path

@@ -49,9 +49,11 @@ pub(super) async fn make(config: &Config) -> Result<Made, NodeError> {
 }
 
 fn keys(config: &Config) -> Result<Arc<dyn KeyStore>, NodeError> {
-    Ok(match config.streams.storage {
-        Storage::Memory => Arc::new(MemoryKeys::random(&config.name)?),
-        Storage::File => Arc::new(FileKeys::open(&config.key_path(), &config.name)?),
+    Ok(match (config.streams.storage, &config.key_file) {
+        (Storage::Memory, None) => Arc::new(MemoryKeys::random(&config.name)?),
+        (Storage::Memory, Some(_)) | (Storage::File, _) => {
+            Arc::new(FileKeys::open(&config.key_path(), &config.name)?)
+        }
     })
 }
 
@@ -67,6 +69,12 @@ async fn on_nats(
     use crate::transport::nats::{NatsConnection, NatsTransport};
 
     check_profile(config).await?;
+    if config.streams.storage == Storage::Memory && config.key_file.is_none() {
+        tracing::warn!(
+            "this node has a root key that no other node has, and that is gone with it: name one file in key_file on all nodes \
+             of the cluster, or they read nothing of each other's"
+        );
+    }
     let connection = NatsConnection::open(options).await?;
     let kept = config.nats.store(&config.namespace);
     let streams = Arc::new(JetStream::open(&connection, kept).await.map_err(NodeError::Streams)?);

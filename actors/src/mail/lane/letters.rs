@@ -15,7 +15,7 @@ use crate::streams::DEAD_LETTERS;
 
 impl Work {
     pub(super) fn bury_and_pass(&mut self, sequence: Sequence, error: &CallError, state: Option<Bytes>) {
-        let Some(letter) = self.letter(sequence, 1, &error.to_string()) else {
+        let Some(letter) = self.letter(sequence, 1, error.code(), &error.to_string()) else {
             return self.passed(sequence, state);
         };
         let router = self.router.clone();
@@ -26,7 +26,8 @@ impl Work {
     }
 
     pub(super) fn set_aside(&mut self, sequence: Sequence, cause: &str, crashes: u32) {
-        let Some(letter) = self.letter(sequence, crashes, cause) else { return };
+        let code = Reason::Crashed.as_str();
+        let Some(letter) = self.letter(sequence, crashes, code, cause) else { return };
         if let Some(Letter { envelope, .. }) = self.letters.get(&sequence) {
             let (to, from) = (envelope.to.clone(), envelope.from.clone());
             self.router.letter(to, from, name_of(envelope), Reason::Crashed, cause);
@@ -38,23 +39,30 @@ impl Work {
         });
     }
 
-    fn letter(&self, sequence: Sequence, attempts: u32, cause: &str) -> Option<Publish> {
+    fn letter(&self, sequence: Sequence, attempts: u32, code: &str, cause: &str) -> Option<Publish> {
         let stored = self.messages.get(&sequence)?;
         let letter = Buried {
+            code: code.to_owned(),
             cause: cause.to_owned(),
             attempts,
             stream: AGENT_MESSAGES.to_owned(),
             subject: stored.subject.clone(),
-            payload: stored.body.clone(),
+            // As its sender wrote it, where it was opened: nobody can open it once more.
+            payload: self.letters.get(&sequence).and_then(plain).unwrap_or_else(|| stored.body.clone()),
             record: None,
+            sealed: None,
         };
-        let body = letter.encode().ok()?;
+        let body = self.router.inner().seals.seal_letter(letter).ok()?.encode().ok()?;
         Some(Publish {
             subject: self.router.subject(&format!("dead.message.{}", self.cell.name)),
             id: stored.id,
             body,
         })
     }
+}
+
+fn plain(letter: &Letter) -> Option<Bytes> {
+    letter.envelope.encode().ok()
 }
 
 /// Stores a dead letter, for as long as it takes.

@@ -44,7 +44,7 @@ impl Work {
             not(feature = "planted-bugs"),
             expect(unused_mut, reason = "only a planted bug changes it")
         )]
-        let (mut kept, revision) = kept;
+        let (mut kept, place) = kept;
         #[cfg(feature = "planted-bugs")]
         if lane.router.has_bug(crate::planted::Planted::AppliesTwice) {
             let cursor = Sequence(kept.lane.cursor.0.saturating_sub(1));
@@ -58,7 +58,7 @@ impl Work {
             credit: lane.credit.clone(),
             protocol: Protocol::open(kept.lane.clone(), waiting),
             reading: Reading::new(lane.credit.clone()),
-            revision,
+            place,
             state: kept.state,
             messages: BTreeMap::new(),
             opener: Opener::new(&lane.router, &lane.cell.name),

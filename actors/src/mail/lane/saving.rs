@@ -3,7 +3,7 @@
 use connectome_codecs::Sequence;
 use tokio::time::sleep;
 
-use super::super::state::{self, Kept};
+use super::super::state::{self, Kept, Place};
 use super::{Event, RETRY, Work};
 use crate::port::StreamError;
 use crate::protocol::delivery::Input;
@@ -13,7 +13,7 @@ impl Work {
     pub(super) fn save(&mut self, cursor: Sequence) {
         self.saving = true;
         let kept = Kept { lane: self.protocol.kept(), state: self.state.clone(), term: self.cell.term() };
-        let (router, agent, mut over) = (self.router.clone(), self.cell.name.clone(), self.revision);
+        let (router, agent, mut over) = (self.router.clone(), self.cell.name.clone(), self.place);
         self.begin(async move {
             loop {
                 match state::save(&router, &agent, &kept, over).await {
@@ -21,8 +21,8 @@ impl Work {
                     Err(StreamError::WrongRevision { .. }) => {
                         // Perhaps it was this very save, whose answer was lost.
                         let now = state::load(&router, &agent).await;
-                        let revision = match now {
-                            Ok((known, Some(revision))) if known == kept => Ok(revision),
+                        let place = match now {
+                            Ok((known, Some(place))) if known == kept => Ok(place),
                             // The store has lost it, and nobody has it yet: whoever takes over writes first.
                             Ok((_, None)) if over.is_some() => {
                                 over = None;
@@ -34,9 +34,9 @@ impl Work {
                             Err(StreamError::Unavailable(_) | StreamError::Unknown(_)) => continue,
                             Err(error) => Err(error),
                         };
-                        return Event::Saved { cursor, revision };
+                        return Event::Saved { cursor, place };
                     }
-                    revision => return Event::Saved { cursor, revision },
+                    place => return Event::Saved { cursor, place },
                 }
             }
         });
@@ -45,12 +45,12 @@ impl Work {
     pub(super) fn saved(
         &mut self,
         cursor: Sequence,
-        revision: Result<connectome_codecs::Revision, StreamError>,
+        place: Result<Place, StreamError>,
     ) -> Result<(), String> {
         self.saving = false;
-        match revision {
-            Ok(revision) => {
-                self.revision = Some(revision);
+        match place {
+            Ok(place) => {
+                self.place = Some(place);
                 self.tell(Input::Saved { cursor });
                 self.restore();
                 Ok(())

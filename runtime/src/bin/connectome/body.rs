@@ -5,6 +5,7 @@ use connectome::codecs::{ContentType, Envelope, Event, Fact, Kind, TaskRecord, T
 use connectome::{Buried, Bytes};
 
 use crate::doc::{Doc, Table};
+use crate::opened::Opened;
 use crate::tree;
 
 /// A body by its media type; what does not keep to it is shown as the bytes that it is.
@@ -14,7 +15,7 @@ pub(crate) fn body(content_type: &ContentType, bytes: &Bytes) -> Doc {
         ContentType::MessagePack => tree::read(bytes).ok().map(Doc::Tree),
         ContentType::Text => std::str::from_utf8(bytes).ok().map(Doc::text),
         ContentType::Json => serde_json::from_slice(bytes).ok().map(Doc::Tree),
-        ContentType::Octets | ContentType::Other(_) => None,
+        ContentType::Octets | ContentType::Sealed | ContentType::Other(_) => None,
     };
     read.unwrap_or_else(|| Doc::Octets(bytes.clone()))
 }
@@ -112,7 +113,8 @@ pub(crate) fn fact(fact: &Fact) -> Doc {
     }
 }
 
-pub(crate) fn task(record: &TaskRecord) -> Doc {
+pub(crate) fn task(opened: &Opened<TaskRecord>) -> Doc {
+    let record = &opened.it;
     let result = record.result.as_ref().map(|result| body(&ContentType::MessagePack, result));
     Doc::Record(vec![
         ("id", Doc::text(record.id)),
@@ -133,6 +135,7 @@ pub(crate) fn task(record: &TaskRecord) -> Doc {
         ("result", result.unwrap_or(Doc::Nothing)),
         ("error", record.error.as_ref().map_or(Doc::Nothing, Doc::tree)),
         ("history", history(&record.history)),
+        ("sealed", Doc::maybe(opened.why.as_ref())),
     ])
 }
 
@@ -158,7 +161,10 @@ pub(crate) fn anything(bytes: &Bytes) -> Doc {
         return Doc::Record(vec![("event", event(&read))]);
     }
     match Buried::decode(bytes) {
-        Ok(letter) => Doc::Record(vec![("dead_letter", dead_letter(&letter))]),
+        Ok(letter) => Doc::Record(vec![(
+            "dead_letter",
+            dead_letter(&letter, record_of(&letter), payload_of(&letter), None),
+        )]),
         Err(_) => Doc::Octets(bytes.clone()),
     }
 }
@@ -173,25 +179,36 @@ pub(crate) fn summary(bytes: &Bytes) -> Doc {
         return Doc::Text(format!("{} of {}", read.fact.event_type(), read.source));
     }
     match Buried::decode(bytes) {
-        Ok(letter) => Doc::Text(format!("dead after {} attempts: {}", letter.attempts, letter.cause)),
+        Ok(letter) => Doc::Text(format!("dead after {} attempts: {}", letter.attempts, cause(&letter))),
         Err(_) => Doc::Octets(bytes.clone()),
     }
 }
 
-pub(crate) fn dead_letter(letter: &Buried) -> Doc {
+/// Why a letter is there: in words, or in the one that is not sealed.
+pub(crate) fn cause(letter: &Buried) -> String {
+    if letter.cause.is_empty() {
+        format!("{} (its words are sealed)", letter.code)
+    } else {
+        letter.cause.clone()
+    }
+}
+
+pub(crate) fn dead_letter(letter: &Buried, task: Doc, envelope: Doc, why: Option<String>) -> Doc {
     Doc::Record(vec![
-        ("cause", Doc::text(&letter.cause)),
+        ("code", Doc::text(&letter.code)),
+        ("cause", Doc::Text(cause(letter))),
         ("attempts", Doc::Number(letter.attempts.into())),
         ("stream", Doc::text(&letter.stream)),
         ("subject", Doc::text(&letter.subject)),
-        ("task", record_of(letter)),
-        ("envelope", payload_of(letter)),
+        ("task", task),
+        ("envelope", envelope),
+        ("sealed", Doc::maybe(why)),
     ])
 }
 
 fn record_of(letter: &Buried) -> Doc {
     letter.record.as_ref().map_or(Doc::Nothing, |bytes| match TaskRecord::decode(bytes) {
-        Ok(record) => task(&record),
+        Ok(it) => task(&Opened { it, why: None }),
         Err(_) => Doc::Octets(bytes.clone()),
     })
 }

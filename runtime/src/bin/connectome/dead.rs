@@ -1,19 +1,21 @@
 //! `connectome dead`: what was given up, why, and what to do about it.
 
-use connectome::codecs::{Envelope, Sequence};
+use connectome::codecs::message::{Body, Task};
+use connectome::codecs::{Envelope, Sequence, TaskRecord};
 use connectome::port::Stored;
 use connectome::{Buried, DEAD_LETTERS};
 
 use crate::args::{DeadAction, DeadCommand, Part};
 use crate::doc::{Doc, Table};
 use crate::failure::Failure;
+use crate::opened::{self, Opened};
 use crate::store::{self, Store};
 use crate::{body, replay};
 
 pub(crate) fn run(command: &DeadCommand) -> Result<Doc, Failure> {
     store::with(&command.store, async |store| match &command.action {
         DeadAction::Ls(part) => list(&store, part).await,
-        DeadAction::Show { sequence } => show(&find(&store, *sequence).await?),
+        DeadAction::Show { sequence } => show(&store, &find(&store, *sequence).await?).await,
         DeadAction::Replay { sequence, keep } => {
             let stored = find(&store, *sequence).await?;
             replay::run(&store, &stored, *keep).await
@@ -28,29 +30,32 @@ pub(crate) fn run(command: &DeadCommand) -> Result<Doc, Failure> {
 }
 
 async fn list(store: &Store, part: &Part) -> Result<Doc, Failure> {
-    let letters = store.select(DEAD_LETTERS, part.from, part.max, |stored| Some(row(&stored))).await?;
-    let columns = &["sequence", "at", "kind", "to", "attempts", "cause", "message", "stream", "subject"];
+    let letters = store.select(DEAD_LETTERS, part.from, part.max, |stored| Some(row(store, &stored))).await?;
+    let columns =
+        &["sequence", "at", "kind", "to", "attempts", "cause", "message", "stream", "subject", "code"];
     Ok(Doc::Table(Table { columns, shown: 7, rows: letters.noted(), empty: "no dead letters" }))
 }
 
-fn row(stored: &Stored) -> Vec<Doc> {
+fn row(store: &Store, stored: &Stored) -> Vec<Doc> {
     let mut row = vec![Doc::Number(stored.sequence.0), Doc::Moment(stored.at), kind(stored)];
     match Buried::decode(&stored.body) {
         Ok(letter) => {
+            let letter = opened::letter(store, letter).it;
             let envelope = Envelope::decode(letter.payload.clone()).ok();
             let name = envelope.as_ref().and_then(|envelope| envelope.name.clone());
             row.extend([
                 Doc::maybe(envelope.map(|envelope| envelope.to)),
                 Doc::Number(letter.attempts.into()),
-                Doc::Text(letter.cause),
+                Doc::Text(body::cause(&letter)),
                 Doc::maybe(name),
                 Doc::Text(letter.stream),
                 Doc::Text(letter.subject),
+                Doc::Text(letter.code),
             ]);
         }
         Err(error) => {
             row.extend([Doc::Nothing, Doc::Nothing, Doc::Text(format!("it can't be read: {error}"))]);
-            row.extend([Doc::Nothing, Doc::Nothing, Doc::Nothing]);
+            row.extend([Doc::Nothing, Doc::Nothing, Doc::Nothing, Doc::Nothing]);
         }
     }
     row
@@ -61,9 +66,9 @@ fn kind(stored: &Stored) -> Doc {
     Doc::maybe(stored.subject.split('.').nth(2))
 }
 
-fn show(stored: &Stored) -> Result<Doc, Failure> {
+async fn show(store: &Store, stored: &Stored) -> Result<Doc, Failure> {
     let letter = match Buried::decode(&stored.body) {
-        Ok(letter) => body::dead_letter(&letter),
+        Ok(letter) => show_letter(store, letter).await,
         Err(_) => Doc::Octets(stored.body.clone()),
     };
     Ok(Doc::Record(vec![
@@ -72,6 +77,30 @@ fn show(stored: &Stored) -> Result<Doc, Failure> {
         ("kind", kind(stored)),
         ("letter", letter),
     ]))
+}
+
+/// The letter, and what is in it, opened as far as that goes.
+async fn show_letter(store: &Store, letter: Buried) -> Doc {
+    let Opened { it: letter, mut why } = opened::letter(store, letter);
+    let (mut payload, mut input) = (Doc::Octets(letter.payload.clone()), None);
+    if let Ok(envelope) = Envelope::decode(letter.payload.clone()) {
+        let envelope = opened::envelope(store, envelope).await;
+        why = why.or(envelope.why);
+        payload = body::envelope(&envelope.it);
+        input = envelope.it.plain_body().ok().and_then(|body| Task::decode(&body).ok());
+    }
+    let task = match letter.record.as_ref().map(|bytes| (bytes, TaskRecord::decode(bytes))) {
+        None => Doc::Nothing,
+        Some((bytes, Err(_))) => Doc::Octets(bytes.clone()),
+        Some((_, Ok(record))) => {
+            let mut record = opened::record(store, record);
+            if let Some(task) = input.filter(|_| !record.it.input.is_empty()) {
+                (record.it.content_type, record.it.input) = (task.content_type, task.input);
+            }
+            body::task(&record)
+        }
+    };
+    body::dead_letter(&letter, task, payload, why)
 }
 
 async fn find(store: &Store, sequence: u64) -> Result<Stored, Failure> {

@@ -19,6 +19,7 @@ mod doc;
 mod event;
 mod failure;
 mod node;
+mod opened;
 mod output;
 mod plain;
 mod replay;

@@ -3,12 +3,15 @@
 //! It needs a fresh id, since the old one has been dealt with: its agent would not apply it again, its task has ended.
 
 use connectome::codecs::message::{Body, Task};
-use connectome::codecs::{Attempt, Encoding, Envelope, Kind, MessageId, TaskId, TaskRecord, UnixMillis};
+use connectome::codecs::{
+    Attempt, ContentType, Encoding, Envelope, Kind, MessageId, TaskId, TaskRecord, UnixMillis,
+};
 use connectome::port::{Expect, Publish, Stored, StreamError, World};
 use connectome::{Buried, Bytes};
 
 use crate::doc::Doc;
 use crate::failure::Failure;
+use crate::opened::{self, Opened};
 use crate::store::Store;
 use crate::{dead, task};
 
@@ -17,7 +20,11 @@ pub(crate) async fn run(store: &Store, stored: &Stored, keep: bool) -> Result<Do
     let sequence = stored.sequence;
     let unreadable = |error| Failure::new(format!("dead letter {sequence} can't be read: {error}; drop it"));
     let letter = Buried::decode(&stored.body).map_err(unreadable)?;
-    let again = Again::of(&letter, &*store.world)?;
+    let letter = match opened::letter(store, letter) {
+        Opened { it: letter, why: None } => letter,
+        Opened { why: Some(why), .. } => return Err(Failure::new(why)),
+    };
+    let again = Again::of(store, &letter).await?;
     let message = Publish { subject: letter.subject.clone(), id: Some(again.id), body: again.body };
     let published = store.streams().publish(&letter.stream, message).await?;
     if let Some(record) = &again.record {
@@ -59,14 +66,18 @@ struct Again {
 }
 
 impl Again {
-    fn of(letter: &Buried, world: &dyn World) -> Result<Again, Failure> {
+    async fn of(store: &Store, letter: &Buried) -> Result<Again, Failure> {
+        let world = &*store.world;
         let mut envelope = Envelope::decode(letter.payload.clone()).map_err(|error| {
             Failure::new(format!("its payload is no envelope, so nobody could handle it: {error}; drop it"))
         })?;
         let now = world.now();
         refuse_late("message", envelope.expires, now)?;
         let record = match envelope.kind {
-            Kind::Task => Some(renew_task(&mut envelope, now, world.random())?),
+            Kind::Task => {
+                envelope.attempt = Attempt::FIRST;
+                Some(renew_task(store, &mut envelope, now, world.random()).await?)
+            }
             Kind::Text
             | Kind::Response
             | Kind::Status
@@ -77,27 +88,41 @@ impl Again {
             | Kind::Control
             | Kind::Unknown(_) => {
                 envelope.id = MessageId::from_parts(now, world.random());
+                envelope.sent = now;
+                envelope.attempt = Attempt::FIRST;
+                envelope = store.seal_mail(envelope).await?;
                 None
             }
         };
-        envelope.sent = now;
-        envelope.attempt = Attempt::FIRST;
         let body = envelope.encode().map_err(|error| Failure::new(error.to_string()))?;
         Ok(Again { id: envelope.id, body, record })
     }
 }
 
 /// Makes a new task of an old one: its envelope goes by the task's id, as with every task.
-fn renew_task(envelope: &mut Envelope, now: UnixMillis, random: u128) -> Result<TaskRecord, Failure> {
+async fn renew_task(
+    store: &Store,
+    envelope: &mut Envelope,
+    now: UnixMillis,
+    random: u128,
+) -> Result<TaskRecord, Failure> {
     let bad =
         |error: &dyn std::error::Error| Failure::new(format!("its payload is no task: {error}; drop it"));
     let plain = envelope.plain_body().map_err(|error| bad(&error))?;
     let mut task = Task::decode(&plain).map_err(|error| bad(&error))?;
     refuse_late("task", task.deadline, now)?;
+    if task.content_type == ContentType::Sealed {
+        task = opened::open_task(store, envelope, task).await.map_err(Failure::new)?;
+    }
     task.id = TaskId::from_parts(now, random);
     envelope.id = MessageId::from_bytes(task.id.to_bytes());
     envelope.correlation = Some(task.id.into());
     envelope.encoding = Encoding::Identity;
+    envelope.sent = now;
+    // Sealed anew: a seal is bound to the envelope that it goes in.
+    if let Ok(seals) = store.seals() {
+        task = seals.seal_task(envelope, task).await?;
+    }
     envelope.body = task.encode().map_err(|error| bad(&error))?;
     Ok(TaskRecord::submitted(&task, now))
 }

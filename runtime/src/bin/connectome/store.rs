@@ -4,14 +4,18 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use connectome::codecs::Sequence;
-use connectome::port::{Storage, Stored, StreamInfo, Streams};
+use connectome::codecs::{Envelope, Sequence};
+use connectome::config::Config;
+use connectome::keystore::FileKeys;
+use connectome::port::{KeyStore, Storage, Stored, StreamInfo, Streams};
 #[cfg(feature = "nats")]
 use connectome::streams::JetStream;
 use connectome::streams::{Embedded, OpenError};
+use connectome::transport::local::Hub;
 #[cfg(feature = "nats")]
 use connectome::transport::nats::NatsConnection;
 use connectome::world::SystemWorld;
+use connectome::{Ports, Router, RouterConfig, Seals};
 
 use crate::args::StoreArgs;
 use crate::failure::Failure;
@@ -21,8 +25,10 @@ const PAGE: usize = 256;
 
 /// An open store: an embedded one that this command has to itself, or one that it shares with the cluster.
 pub(crate) struct Store {
-    streams: Box<dyn Streams>,
+    streams: Arc<dyn Streams>,
     pub(crate) world: Arc<SystemWorld>,
+    /// What opens it, and what seals what is put into it; or why nothing does.
+    seals: Result<(Seals, Router), String>,
 }
 
 /// Opens the store and does something with it.
@@ -44,10 +50,17 @@ async fn open(args: &StoreArgs) -> Result<Store, Failure> {
         if let Some(options) = config.nats.connection("connectome command")? {
             let connection = NatsConnection::open(&options).await?;
             let streams = JetStream::open(&connection, config.nats.store(&config.namespace)).await?;
-            return Ok(Store { streams: Box::new(streams), world: world()? });
+            return Store::of(Arc::new(streams), world()?, &[config.key_path()], Some(&config));
         }
     }
-    Store::open(&path_of(args)?)
+    Store::open(&path_of(args)?, args)
+}
+
+/// Where the root key of a store may be: where a configuration names it, in the store's directory, or in the one above.
+fn key_paths(store: &Path, config: Option<&Config>) -> Vec<PathBuf> {
+    let named = config.and_then(|config| config.key_file.clone());
+    let near = [Some(store), store.parent()].into_iter().flatten().map(|path| path.join("root.key"));
+    named.into_iter().chain(near).collect()
 }
 
 fn world() -> Result<Arc<SystemWorld>, Failure> {
@@ -77,7 +90,7 @@ fn path_of(args: &StoreArgs) -> Result<PathBuf, Failure> {
 }
 
 impl Store {
-    fn open(path: &Path) -> Result<Store, Failure> {
+    fn open(path: &Path, args: &StoreArgs) -> Result<Store, Failure> {
         let shown = path.display();
         if !Embedded::is_in(path) {
             return Err(Failure::new(format!(
@@ -86,12 +99,51 @@ impl Store {
         }
         let world = world()?;
         match Embedded::open(path, world.clone()) {
-            Ok(streams) => Ok(Store { streams: Box::new(streams), world }),
+            Ok(streams) => {
+                // Variables that say nothing about a store that was named are not this command's affair.
+                let config = args.config.load().ok();
+                Store::of(Arc::new(streams), world, &key_paths(path, config.as_ref()), config.as_ref())
+            }
             Err(OpenError::InUse { .. }) => Err(Failure::new(format!(
                 "the store in {shown} is in use by a process, a running node most likely: stop it, then look again"
             ))),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn of(
+        streams: Arc<dyn Streams>,
+        world: Arc<SystemWorld>,
+        keys: &[PathBuf],
+        config: Option<&Config>,
+    ) -> Result<Store, Failure> {
+        let seals = find_keys(keys).and_then(|keys| {
+            let retention = config.map_or(Config::default().streams.max_age, |config| config.streams.max_age);
+            let router = config.map_or_else(RouterConfig::default, |config| config.router.clone());
+            let (keys, world, streams): (Arc<dyn KeyStore>, _, _) =
+                (Arc::new(keys), world.clone(), streams.clone());
+            let seals =
+                Seals::new(keys.clone(), world.clone(), streams.clone(), retention).enabled(router.sealed);
+            let transport = Hub::new().join(keys.node_id()).map_err(|error| error.to_string())?;
+            let ports = Ports { world, keys, transport: Arc::new(transport), streams };
+            let router = Router::detached(ports, router).map_err(|error| error.to_string())?;
+            Ok((seals, router))
+        });
+        Ok(Store { streams, world, seals })
+    }
+
+    /// What opens it.
+    ///
+    /// # Errors
+    /// When there is no root key; the text says where it was looked for.
+    pub(crate) fn seals(&self) -> Result<&Seals, Failure> {
+        self.seals.as_ref().map(|(seals, _)| seals).map_err(|why| Failure::new(why.clone()))
+    }
+
+    /// The envelope to store for an agent's mail.
+    pub(crate) async fn seal_mail(&self, envelope: Envelope) -> Result<Envelope, Failure> {
+        let (_, router) = self.seals.as_ref().map_err(|why| Failure::new(why.clone()))?;
+        router.seal_mail(envelope).await.map_err(|error| Failure::new(error.to_string()))
     }
 
     pub(crate) fn streams(&self) -> &dyn Streams {
@@ -207,6 +259,22 @@ impl Store {
             stride = stride.saturating_mul(4);
         }
     }
+}
+
+/// The first root key that is there. What it opens is told without it too, so a missing one is no failure yet.
+fn find_keys(paths: &[PathBuf]) -> Result<FileKeys, String> {
+    for path in paths {
+        match FileKeys::find(path, "connectome command") {
+            Ok(Some(keys)) => return Ok(keys),
+            Ok(None) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    let looked: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    Err(format!(
+        "it is sealed, and there is no root key to open it with in {}: name a node's, as CONNECTOME_KEY_FILE",
+        looked.join(" or in ")
+    ))
 }
 
 /// Whether to read on.

@@ -8,7 +8,7 @@ use crate::args::{TaskAction, TaskCommand};
 use crate::doc::{Doc, Table};
 use crate::failure::Failure;
 use crate::store::{self, Selection, Store};
-use crate::{body, output};
+use crate::{body, opened, output};
 
 pub(crate) fn run(command: &TaskCommand) -> Result<Doc, Failure> {
     store::with(&command.store, async |store| match &command.action {
@@ -32,7 +32,7 @@ async fn list(store: &Store, state: Option<&TaskState>, max: usize) -> Result<Do
             chosen.more = true;
             break;
         }
-        chosen.items.push(row(&record));
+        chosen.items.push(row(&opened::record(store, record).it));
     }
     chosen.items.reverse();
     let columns = &[
@@ -67,7 +67,7 @@ fn row(record: &TaskRecord) -> Vec<Doc> {
 
 async fn show(store: &Store, id: TaskId) -> Result<Doc, Failure> {
     match read(&*bucket(store).await?, &id.to_string()).await? {
-        Some(record) => Ok(body::task(&record)),
+        Some(record) => Ok(body::task(&opened::whole_record(store, record).await?)),
         None => Err(Failure::new(format!(
             "there is no task {id}; `connectome task ls` lists those that are kept"
         ))),
