@@ -65,3 +65,48 @@ fn letters_are_kept_or_dropped() {
     }
     assert_eq!(column(&run(&["dead", "ls", "--store", path, "--json"]).json(), "sequence"), [2]);
 }
+
+/// Without the root key the letters are listed by their codes, nothing of what they say is shown, and nothing is sent again;
+/// what is missing is said. With another one that is said.
+#[test]
+fn letters_are_for_whoever_has_the_key() {
+    let data = directory();
+    let path = data.path().to_str().unwrap();
+    let key = data.path().join("root.key");
+    let ours = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    let sealed = |remedy: &str| {
+        let letters = run(&["dead", "ls", "--store", path, "--json"]).json();
+        assert_eq!(column(&letters, "code"), ["crashed", "handler"]);
+        assert!(letters[1]["cause"].as_str().unwrap().contains("its words are sealed"), "{letters}");
+        for sequence in ["1", "2"] {
+            let shown = run(&["dead", "show", sequence, "--store", path]).good();
+            assert!(
+                shown.contains(remedy) && !shown.contains("poison") && !shown.contains("zero"),
+                "{shown}"
+            );
+            let error = run(&["dead", "replay", sequence, "--store", path]).bad(1);
+            assert!(error.contains(remedy), "{error}");
+        }
+        let tasks = run(&["task", "ls", "--store", path, "--json"]).json();
+        let shown =
+            run(&["task", "show", tasks[1]["id"].as_str().unwrap(), "--store", path, "--json"]).json();
+        assert!(shown["sealed"].as_str().unwrap().contains(remedy), "{shown}");
+    };
+    sealed("CONNECTOME_KEY_FILE");
+    assert!(!key.exists(), "looking makes no key");
+    let other = data.path().join("other.key");
+    std::fs::write(&other, ours.iter().map(|byte| byte ^ 1).collect::<Vec<_>>()).unwrap();
+    private(&other);
+    std::fs::rename(&other, &key).unwrap();
+    sealed("give all nodes of this cluster the same root key");
+}
+
+#[cfg(unix)]
+fn private(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[cfg(not(unix))]
+fn private(_: &std::path::Path) {}

@@ -82,12 +82,22 @@ fn tasks(sim: &mut Sim, witness: &Witness) -> Vec<String> {
     if queued > 0 {
         problems.push(format!("{queued} tasks are still in the queue"));
     }
+    let Some(node) = sim.names().iter().find_map(|name| sim.running(name)) else {
+        return vec!["no node runs that could read the results".to_owned()];
+    };
     for (id, accepted) in submitted {
-        let Some(record) = records.get(&id) else {
+        let Some(record) = records.get(&id).cloned() else {
             if accepted {
                 problems.push(format!("task {id} was accepted and is not known"));
             }
             continue;
+        };
+        let record = match node.router().seals().open_record(record) {
+            Ok(record) => record,
+            Err(error) => {
+                problems.push(format!("task {id}: {error}"));
+                continue;
+            }
         };
         let terms = attempts.get(&id).cloned().unwrap_or_default();
         match record.state {

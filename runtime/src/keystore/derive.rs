@@ -9,8 +9,9 @@
 //! ```
 //!
 //! The labels are ASCII without a terminator, the names UTF-8. No label is the beginning of another one, so no two keys
-//! have the same input. The key of a store is one for AES-256-GCM; a seed is an Ed25519 private key as RFC 8032, section 5.1.5, has it. The vectors at the end of
-//! `tests.rs` are frozen: another result is another identity for every agent there is.
+//! have the same input. The key of a store is one for AES-256-GCM; a seed is an Ed25519 private key as RFC 8032, section
+//! 5.1.5, has it. The vectors at the end of `tests.rs` are frozen: another result is another identity for every agent there
+//! is.
 
 use std::fmt;
 
