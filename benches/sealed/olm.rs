@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use vodozemac::olm::{Account, OlmMessage, Session, SessionConfig};
 
-use super::{End, Pair as _, each};
+use super::{End, each};
 
 /// Two sessions that have heard of each other.
 pub(super) struct Pair([Session; 2]);

@@ -7,6 +7,7 @@
 //! | `handshakes` | a session begins as both mean it, or not at all |
 //! | `conversations` | messages in any order, once each; what is refused and why; what is at rest |
 //! | `secrecy` | a stolen state opens nothing earlier, and soon nothing later; secrets do not print |
+//! | `bounds` | every table has its bound |
 //! | `proofs` | signatures, batches, evidence |
 //! | `requests` | reset and resend, limited and taken once; replay windows |
 //! | `pools` | any instance of a name, and only they, and once |
@@ -15,6 +16,7 @@
 //! | `parsers` | any bytes panic nobody |
 //! | `frozen` | the bytes are pinned, and a second implementation opens them |
 
+mod bounds;
 mod cast;
 mod conversations;
 mod frozen;

@@ -88,3 +88,26 @@ fn preimage(label: Label, parts: &[&[u8]]) -> Vec<u8> {
     parts.iter().for_each(|part| bytes.extend_from_slice(part));
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A signature whose `R` is of small order fits the equation, and is refused: it has other forms, and hides nothing of
+    /// its key.
+    #[test]
+    fn a_signature_with_an_r_of_small_order_is_refused() {
+        let key = SigningKey::from_seed(&Secret::read(&[7; 32]).unwrap()).verifying_key();
+        // R is the neutral element, and S is SHA-512(R ‖ key ‖ message) times the private scalar.
+        let mut signature = [0; 64];
+        signature[0] = 1;
+        let s = "e03f93aee97138766bc467963198f1ddda96c0ed2bf1f4640cca448886f0170b";
+        for (at, byte) in signature[32..].iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&s[2 * at..2 * at + 2], 16).unwrap();
+        }
+        let loosely = ed25519_dalek::Signature::from_bytes(&signature);
+        let message = preimage(Label::Bundle, &[b"a bundle"]);
+        assert!(ed25519_dalek::Verifier::verify(&key.0, &message, &loosely).is_ok(), "the control");
+        assert!(key.verify(Label::Bundle, &[b"a bundle"], &signature).is_err());
+    }
+}

@@ -128,7 +128,7 @@ mod tests {
     fn a_way_is_whole_and_within_its_tree() {
         assert_eq!(Way::read(&[0, 0]), None);
         assert_eq!(Way::read(&[1, 1]), None);
-        assert_eq!(Way::read(&[65, 0]), None);
+        assert_eq!(Way::read(&[[65, 0].as_slice(), &[0; 7 * 32]].concat()), None);
         assert_eq!(Way::read(&[[2, 0].as_slice(), &[0; 31]].concat()), None);
     }
 }

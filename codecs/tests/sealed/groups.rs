@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use connectome_codecs::group::{GroupId, GroupKeys, GroupSender, MESSAGES_MAX, Roster, SENDERS_MAX};
+use connectome_codecs::group::{
+    GROUP_SKIPPED_MAX, GroupId, GroupKeys, GroupSender, MESSAGES_MAX, Roster, SENDERS_MAX,
+};
 use connectome_codecs::identity::{IdentityLog, Pins};
 use connectome_codecs::session::SealError;
 use connectome_codecs::{AgentId, Refusal, UnixMillis};
@@ -207,4 +209,54 @@ fn nobody_takes_all_the_room() {
     let mut last = GroupSender::begin(&eve.instance, &all, NOW, &mut Seeded(SENDERS_MAX as u64 + 9));
     let sealed = seal(&mut last, &eve, "the newest of Eve's");
     assert_eq!(read(&mut bobs, &sealed, &all).unwrap(), "the newest of Eve's");
+}
+
+/// A chain and a message belong to the group that they were made for.
+#[test]
+fn a_chain_is_of_one_group() {
+    let Cast { ada, all, sender, bobs, .. } = cast();
+    let mut others = GroupKeys::new(GroupId([6; 16]));
+    let refused = others.accept(&sender.distribution(), ada.instance.certificate(), &all, NOW);
+    assert_eq!(refused, Err(Refusal::IdentityMismatch { what: "sender key" }));
+    let mut record = sender.encode().to_vec();
+    let at = record.windows(16).position(|window| window == GROUP.0).unwrap();
+    record[at] ^= 1;
+    let mut sender = GroupSender::decode(&record).unwrap();
+    let sealed = seal(&mut sender, &ada, "for another group");
+    assert_eq!(open(&bobs, &sealed, &all), Err(Refusal::IdentityMismatch { what: "group" }));
+}
+
+/// A message that was opened twice is committed once; a chain that no message can need any more goes.
+#[test]
+fn a_message_is_committed_once_and_a_chain_has_an_end() {
+    let Cast { ada, all, mut sender, mut bobs, .. } = cast();
+    let sealed = seal(&mut sender, &ada, "once");
+    let mut twice =
+        [(); 2].map(|()| Some(bobs.open(&sealed, &context("g"), &all, &BTreeMap::new()).unwrap().pending));
+    let mut commit = |n: usize| bobs.commit(twice[n].take().unwrap(), NOW);
+    assert!(commit(0).is_ok() && commit(1).is_err());
+    bobs.expire(&all, DAY, UnixMillis(NOW.after(DAY * 2).0 - 1));
+    assert_eq!(bobs.len(), 1);
+    bobs.expire(&all, DAY, NOW.after(DAY * 2));
+    assert_eq!(bobs.len(), 0);
+}
+
+/// Keys for late messages are bounded in all chains together.
+#[test]
+fn keys_of_late_messages_are_bounded() {
+    let Cast { ada, all, mut bobs, .. } = cast();
+    for n in 0..11 {
+        let mut sender = GroupSender::begin(&ada.instance, &all, NOW, &mut Seeded(100 + n));
+        bobs.accept(&sender.distribution(), ada.instance.certificate(), &all, NOW).unwrap();
+        for _ in 0..32 {
+            sender.reserve().unwrap();
+            sender.confirm();
+        }
+        let mut sender = GroupSender::decode(&sender.encode()).unwrap();
+        let ahead = seal(&mut sender, &ada, "2,048 ahead");
+        let opened = bobs.open(&ahead, &context("g"), &all, &BTreeMap::new()).unwrap();
+        bobs.commit(opened.pending, NOW).unwrap();
+    }
+    let kept = bobs.encode().len();
+    assert!(kept > GROUP_SKIPPED_MAX * 44 && kept < GROUP_SKIPPED_MAX * 44 + 12 * 1024, "{kept}");
 }

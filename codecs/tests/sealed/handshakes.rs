@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use connectome_codecs::Refusal;
-use connectome_codecs::identity::Suite;
-use connectome_codecs::session::{Policy, Sealed, Sessions};
+use connectome_codecs::identity::{CLOCK_SKEW_MAX, Suite};
+use connectome_codecs::session::{PER_PEER_MAX, Policy, Sealed, Sessions};
 
 use crate::sealed::cast::{Actor, DAY, NOW, bits, flip};
 
@@ -164,6 +164,7 @@ fn simultaneous_beginnings_converge() {
         }
         late.iter().for_each(|late| assert_eq!(ada.read(late).unwrap(), "late"));
         assert_eq!(ada.session(bob.peer()).id(), bob.session(ada.peer()).id());
+        assert_eq!(ada.sessions.ids().min(), Some(ada.session(bob.peer()).id()), "the smaller one");
         let (a, b) = (ada.seal(bob.peer(), "a"), bob.seal(ada.peer(), "b"));
         assert_eq!((bob.read(&a).unwrap().as_str(), ada.read(&b).unwrap().as_str()), ("a", "b"));
         assert_eq!((ada.sessions.len(), bob.sessions.len()), (2, 2));
@@ -231,7 +232,10 @@ fn other_bytes_are_refused() {
 /// A bundle or a certificate that held when it was verified, and no longer does, begins nothing and is asked for nothing.
 #[test]
 fn what_has_expired_begins_nothing() {
+    use connectome_codecs::identity::{Certificate, Claims, Instance, InstanceKeys};
     use connectome_codecs::session::{Request, RequestKind, initiate};
+
+    use crate::sealed::cast::claims;
     let (mut ada, bob) = (Actor::new("ada", 1), Actor::new("bob", 2));
     let begin = |ada: &Actor, days| {
         let (now, entropy) = (NOW.after(DAY * days), &mut ada_entropy());
@@ -242,14 +246,52 @@ fn what_has_expired_begins_nothing() {
     assert_eq!(begin(&ada, 6), (None, None));
     let expired = Some(Refusal::BundleExpired);
     assert_eq!(begin(&ada, 7), (expired.clone(), expired));
-    ada.now = NOW.after(DAY * 90);
-    let mut young = Actor::new("young", 4);
-    let (certificate, keys) = (young.instance.certificate(), young.instance.keys());
-    let bundle = young.prekeys.rotate(certificate, keys, &[Suite::Classic], DAY, ada.now, &mut young.entropy);
-    let begun = initiate(&ada.instance, &bundle, None, &ada.policy, ada.now, &mut ada.entropy).err();
-    assert_eq!(begun, Some(Refusal::CertificateExpired));
+    let keys = InstanceKeys::random(&mut ada_entropy());
+    let short = Claims { not_after: NOW.after(DAY), ..claims(&ada.agent, &keys, "ada", 9) };
+    let certificate = Certificate::issue(&short, &ada.agent, &keys, &[]);
+    ada.instance = Instance::new(keys, certificate).unwrap();
+    assert_eq!(begin(&ada, 0).0, None);
+    assert_eq!(begin(&ada, 1).0, Some(Refusal::CertificateExpired));
 }
 
 fn ada_entropy() -> crate::sealed::cast::Seeded {
     crate::sealed::cast::Seeded(5)
+}
+
+/// A peer has so many sessions and no more; those that are closed count as long as they are kept.
+#[test]
+fn sessions_with_one_peer_are_bounded() {
+    let (mut ada, mut bob) = (Actor::new("ada", 1), Actor::new("bob", 2));
+    let mut begin = |ada: &mut Actor| {
+        let session = ada.initiate(&bob.bundle, None).unwrap();
+        ada.sessions = Sessions::new();
+        ada.sessions.add(session, NOW).unwrap();
+        let first = ada.seal(bob.peer(), "first");
+        let tag = first.bytes[4..20].try_into().unwrap();
+        let read = bob.read(&first);
+        bob.sessions.close(&tag, NOW);
+        read
+    };
+    for _ in 0..PER_PEER_MAX {
+        assert_eq!(begin(&mut ada).unwrap(), "first");
+    }
+    let full = Refusal::Full { what: "session with this peer", max: PER_PEER_MAX };
+    assert_eq!(begin(&mut ada).unwrap_err(), full);
+    let other = bob.initiate(&ada.bundle, None).unwrap();
+    assert_eq!(bob.sessions.add(other, NOW), Err(full));
+}
+
+/// A session that is closed is kept as long as the init that would begin it again could come.
+#[test]
+fn a_session_outlives_its_init() {
+    let (mut ada, mut bob) = (Actor::new("ada", 1), Actor::new("bob", 2));
+    ada.now = NOW.after(CLOCK_SKEW_MAX);
+    ada.meet(&bob);
+    let first = ada.seal(bob.peer(), "first");
+    bob.read(&first).unwrap();
+    let tag = first.bytes[4..20].try_into().unwrap();
+    bob.sessions.close(&tag, NOW);
+    let end = NOW.after(bob.policy.retention * 2);
+    assert_eq!(bob.sessions.expire(&bob.policy, end).len(), 0);
+    assert_eq!(bob.sessions.expire(&bob.policy, end.after(CLOCK_SKEW_MAX)).len(), 1);
 }

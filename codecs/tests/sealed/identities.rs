@@ -294,3 +294,46 @@ fn claimed_and_unused_prekeys_are_replaced() {
     prekeys.expire(week.after(retention).after(DAY));
     assert_eq!(prekeys.encode().len(), whole - three);
 }
+
+/// What a key signed in the log of one agent means nothing in the log of another, whose key it is too.
+#[test]
+fn a_rotation_is_of_one_agent() {
+    let keys = [1, 2, 3].map(agent_key);
+    let first = IdentityLog::begin(&keys[0], 1, BTreeSet::new()).unwrap();
+    let first = first.next(&keys[0], Some(&keys[1]), BTreeSet::new()).unwrap();
+    let first = first.next(&keys[1], Some(&keys[2]), BTreeSet::new()).unwrap();
+    let second = IdentityLog::begin(&keys[1], 1, BTreeSet::new()).unwrap();
+    let second = second.next(&keys[1], Some(&keys[2]), BTreeSet::new()).unwrap();
+    // The signature of the second key stands before the empty list at the end, in both.
+    let theirs: [u8; 64] = first.bytes()[..first.bytes().len() - 67].last_chunk().copied().unwrap();
+    let forge = |body: &mut Vec<u8>| {
+        let end = body.len() - 1;
+        assert_ne!(body[end - 64..end], theirs);
+        body[end - 64..end].copy_from_slice(&theirs);
+    };
+    let forged = signed_again(second.bytes(), Label::Log, &keys[2], forge);
+    assert_eq!(IdentityLog::verify(forged).unwrap_err(), Refusal::BadSignature { label: Label::Rotate });
+}
+
+/// The log of another agent proves nothing of this one.
+#[test]
+fn a_log_is_of_one_agent() {
+    let (agent, other, keys) = (agent_key(1), agent_key(2), InstanceKeys::random(&mut Seeded(1)));
+    let log = IdentityLog::begin(&other, 1, BTreeSet::new()).unwrap();
+    let claims = claims(&agent, &keys, "ada", 1);
+    for signer in [&agent, &other] {
+        let certificate = Certificate::issue(&claims, signer, &keys, &[]);
+        let refusal = Certificate::verify(certificate.bytes().clone(), Some(&log), NOW).unwrap_err();
+        assert_eq!(refusal, Refusal::IdentityMismatch { what: "identity log" });
+    }
+}
+
+/// A bundle that is made in the future is refused, whatever its end.
+#[test]
+fn a_bundle_is_not_from_the_future() {
+    let mut bob = Actor::new("bob", 2);
+    let (certificate, keys) = (bob.instance.certificate(), bob.instance.keys());
+    let bundle = bob.prekeys.rotate(certificate, keys, &BOTH, DAY, NOW.after(DAY), &mut bob.entropy);
+    let refusal = Bundle::verify(bundle.bytes().clone(), None, NOW).unwrap_err();
+    assert_eq!(refusal, Refusal::ClockSkew { what: "bundle's creation" });
+}

@@ -1,10 +1,10 @@
 //! A message to a name: any instance of it opens it, once in all, and nobody else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use connectome_codecs::Refusal;
-use connectome_codecs::identity::{Pins, PoolKeys, PoolPrekey, Suite};
+use connectome_codecs::identity::{IdentityLog, Pins, PoolKeys, PoolPrekey, Suite};
 use connectome_codecs::seal::{OpenedForPool, PoolMessage};
 use connectome_codecs::session::{ReplayWindow, SealError};
 
@@ -113,6 +113,8 @@ fn a_pool_rotates_its_prekey() {
     pool.keys.expire(DAY * 7, NOW.after(DAY * 10));
     assert_eq!(pool.open(&pool.keys, &task).unwrap_err(), Refusal::PrekeyUnknown);
     assert_eq!(PoolPrekey::verify(old.bytes().clone(), None, later).unwrap_err(), Refusal::BundleExpired);
+    let early = PoolPrekey::verify(new.bytes().clone(), None, NOW).unwrap_err();
+    assert_eq!(early, Refusal::ClockSkew { what: "pool prekey's beginning" });
     let mut pins = Pins::default();
     pins.admit_pool(&new, later).unwrap();
     assert_eq!(pins.admit_pool(&old, later), Err(Refusal::RolledBack { what: "pool prekey" }));
@@ -138,4 +140,19 @@ fn an_expired_pool_prekey_seals_nothing() {
         let late = message.seal(&context("task"), b"task", NOW.after(DAY), &mut ada.entropy);
         assert_eq!(late.unwrap_err(), SealError::Peer(Refusal::BundleExpired));
     }
+}
+
+/// A task by an instance whose certificate was taken back, or has expired, is not taken.
+#[test]
+fn a_task_needs_a_certificate_that_holds() {
+    let (pool, mut ada) = (Pool::new(true), Actor::new("ada", 1));
+    let task = pool.seal(&mut ada, "task");
+    let serial = ada.instance.certificate().claims().serial;
+    let log = IdentityLog::begin(&ada.agent, 1, BTreeSet::from([serial])).unwrap();
+    let directory = BTreeMap::from([(agent_id(&ada.agent), log)]);
+    let open = |directory: &BTreeMap<_, _>, now| {
+        PoolMessage::open(&pool.keys, &task, &context("task"), &pool.window, directory, now).unwrap_err()
+    };
+    assert_eq!(open(&directory, NOW), Refusal::Revoked);
+    assert_eq!(open(&BTreeMap::new(), NOW.after(DAY * 90)), Refusal::CertificateExpired);
 }

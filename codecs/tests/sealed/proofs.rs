@@ -171,3 +171,22 @@ fn a_known_batch_proves_its_own_messages_alone() {
         assert_eq!(bob.read(sealed).unwrap(), (n % 4).to_string());
     }
 }
+
+/// A proof is whole and nothing follows it, inside the evidence too.
+#[test]
+fn evidence_holds_one_proof() {
+    let (mut ada, bob) = two();
+    let sealed = ada.seal(bob.peer(), "I owe you one");
+    let mut evidence = bob.open(&sealed).unwrap().evidence.unwrap().encode();
+    let length = evidence.len() - 65;
+    assert_eq!(evidence[length], 64);
+    let mut step = evidence.clone();
+    step[length - 2] = 8;
+    assert!(
+        matches!(Evidence::decode(&step), Err(Refusal::Malformed { .. })),
+        "a signed step proves no message"
+    );
+    evidence[length] = 65;
+    evidence.push(0);
+    assert!(matches!(Evidence::decode(&evidence), Err(Refusal::Malformed { .. })));
+}

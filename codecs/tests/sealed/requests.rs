@@ -1,13 +1,14 @@
 //! Reset and resend: by the peer alone, once, for the session it is about, and not in a loop. And replay windows.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use connectome_codecs::identity::Suite;
+use connectome_codecs::identity::{IdentityLog, Suite};
 use connectome_codecs::refusal::Ask;
 use connectome_codecs::session::{ReplayWindow, Request, RequestKind, Sessions};
 use connectome_codecs::{MessageId, Refusal, UnixMillis};
 
-use crate::sealed::cast::{Actor, DAY, NOW, Seeded, bits, flip, two};
+use crate::sealed::cast::{Actor, DAY, NOW, Seeded, agent_id, bits, flip, two};
 
 fn request(from: &mut Actor, to: &Actor, kind: RequestKind, session: [u8; 16]) -> bytes::Bytes {
     Request { kind, session }.seal(&from.instance, &to.bundle, from.now, &mut from.entropy).unwrap()
@@ -49,6 +50,20 @@ fn nobody_asks_for_others() {
     let opened = Request::open(ada.receiver(), &asked, &ReplayWindow::new(DAY), NOW).unwrap();
     assert!(matches!(ada.sessions.honour(&opened, NOW), Err(Refusal::IdentityMismatch { .. })));
     assert!(!ada.session(bob.peer()).is_closed());
+}
+
+/// Whoever's certificate was taken back, or has expired, asks in vain.
+#[test]
+fn a_request_needs_a_certificate_that_holds() {
+    let (mut ada, mut bob) = two();
+    let asked = request(&mut bob, &ada, RequestKind::Reset, [7; 16]);
+    let window = ReplayWindow::new(DAY);
+    let late = Request::open(ada.receiver(), &asked, &window, NOW.after(DAY * 90)).unwrap_err();
+    assert_eq!(late, Refusal::CertificateExpired);
+    let serial = bob.instance.certificate().claims().serial;
+    let log = IdentityLog::begin(&bob.agent, 1, BTreeSet::from([serial])).unwrap();
+    ada.directory.insert(agent_id(&bob.agent), log);
+    assert_eq!(Request::open(ada.receiver(), &asked, &window, NOW).unwrap_err(), Refusal::Revoked);
 }
 
 /// A request names the messages that it asks for, says nothing to others, and is taken whole or not at all.

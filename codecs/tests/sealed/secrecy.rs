@@ -1,10 +1,13 @@
 //! What a thief of state gets: nothing from before, and soon nothing from after. And secrets do not print.
 
-use connectome_codecs::key::{DhSecret, KemSecret, Secret, SigningKey};
-use connectome_codecs::session::{Sealed, Sessions};
+use aes_gcm::Aes256Gcm;
+use aes_gcm::aead::{AeadInOut, KeyInit};
+use connectome_codecs::identity::{InstanceKeys, PoolKeys, Prekeys, Suite};
+use connectome_codecs::key::{DhSecret, KemSecret, Label, Secret, SigningKey};
+use connectome_codecs::session::{Sealed, Session, Sessions};
 use connectome_codecs::{Refusal, seal::StoreKey};
 
-use crate::sealed::cast::{Actor, DAY, Seeded, two};
+use crate::sealed::cast::{Actor, DAY, Seeded, context, two};
 
 /// Whoever has all of a receiver's state, taken now, and all that was ever sent, opens nothing that was handled before.
 #[test]
@@ -31,6 +34,66 @@ fn a_stolen_state_opens_nothing_earlier() {
         let refusal = bob.open(message).unwrap_err();
         assert!(matches!(refusal, Refusal::PrekeyConsumed | Refusal::UnknownSession), "{refusal}");
     }
+}
+
+/// The same for a thief that does not ask us: whatever 32 bytes of the state it takes for the key of a message, or of a
+/// chain that it walks, nothing opens that was handled before. What had not been handled opens, so it looks rightly.
+#[test]
+fn no_bytes_of_a_stolen_state_open_what_was_handled() {
+    let (mut ada, mut bob) = two();
+    let sent: Vec<Sealed> = (0..6).map(|n| ada.seal(bob.peer(), &n.to_string())).collect();
+    sent[..4].iter().for_each(|sealed| assert!(bob.read(sealed).is_ok()));
+    bob.read(&sent[5]).unwrap();
+    let session = bob.session(ada.peer());
+    let (id, record) = (session.id(), session.encode());
+    let opened: Vec<bool> = sent.iter().map(|sealed| thief_opens(&record, &id.0, sealed)).collect();
+    assert_eq!(opened, [false, false, false, false, true, false]);
+    let later = ada.seal(bob.peer(), "not handled, in the chain as it stands");
+    assert!(thief_opens(&record, &id.0, &later));
+}
+
+/// Whether 32 bytes of the state, or what a chain makes of them, open a message.
+fn thief_opens(record: &[u8], session: &[u8; 32], sealed: &Sealed) -> bool {
+    let context = context("c");
+    let (header, text) = sealed.bytes.split_at(80);
+    let (text, tag) = text.split_last_chunk::<16>().unwrap();
+    let associated = [Label::Associated.bytes(), session, header, context.digest()].concat();
+    let opens = |key: &[u8]| {
+        let cipher = Aes256Gcm::new_from_slice(key).unwrap();
+        let nonce: [u8; 12] = header[60..72].try_into().unwrap();
+        let mut text = text.to_vec();
+        let text = (&mut text[..]).into();
+        cipher.decrypt_inout_detached(&nonce.into(), &associated, text, &(*tag).into()).is_ok()
+    };
+    record.windows(32).any(|secret| {
+        let mut chain = secret.to_vec();
+        opens(secret)
+            || (0..4).any(|_| {
+                let mut both = [0; 64];
+                let step = hkdf::Hkdf::<sha2::Sha256>::from_prk(&chain).unwrap();
+                step.expand(Label::Chain.bytes(), &mut both).unwrap();
+                chain = both[..32].to_vec();
+                opens(&both[32..])
+            })
+    })
+}
+
+/// Without a one-time prekey the first messages are as secret as the signed prekeys: whoever has those opens them, until
+/// they are erased.
+#[test]
+fn without_a_one_time_prekey_the_first_messages_wait_for_the_prekeys_end() {
+    let (mut ada, mut bob) = (Actor::new("ada", 1), Actor::new("bob", 2));
+    let begun = ada.initiate(&bob.bundle, None).unwrap();
+    ada.sessions.add(begun, ada.now).unwrap();
+    let first = ada.seal(bob.peer(), "first");
+    bob.read(&first).unwrap();
+    bob.sessions = Sessions::new();
+    assert!(bob.open(&first).is_ok(), "the prekeys are still there");
+    let (certificate, keys) = (bob.instance.certificate(), bob.instance.keys());
+    let retention = bob.policy.retention;
+    bob.prekeys.rotate(certificate, keys, &[Suite::Classic], retention, bob.now, &mut bob.entropy);
+    bob.prekeys.expire(bob.now.after(retention).after(DAY));
+    assert_eq!(bob.open(&first).unwrap_err(), Refusal::PrekeyUnknown);
 }
 
 /// The sender's state opens nothing that it sent.
@@ -102,4 +165,52 @@ fn secrets_do_not_print() {
     let session = format!("{:?}", ada.session(bob.peer()));
     assert!(session.starts_with("Session(SessionId(") && session.ends_with(", ..)"), "{session}");
     assert!(session.len() < 120, "{session}");
+}
+
+/// No secret can be copied or compared by accident: none of their types has `Clone` or `PartialEq`.
+#[test]
+fn secrets_are_neither_cloned_nor_compared() {
+    struct Of<T>(std::marker::PhantomData<T>);
+    // An inherent function is taken before a trait's: it is there for types that have the trait alone.
+    macro_rules! asks {
+        ($name:ident, $bound:path) => {
+            impl<T: $bound> Of<T> {
+                #[allow(dead_code, reason = "no secret has it, so nobody calls it")]
+                fn $name() -> bool {
+                    true
+                }
+            }
+        };
+    }
+    asks!(clones, Clone);
+    asks!(compares, PartialEq);
+    trait Clones {
+        fn clones() -> bool {
+            false
+        }
+    }
+    trait Compares {
+        fn compares() -> bool {
+            false
+        }
+    }
+    impl<T> Clones for Of<T> {}
+    impl<T> Compares for Of<T> {}
+    macro_rules! lack_both {
+        ($($secret:ty),*) => {
+            $(assert!(!Of::<$secret>::clones() && !Of::<$secret>::compares(), stringify!($secret));)*
+        };
+    }
+    lack_both!(
+        Secret<32>,
+        DhSecret,
+        KemSecret,
+        SigningKey,
+        StoreKey,
+        InstanceKeys,
+        Prekeys,
+        PoolKeys,
+        Session
+    );
+    assert!(Of::<Suite>::clones() && Of::<Suite>::compares(), "the control");
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use connectome_codecs::group::{GroupId, GroupKeys, GroupSender, Roster};
 use connectome_codecs::identity::{
-    Bundle, Certificate, Claims, IdentityLog, Instance, InstanceId, InstanceKeys, Pins, PoolKeys, Prekeys, Suite,
+    Bundle, Certificate, Claims, IdentityLog, Instance, InstanceId, InstanceKeys, Pins, PoolKeys, Prekeys,
+    Suite,
 };
 use connectome_codecs::key::{Entropy, Secret, SigningKey};
 use connectome_codecs::seal::PoolMessage;
@@ -79,7 +80,8 @@ impl Actor {
 
     fn publish(&mut self) -> Bundle {
         let Self { instance, prekeys, policy, entropy, .. } = self;
-        let (certificate, keys, suites) = (instance.certificate(), instance.keys(), [Suite::Classic, Suite::Hybrid]);
+        let (certificate, keys, suites) =
+            (instance.certificate(), instance.keys(), [Suite::Classic, Suite::Hybrid]);
         prekeys.rotate(certificate, keys, &suites, policy.retention, NOW, entropy)
     }
 
@@ -139,7 +141,8 @@ impl World {
             hello,
         ];
         let request = Request { kind: RequestKind::Reset, session: [7; 16] };
-        let request = request.seal(&ada.instance, &bundle, NOW, &mut ada.entropy).expect("the bundle is good");
+        let request =
+            request.seal(&ada.instance, &bundle, NOW, &mut ada.entropy).expect("the bundle is good");
         let (pool, task) = pool(&mut ada, &bob);
         let (group, roster, speech) = group(&mut ada, &bob);
         genuine.extend([request, task, speech]);
@@ -150,8 +153,10 @@ impl World {
     /// All that Bob keeps, as bytes.
     pub fn state(&self) -> Vec<u8> {
         let tags = self.bob.sessions.ids().map(|id| id.tag());
-        let records = tags.filter_map(|tag| self.bob.sessions.get(&tag)).map(|session| session.encode().to_vec());
-        let kept = [self.bob.prekeys.encode().to_vec(), self.pool.encode().to_vec(), self.group.encode().to_vec()];
+        let records =
+            tags.filter_map(|tag| self.bob.sessions.get(&tag)).map(|session| session.encode().to_vec());
+        let kept =
+            [self.bob.prekeys.encode().to_vec(), self.pool.encode().to_vec(), self.group.encode().to_vec()];
         records.chain(kept).collect::<Vec<_>>().concat()
     }
 
@@ -183,8 +188,10 @@ fn group(ada: &mut Actor, bob: &Actor) -> (GroupKeys, Roster, Bytes) {
     keys.accept(&sender.distribution(), ada.instance.certificate(), &roster, NOW).expect("Ada is a member");
     sender.reserve().expect("it has just begun");
     sender.confirm();
-    let speech = sender.seal(&ada.instance, &context(), b"to all", &mut ada.entropy).expect("keys are reserved");
+    let speech =
+        sender.seal(&ada.instance, &context(), b"to all", &mut ada.entropy).expect("keys are reserved");
     let mut pins = Pins::default();
-    Roster::verify(roster.bytes().clone(), ada.agent(), &bob.directory, &mut pins, NOW).expect("it was just issued");
+    Roster::verify(roster.bytes().clone(), ada.agent(), &bob.directory, &mut pins, NOW)
+        .expect("it was just issued");
     (keys, roster, speech)
 }
