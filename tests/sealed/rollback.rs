@@ -2,7 +2,7 @@
 
 use connectome::port::{BucketConfig, Expect, Storage};
 use connectome::prelude::*;
-use connectome::{Bytes, LocalCluster, NodeOptions};
+use connectome::{AGENT_MESSAGES, Bytes, LocalCluster, NodeOptions};
 
 use super::until;
 
@@ -60,10 +60,12 @@ async fn an_older_state_is_refused() {
     let state = async || states.get("counter").await.unwrap().and_then(|entry| entry.value);
     let counter = one.spawn("counter", Counter::default).await.unwrap();
     counter.send(Count).await.unwrap();
-    until("it is kept", async || state().await.is_some()).await;
+    let waiting = async || cluster.store().stream_info(AGENT_MESSAGES).await.unwrap().messages;
+    // It leaves the stream once a kept state covers it.
+    until("it is kept", async || waiting().await == 0).await;
     let older = state().await.unwrap();
     counter.send(Count).await.unwrap();
-    until("it is kept again", async || state().await.is_some_and(|now| now != older)).await;
+    until("it is kept again", async || waiting().await == 0 && state().await.as_ref() != Some(&older)).await;
     one.stop_agent("counter").await.unwrap();
 
     states.put("counter", older, Expect::Any, None).await.unwrap();
