@@ -15,6 +15,7 @@ use connectome_codecs::signature::{BATCH_MAX, Batch};
 use connectome_codecs::{NodeId, Refusal};
 use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -51,7 +52,7 @@ struct Counts {
 }
 
 /// What a node has sealed for other nodes and opened of theirs since it started.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SealCounts {
     /// Messages that were sealed.
@@ -60,8 +61,8 @@ pub struct SealCounts {
     pub signatures: u64,
     /// Messages that were opened.
     pub opened: u64,
-    /// Frames that were not believed, by the code of their [`Refusal`].
-    pub refused: BTreeMap<&'static str, u64>,
+    /// Frames and durable messages that were not believed, by the code of their [`Refusal`].
+    pub refused: BTreeMap<String, u64>,
 }
 
 struct Peer {
@@ -199,7 +200,8 @@ impl Peers {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let Counts { sealed, signatures, opened, refused } = &self.counts;
         let (sealed, signatures, opened) = (read(sealed), read(signatures), read(opened));
-        SealCounts { sealed, signatures, opened, refused: refused.lock().clone() }
+        let refused = refused.lock().iter().map(|(code, count)| ((*code).to_owned(), *count)).collect();
+        SealCounts { sealed, signatures, opened, refused }
     }
 
     fn now(&self) -> Now {

@@ -21,5 +21,5 @@ pub(crate) use measured::Measured;
 pub(crate) use meter::Meter;
 pub use snapshot::{
     AgentMetrics, BucketMetrics, CONSUMERS_SHOWN_MAX, ConnectionMetrics, ConsumerMetrics, Counted, Kept,
-    Latency, Metrics, OwnershipMetrics, Status, StreamMetrics, TaskMetrics,
+    Latency, Metrics, OwnershipMetrics, SealingMetrics, Status, StreamMetrics, TaskMetrics,
 };

@@ -28,6 +28,19 @@ fn a_node_runs_until_it_is_asked_to_stop() {
     }
 }
 
+/// A process that holds keys leaves no core dump.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_node_leaves_no_core_dump() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut node, _) = start(data.path().to_str().unwrap());
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", node.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().filter(|word| *word == "0").count(), 2, "{core}");
+    kill("-TERM", &node);
+    node.wait().unwrap();
+}
+
 /// A node that is killed without warning leaves a store that can be read, and does not take its name with it.
 #[test]
 fn a_killed_node_leaves_its_store_whole() {

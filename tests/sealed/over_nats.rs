@@ -178,7 +178,7 @@ async fn what_the_broker_makes_of_it_is_not_applied() {
     says("second").await;
     hears(2).await;
     assert_eq!(ear.call(Heard).await.unwrap(), ["first", "second"].map(Bytes::from));
-    let refused = one.router().seal_counts().refused;
+    let refused = one.metrics().await.sealing.messages.refused;
     println!("refused: {refused:?}");
     assert_eq!(refused.get("duplicate"), Some(&1));
     assert_eq!(refused.get("unsealed"), Some(&1));

@@ -15,8 +15,8 @@ use super::health::{Health, judge};
 use super::measured::{BucketGauge, StreamGauge};
 use super::meter::{Meter, Totals};
 use super::snapshot::{
-    AgentMetrics, BucketMetrics, ConnectionMetrics, Counted, Kept, Metrics, OwnershipMetrics, Status,
-    StreamMetrics, TaskMetrics,
+    AgentMetrics, BucketMetrics, ConnectionMetrics, Counted, Kept, Metrics, OwnershipMetrics, SealingMetrics,
+    Status, StreamMetrics, TaskMetrics,
 };
 
 /// How long the store, or the tree, may take to say where it stands: whoever asks how a node is must be answered.
@@ -82,6 +82,7 @@ impl Meter {
             agents: agents(&moment, tree),
             ownership: ownership(&moment),
             tasks: tasks(&moment),
+            sealing: SealingMetrics { messages: router.seal_counts(), store: router.sealing_counts() },
             dead_letters: letters
                 .into_iter()
                 .map(|(reason, count)| (reason.as_str().to_owned(), count))

@@ -259,6 +259,7 @@ mod tests {
             agents: AgentMetrics::default(),
             ownership: OwnershipMetrics::default(),
             tasks: TaskMetrics::default(),
+            sealing: Default::default(),
             dead_letters: Default::default(),
             dead_letters_per_second: 0.0,
             streams: vec![stream],

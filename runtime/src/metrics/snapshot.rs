@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use connectome_actors::port::{ConnectionFigures, Storage};
-use connectome_actors::{Accounts, Branch, OwnershipCounts, TaskCounts};
+use connectome_actors::{Accounts, Branch, OwnershipCounts, SealCounts, SealingCounts, TaskCounts};
 use connectome_codecs::{NodeId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,8 @@ pub struct Metrics {
     pub ownership: OwnershipMetrics,
     /// Tasks.
     pub tasks: TaskMetrics,
+    /// What was sealed and opened, and what was not believed.
+    pub sealing: SealingMetrics,
     /// Messages that were given up on this node, by reason.
     pub dead_letters: BTreeMap<String, u64>,
     /// All of them together.
@@ -108,6 +110,16 @@ pub struct OwnershipMetrics {
     pub changes_per_second: f64,
     /// Leases that were renewed.
     pub renewed_per_second: f64,
+}
+
+/// What was sealed and opened, and what was not believed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SealingMetrics {
+    /// Messages of this node and of others.
+    pub messages: SealCounts,
+    /// What the store gave back.
+    pub store: SealingCounts,
 }
 
 /// Tasks.

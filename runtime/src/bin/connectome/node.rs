@@ -13,6 +13,7 @@ use crate::output;
 pub(crate) fn run(args: &ConfigArgs, json: bool) -> Result<Doc, Failure> {
     let config = args.load()?;
     telemetry::init(&config.log.filter, config.log.format)?;
+    forbid_core_dumps();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Failure::new(format!("the operating system refused a thread: {error}")))?;
@@ -20,6 +21,19 @@ pub(crate) fn run(args: &ConfigArgs, json: bool) -> Result<Doc, Failure> {
     leave(runtime);
     ended.map(|()| Doc::Nothing)
 }
+
+/// A core dump would hold the keys, and all that was said lately.
+#[cfg(unix)]
+fn forbid_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::warn!(%error, "a core dump of this process, which holds its keys, can't be forbidden");
+    }
+}
+
+#[cfg(not(unix))]
+fn forbid_core_dumps() {}
 
 /// Whatever did not stop in its time is not waited for.
 fn leave(runtime: Runtime) {
