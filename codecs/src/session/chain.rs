@@ -205,3 +205,18 @@ impl FromIterator<(u32, Mark)> for Consumed {
         Self(marks.into_iter().collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A long way takes no more memory than is kept of it.
+    #[test]
+    fn of_a_long_way_the_last_keys_are_kept() {
+        let key = Secret::read(&[7; 32]).unwrap();
+        let chain = Receiving::begin(Label::Chain, key, 0);
+        let Found { advance, .. } = chain.look(JUMP_MAX, Mark([0; 8])).unwrap();
+        let numbers: Vec<u32> = advance.unwrap().skipped.iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers, (JUMP_MAX - SKIPPED_MAX as u32..JUMP_MAX).collect::<Vec<_>>());
+    }
+}
