@@ -25,32 +25,50 @@ const BANNED: &[(&str, &str)] = &[
     ("openssl", "it needs a library of the system; TLS is rustls"),
     ("openssl-sys", "it needs a library of the system; TLS is rustls"),
     ("native-tls", "what it does differs from system to system; TLS is rustls"),
-    ("aws-lc-sys", "it needs cmake and minutes of building; rustls uses ring"),
     ("ractor-supervisor", "its children die unasked; supervision is ours"),
     ("serde_yaml", "nobody keeps it"),
 ];
 
 /// Crates that are there in two versions, and who is to move.
 const TWICE: &[(&str, &str)] = &[
+    ("aead", SNOW),
+    ("aes", SNOW),
+    ("aes-gcm", SNOW),
     ("block-buffer", NKEYS),
+    ("chacha20", SNOW),
+    ("cipher", SNOW),
+    ("const-oid", NKEYS),
+    ("core-foundation", "system-configuration has the older one, on macOS alone"),
     ("cpufeatures", NKEYS),
     ("crypto-common", NKEYS),
+    ("ctr", SNOW),
     ("curve25519-dalek", NKEYS),
     ("digest", NKEYS),
     ("ed25519", NKEYS),
     ("ed25519-dalek", NKEYS),
     ("fiat-crypto", NKEYS),
     ("getrandom", NKEYS),
+    ("ghash", SNOW),
     ("hashbrown", "dashmap, fjall and indexmap each have their own"),
+    ("inout", SNOW),
+    ("polyval", SNOW),
+    ("r-efi", "getrandom's generations have their own, on UEFI alone"),
     ("rand", NKEYS),
     ("rand_core", NKEYS),
     ("sha2", NKEYS),
     ("signature", NKEYS),
     ("syn", "half of the ecosystem's macros have moved to 3"),
+    ("synstructure", "the same of its helpers: asn1-rs-derive has the older one"),
+    ("thiserror", RTNETLINK),
+    ("thiserror-impl", RTNETLINK),
+    ("universal-hash", SNOW),
     ("windows-sys", "ring's dependencies have the older one, on Windows alone"),
+    ("yasna", "rcgen, which makes the certificates of QUIC, has the older one"),
 ];
 
 const NKEYS: &str = "nkeys, which async-nats signs its server's nonces with, has the older generation";
+const SNOW: &str = "snow, which shakes hands for libp2p, has the older generation";
+const RTNETLINK: &str = "rtnetlink, which watches network interfaces for libp2p, has the older one";
 
 struct Locked {
     name: String,

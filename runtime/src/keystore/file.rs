@@ -52,6 +52,12 @@ impl FileKeys {
         Ok(FileKeys { path: path.to_owned(), keys: MemoryKeys::from_root(root, node_name) })
     }
 
+    /// The node's key, for the handshakes of libp2p, which makes them itself.
+    #[cfg(feature = "libp2p")]
+    pub fn peer_key(&self) -> crate::transport::libp2p::PeerKey {
+        self.keys.peer_key()
+    }
+
     /// Where the root is kept.
     pub fn path(&self) -> &Path {
         &self.path

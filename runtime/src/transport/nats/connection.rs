@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::looped::{Attended, Run};
 use super::options::{Login, NatsError, NatsOptions};
+use crate::transport::looped::{Attended, Run};
 
 /// Commands that wait for the socket while it is away or slow. Each is one publish at most; beyond it, a publish waits.
 const COMMANDS_MAX: usize = 2_048;

@@ -1,0 +1,293 @@
+//! The swarm of a node, and the loop that drives it: connections, handshakes, and the opening of streams.
+//!
+//! No message passes this loop. It decides nothing but what becomes of a connection: that is its peer's affair.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{
+    ConnectionId, DialError, ListenError, NetworkBehaviour, StreamProtocol, Swarm, SwarmEvent,
+};
+use libp2p::{Multiaddr, PeerId, SwarmBuilder, identify, noise, ping, tcp, yamux};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::address::parse;
+use super::gate::{Denied, Gate};
+use super::lanes::{Came, Lanes, Opened, Protocols};
+use super::net::{DialReply, Net, NotDialled, Order};
+use super::options::{Libp2pError, Libp2pOptions, Limits};
+use super::peer_key::{PeerKey, node_of};
+use crate::transport::looped::Run;
+
+/// The protocol of links.
+pub(super) const LINK: StreamProtocol = StreamProtocol::new("/connectome/link/1");
+
+/// What identify calls this family of protocols.
+const FAMILY: &str = "/connectome/1";
+
+/// How long a handshake may take, from the first packet to the last.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+
+/// A connection without a stream is closed after this: longer than a peer takes to open one.
+const IDLE_MAX: Duration = Duration::from_secs(10);
+
+/// How long the operating system may take to give us a place to listen at.
+const LISTEN_MAX: Duration = Duration::from_secs(5);
+
+/// Streams of a connection that have not agreed on a protocol, at the most; each has five seconds for it.
+const AGREEING_MAX: usize = 16;
+
+/// Streams of a connection in all: those of libp2p's own protocols beside ours.
+const STREAMS_MAX: usize = 256;
+
+/// The loop's state: whoever drives the swarm has it, and whoever does after them.
+pub(super) struct Driven {
+    swarm: Swarm<Behaviour>,
+    orders: mpsc::Receiver<Order>,
+    dialling: BTreeMap<ConnectionId, DialReply>,
+    announced: Vec<Multiaddr>,
+}
+
+/// What the swarm does on each connection.
+#[derive(NetworkBehaviour)]
+struct Behaviour {
+    gate: Gate,
+    limits: connection_limits::Behaviour,
+    lanes: Lanes,
+    identify: identify::Behaviour,
+    ping: ping::Behaviour,
+}
+
+impl Behaviour {
+    fn new(key: &PeerKey, options: &Libp2pOptions, protocols: Arc<Protocols>) -> Behaviour {
+        let about = identify::Config::new(FAMILY.to_owned(), key.pair().public())
+            .with_agent_version(concat!("connectome/", env!("CARGO_PKG_VERSION")).to_owned());
+        Behaviour {
+            gate: Gate::new(options.admission.clone(), options.limits.per_address),
+            limits: connection_limits::Behaviour::new(limits(&options.limits)),
+            lanes: Lanes::new(protocols, options.limits.inbound_streams),
+            identify: identify::Behaviour::new(about),
+            ping: ping::Behaviour::default(),
+        }
+    }
+}
+
+fn limits(limits: &Limits) -> ConnectionLimits {
+    ConnectionLimits::default()
+        .with_max_established(Some(limits.connections))
+        .with_max_established_incoming(Some(limits.inbound))
+        .with_max_established_per_peer(Some(limits.per_peer))
+        .with_max_pending_incoming(Some(limits.pending_inbound))
+        .with_max_pending_outgoing(Some(limits.pending_outbound))
+}
+
+impl Driven {
+    /// Makes a swarm and begins to listen; the addresses are known when this returns.
+    pub(super) async fn start(
+        key: &PeerKey,
+        options: &Libp2pOptions,
+        protocols: Arc<Protocols>,
+        orders: mpsc::Receiver<Order>,
+    ) -> Result<Driven, Libp2pError> {
+        let announced = options.announce.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
+        let swarm = build(key, options, protocols)?;
+        let mut driven = Driven { swarm, orders, dialling: BTreeMap::new(), announced };
+        for address in &options.listen {
+            driven.listen(address).await?;
+        }
+        Ok(driven)
+    }
+
+    async fn listen(&mut self, text: &str) -> Result<(), Libp2pError> {
+        let address = parse(text)?;
+        if !cfg!(feature = "quic") && text.contains("/quic-v1") {
+            return Err(Libp2pError::NoQuic { address: text.to_owned() });
+        }
+        let failed = |problem: String| Libp2pError::Listen { address: text.to_owned(), problem };
+        let listener = self.swarm.listen_on(address).map_err(|error| failed(error.to_string()))?;
+        let listening = async {
+            loop {
+                match self.swarm.select_next_some().await {
+                    SwarmEvent::NewListenAddr { listener_id, .. } if listener_id == listener => return Ok(()),
+                    SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. }
+                        if listener_id == listener =>
+                    {
+                        return Err(error.to_string());
+                    }
+                    // Who comes before anybody listens comes again.
+                    _ => {}
+                }
+            }
+        };
+        let listening = timeout(LISTEN_MAX, listening).await;
+        listening.unwrap_or_else(|_| Err("the system did not answer".to_owned())).map_err(failed)
+    }
+
+    /// Where others can dial this node.
+    pub(super) fn addresses(&self) -> Vec<Multiaddr> {
+        match self.announced.is_empty() {
+            true => self.swarm.listeners().cloned().collect(),
+            false => self.announced.clone(),
+        }
+    }
+
+    /// Drives the swarm until the transport is closed.
+    pub(super) async fn drive(&mut self, net: &Arc<Net>, run: Run<'_>) -> Result<(), String> {
+        net.all_unattended();
+        loop {
+            tokio::select! {
+                biased;
+                () = net.closed.cancelled() => return Ok(()),
+                () = net.has_unattended.notified() => for part in net.take_unattended() {
+                    run.notices.attend(part).await;
+                },
+                event = self.swarm.select_next_some() => self.happened(net, event),
+                order = self.orders.recv() => match order {
+                    Some(order) => self.carry_out(order),
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Dial { peer, addresses, reply } => self.dial(peer, addresses, reply),
+            Order::Open { peer, connection, protocol, reply } => {
+                self.swarm.behaviour_mut().lanes.open(peer, connection, protocol, reply);
+            }
+            // It may be gone already.
+            Order::Close(connection) => drop(self.swarm.close_connection(connection)),
+        }
+    }
+
+    fn dial(&mut self, peer: Option<PeerId>, mut addresses: Vec<Multiaddr>, reply: DialReply) {
+        let options = match (peer, addresses.pop()) {
+            (Some(peer), Some(last)) => {
+                addresses.push(last);
+                DialOpts::peer_id(peer)
+                    .addresses(addresses)
+                    .condition(PeerCondition::DisconnectedAndNotDialing)
+                    .build()
+            }
+            (None, Some(address)) => DialOpts::unknown_peer_id().address(address).build(),
+            (_, None) => return drop(reply.send(Err(NotDialled::Failed("there is no address".to_owned())))),
+        };
+        let connection = options.connection_id();
+        match self.swarm.dial(options) {
+            Ok(()) => drop(self.dialling.insert(connection, reply)),
+            // Whoever asked may have something better by now.
+            Err(error) => drop(reply.send(Err(dial_problem(&error)))),
+        }
+    }
+
+    fn happened(&mut self, net: &Arc<Net>, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Lanes(opened)) => self.opened(net, opened),
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, .. } => {
+                self.dialled(connection_id, Ok(peer_id));
+                match net.meet_peer(&peer_id) {
+                    Some(peer) => peer.connected(connection_id),
+                    None => tracing::debug!(peer = %peer_id, "a peer that is no node is connected"),
+                }
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
+                if let Some(peer) = node_of(&peer_id).and_then(|node| net.peer(node)) {
+                    peer.disconnected(connection_id);
+                }
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                net.counts.failed_dials.fetch_add(1, Ordering::Relaxed);
+                self.dialled(connection_id, Err(dial_problem(&error)));
+            }
+            SwarmEvent::IncomingConnectionError { error, .. } => match error {
+                ListenError::Denied { cause } => {
+                    tracing::debug!(
+                        listed = cause.downcast_ref::<Denied>().is_some(),
+                        "a connection was turned away"
+                    );
+                    net.count_denied();
+                }
+                _ => {
+                    net.counts.failed_inbound.fetch_add(1, Ordering::Relaxed);
+                }
+            },
+            SwarmEvent::NewListenAddr { .. } | SwarmEvent::ExpiredListenAddr { .. } => {
+                net.set_own_addresses(self.addresses());
+            }
+            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+                tracing::error!(?addresses, ?reason, "this node does not listen there any more");
+            }
+            _ => {}
+        }
+    }
+
+    /// A peer has opened a stream.
+    fn opened(&mut self, net: &Arc<Net>, opened: Opened) {
+        let Opened { peer, connection, came } = opened;
+        let Came { protocol, stream, room } = came;
+        if protocol == LINK {
+            if let Some(peer) = net.meet_peer(&peer) {
+                peer.offer(connection, stream);
+            }
+            return;
+        }
+        drop((stream, room));
+    }
+
+    fn dialled(&mut self, connection: ConnectionId, result: Result<PeerId, NotDialled>) {
+        if let Some(reply) = self.dialling.remove(&connection) {
+            // Whoever asked may have something better by now.
+            drop(reply.send(result));
+        }
+    }
+}
+
+fn dial_problem(error: &DialError) -> NotDialled {
+    match error {
+        DialError::LocalPeerId { .. } => NotDialled::Ourselves,
+        DialError::Transport(tried) => {
+            let told = tried.iter().map(|(address, error)| format!("{address}: {error}"));
+            NotDialled::Failed(told.collect::<Vec<_>>().join("; "))
+        }
+        other => NotDialled::Failed(other.to_string()),
+    }
+}
+
+fn build(
+    key: &PeerKey,
+    options: &Libp2pOptions,
+    protocols: Arc<Protocols>,
+) -> Result<Swarm<Behaviour>, Libp2pError> {
+    let start = |problem: &dyn std::fmt::Display| Libp2pError::Start(problem.to_string());
+    let multiplexed = || {
+        let mut config = yamux::Config::default();
+        config.set_max_num_streams(STREAMS_MAX);
+        config
+    };
+    let builder = SwarmBuilder::with_existing_identity(key.pair().clone())
+        .with_tokio()
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, multiplexed)
+        .map_err(|error| start(&error))?;
+    #[cfg(feature = "quic")]
+    let builder = builder.with_quic_config(|mut config| {
+        config.max_concurrent_stream_limit = STREAMS_MAX as u32;
+        config.handshake_timeout = HANDSHAKE_MAX;
+        config
+    });
+    let swarm = builder
+        .with_behaviour(|_| Behaviour::new(key, options, protocols))
+        .map_err(|error| start(&error))?
+        .with_swarm_config(|config| {
+            config.with_idle_connection_timeout(IDLE_MAX).with_max_negotiating_inbound_streams(AGREEING_MAX)
+        })
+        .with_connection_timeout(HANDSHAKE_MAX)
+        .build();
+    Ok(swarm)
+}
