@@ -30,6 +30,7 @@ use crate::telemetry::Format;
 mod describe;
 mod field;
 mod key;
+mod libp2p;
 mod nats;
 mod problem;
 mod reserved;
@@ -38,6 +39,7 @@ pub mod units;
 
 pub use describe::{Description, Row};
 use key::{KEYS, Key};
+pub use libp2p::Libp2pConfig;
 #[cfg(feature = "nats")]
 pub(crate) use nats::host_of;
 pub use nats::{NatsConfig, Profile};
@@ -85,6 +87,8 @@ pub struct Config {
     pub consumer_rate: Option<u64>,
     /// The NATS servers of a cluster past one process.
     pub nats: NatsConfig,
+    /// How nodes reach each other directly.
+    pub libp2p: Libp2pConfig,
     /// How bodies are made smaller on their way.
     pub compression: CompressionConfig,
     /// What is logged, and how.
@@ -134,6 +138,7 @@ impl Default for Config {
             streams: StreamLimits::default(),
             consumer_rate: None,
             nats: NatsConfig::default(),
+            libp2p: Libp2pConfig::default(),
             compression: CompressionConfig::default(),
             log: LogConfig::default(),
             origins: Origins::default(),

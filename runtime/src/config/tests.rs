@@ -82,6 +82,15 @@ fn the_defaults_are_pinned() {
         nats.profile fast
         nats.monitors none
         nats.request_timeout 2s
+        libp2p.listen none
+        libp2p.announce none
+        libp2p.peers none
+        libp2p.allow none
+        libp2p.deny none
+        libp2p.secret_file none
+        libp2p.connections 512
+        libp2p.connections_per_address 64
+        libp2p.memory none
         events.messages off
         compression.enabled on
         compression.encodings zstd,lz4,identity

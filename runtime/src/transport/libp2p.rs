@@ -11,6 +11,7 @@
 //! | `window`, `inbox` | how much may be under way, what waits to be read |
 //! | `wire`, `addresses` | the bytes |
 //! | `swarm`, `lanes`, `gate` | the swarm's loop, streams by name, who may connect |
+//! | `streams` | streams for others, by the name of a protocol |
 //! | `seeds` | addresses that do not say who is there |
 //! | `peer_key`, `secret`, `address` | who, whether a member, where |
 //!
@@ -66,15 +67,21 @@ mod peer;
 mod peer_key;
 mod secret;
 mod seeds;
+mod streams;
 mod swarm;
 mod transport;
 mod window;
 mod wire;
 
+pub(crate) use address::{check_address, check_target, parse_peer};
 pub use events::{EVENTS_WAITING_MAX, Libp2pCounts, LinkEnd, LinkEvent, LinkWatcher};
 pub use net::PEERS_MAX;
 pub use options::{Admission, CONFIGURED_ADDRESSES_MAX, Libp2pError, Libp2pOptions, Limits};
 pub use peer_key::PeerKey;
 pub use secret::{ClusterSecret, SECRET_BYTES_MIN};
+pub use streams::{
+    IDLE_DEFAULT, PROTOCOL_BYTES_MAX, PROTOCOLS_MAX, PeerStream, PeerStreamError, PeerStreams, STREAMS_MAX,
+    StreamRow, WAITING_MAX,
+};
 pub use transport::Libp2pTransport;
 pub use window::{SMALL_FRAME_MAX, WINDOW_BYTES_MAX, WINDOW_FRAMES_MAX};

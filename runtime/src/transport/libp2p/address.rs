@@ -44,6 +44,25 @@ pub(super) fn parse_target(text: &str) -> Result<Target, Libp2pError> {
     Ok(Target { address, node })
 }
 
+/// Reads a peer id.
+///
+/// # Errors
+/// [`Libp2pError::Peer`].
+pub(crate) fn parse_peer(text: &str) -> Result<NodeId, Libp2pError> {
+    let peer: Option<PeerId> = text.trim().parse().ok();
+    peer.and_then(|peer| node_of(&peer)).ok_or_else(|| Libp2pError::Peer { peer: text.to_owned() })
+}
+
+/// Whether a node can listen there.
+pub(crate) fn check_address(text: &str) -> Result<(), Libp2pError> {
+    parse(text).map(drop)
+}
+
+/// Whether a node can be dialled there.
+pub(crate) fn check_target(text: &str) -> Result<(), Libp2pError> {
+    parse_target(text).map(drop)
+}
+
 /// Takes the peer off the end of an address.
 pub(super) fn take_peer(address: &mut Multiaddr) -> Option<PeerId> {
     let last = address.iter().last()?;

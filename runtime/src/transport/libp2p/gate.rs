@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
@@ -15,9 +16,13 @@ use libp2p::swarm::{
     ToSwarm, dummy,
 };
 use libp2p::{Multiaddr, PeerId};
+use tokio::time::Instant;
 
-use super::options::Admission;
+use super::options::{Admission, Limits};
 use super::peer_key::node_of;
+
+/// How often it is looked how much memory is used.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a connection was turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +31,8 @@ pub(super) enum Denied {
     Listed,
     #[error("there are {0} connections from that address already")]
     Address(u32),
+    #[error("the process uses more than {0} bytes of memory")]
+    Memory(u64),
 }
 
 /// The part of a swarm that turns connections away.
@@ -35,11 +42,13 @@ pub(super) struct Gate {
     per_address_max: u32,
     /// Connections and handshakes that came in, and from where: as many as the limits let come.
     inbound: BTreeMap<ConnectionId, IpAddr>,
+    memory: Memory,
 }
 
 impl Gate {
-    pub(super) fn new(admission: Admission, per_address_max: u32) -> Gate {
-        Gate { admission, per_address_max, inbound: BTreeMap::new() }
+    pub(super) fn new(admission: Admission, limits: &Limits) -> Gate {
+        let memory = Memory { max: limits.memory, looked: None, used: 0 };
+        Gate { admission, per_address_max: limits.per_address, inbound: BTreeMap::new(), memory }
     }
 
     fn check(&self, peer: &PeerId) -> Result<(), ConnectionDenied> {
@@ -62,6 +71,7 @@ impl NetworkBehaviour for Gate {
         _: &Multiaddr,
         from: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
+        self.memory.check()?;
         let Some(host) = host_of(from) else { return Ok(()) };
         let here = self.inbound.values().filter(|other| **other == host).count();
         if here >= self.per_address_max as usize {
@@ -107,6 +117,32 @@ impl NetworkBehaviour for Gate {
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
         Poll::Pending
     }
+}
+
+/// How much memory the process uses, as of a second ago at the most.
+#[derive(Debug)]
+struct Memory {
+    max: Option<u64>,
+    looked: Option<Instant>,
+    used: u64,
+}
+
+impl Memory {
+    fn check(&mut self) -> Result<(), ConnectionDenied> {
+        let Some(max) = self.max else { return Ok(()) };
+        if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
+            (self.looked, self.used) = (Some(Instant::now()), resident().unwrap_or(0));
+        }
+        if self.used > max { Err(ConnectionDenied::new(Denied::Memory(max))) } else { Ok(()) }
+    }
+}
+
+/// What of the process is in memory, as Linux tells it; `None` elsewhere.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kilobytes * 1024)
 }
 
 /// The network address that a connection came from. An IPv6 host has a whole /64, so that counts as one.

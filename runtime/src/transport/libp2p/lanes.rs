@@ -1,7 +1,7 @@
 //! Streams by name: those that we open on a connection of our choice, and those that peers open.
 //!
 //! What it does not do: dial, choose a connection, or keep streams. Opening passes the swarm's loop; what is read and written on
-//! a stream does not. Streams that peers open are bounded for each connection, those that nobody takes are closed.
+//! a stream does not. Who takes the streams that peers open bounds their number; those that nobody takes are closed.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -48,16 +48,15 @@ pub(super) struct Opened {
 #[derive(Debug)]
 pub(super) struct Lanes {
     protocols: Arc<Protocols>,
-    inbound_max: usize,
     /// What the swarm has not fetched yet: as much as it orders itself, and what handlers tell, which it bounds.
     pending: VecDeque<ToSwarm<Opened, Ask>>,
     waker: Option<Waker>,
 }
 
 impl Lanes {
-    /// Takes streams of these protocols, so many at a time on each connection.
-    pub(super) fn new(protocols: Arc<Protocols>, inbound_max: usize) -> Lanes {
-        Lanes { protocols, inbound_max, pending: VecDeque::new(), waker: None }
+    /// Takes streams of these protocols.
+    pub(super) fn new(protocols: Arc<Protocols>) -> Lanes {
+        Lanes { protocols, pending: VecDeque::new(), waker: None }
     }
 
     /// Opens a stream on a connection. Where that is gone, the reply is dropped.
@@ -80,7 +79,7 @@ impl Lanes {
     }
 
     fn handler(&self) -> Handler {
-        Handler::new(self.protocols.clone(), self.inbound_max)
+        Handler::new(self.protocols.clone())
     }
 }
 

@@ -3,13 +3,15 @@
 //! Of two nodes the one with the lower id opens the stream of their link, whoever made the connection; so two that dial each
 //! other at once have two connections and one link. The spare connection ends by being idle.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use connectome_codecs::NodeId;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::events::LinkEnd;
@@ -18,6 +20,7 @@ use super::link::{self, MEET_MAX};
 use super::net::{Net, NotDialled, Order};
 use super::peer::{Offer, Peer};
 use super::swarm::LINK;
+use crate::transport::looped::{Attended, Run};
 
 /// The wait after the first failure; it doubles with each one that follows, and varies by half.
 const WAIT_MIN: Duration = Duration::from_millis(200);
@@ -62,15 +65,39 @@ impl Backoff {
     }
 }
 
+/// The life of a peer as a loop that anybody may run. It goes on where the one before left it, unless that one crashed: so a
+/// link outlives the actor that is told to stop, and says farewell when the transport closes.
+pub(super) fn looped(net: Weak<Net>, peer: Arc<Peer>) -> Attended {
+    let life: Arc<Mutex<Option<BoxFuture<'static, ()>>>> = Arc::default();
+    Attended::start(format!("peer {}", peer.peer_id), move |run: Run<'_>| {
+        let (net, peer, life) = (net.clone(), peer.clone(), life.clone());
+        // At once, and not when it is polled: whoever has the turn may be asked for it before that.
+        if run.follows_a_crash
+            && let Ok(mut life) = life.try_lock()
+        {
+            *life = None;
+        }
+        async move {
+            let mut life = life.lock().await;
+            if let Some(net) = net.upgrade() {
+                life.get_or_insert_with(|| live(net, peer).boxed()).await;
+            }
+            *life = None;
+            Ok(())
+        }
+        .boxed()
+    })
+}
+
 /// Lives until the peer is forgotten or the transport is closed.
-pub(super) async fn live(net: Arc<Net>, peer: Arc<Peer>) -> Result<(), String> {
+async fn live(net: Arc<Net>, peer: Arc<Peer>) {
     let mut backoff = Backoff::new(seed(&net, peer.id));
     while !net.is_closed() {
         let Some((offer, is_opener)) = stream(&net, &peer, &mut backoff).await else { break };
         let connection = offer.0;
         let begun = Instant::now();
-        let end = tokio::select! {
-            end = link::run(&net, &peer, offer.1, is_opener) => end,
+        let (end, unread) = tokio::select! {
+            ended = link::run(&net, &peer, offer.1, is_opener) => ended,
             () = net.closed.cancelled() => break,
         };
         if end != LinkEnd::Replaced {
@@ -84,8 +111,11 @@ pub(super) async fn live(net: Arc<Net>, peer: Arc<Peer>) -> Result<(), String> {
         if matches!(end, LinkEnd::Farewell(_)) {
             peer.unlearn();
         }
+        // The next link begins when nothing of this one is left to be read: so a peer that comes and goes fills nothing.
+        if let Some(unread) = unread {
+            unread.over().await;
+        }
     }
-    Ok(())
 }
 
 /// Two nodes wait differently, and so does one node for two peers.

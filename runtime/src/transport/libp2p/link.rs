@@ -44,8 +44,13 @@ const COALESCED_BYTES: usize = 60 * 1024;
 /// A frame longer than this is not copied to leave together with others.
 const COPIED_BYTES_MAX: usize = 16 * 1024;
 
-/// Runs a link to its end, and tells that.
-pub(super) async fn run(net: &Arc<Net>, peer: &Arc<Peer>, stream: Stream, is_opener: bool) -> LinkEnd {
+/// Runs a link to its end, and tells that. Beside the end, what of the link may be left to be read.
+pub(super) async fn run(
+    net: &Arc<Net>,
+    peer: &Arc<Peer>,
+    stream: Stream,
+    is_opener: bool,
+) -> (LinkEnd, Option<Arc<Unread>>) {
     let (mut reader, mut writer) = stream.split();
     let mut decoder = Decoder::new();
     let meeting = meet(net, peer, &mut decoder, &mut reader, &mut writer, is_opener);
@@ -53,22 +58,30 @@ pub(super) async fn run(net: &Arc<Net>, peer: &Arc<Peer>, stream: Stream, is_ope
     let bounds = match met.unwrap_or_else(|_| Err(LinkEnd::NotMet("it took too long".to_owned()))) {
         Ok(bounds) => bounds,
         Err(end) => {
-            // It is told why, if it still listens.
-            let mut out = Vec::new();
-            wire::put_farewell(&mut out, &end.to_string());
-            drop(timeout(ALIVE_EVERY, write_out(&mut writer, &out)).await);
+            drop(timeout(ALIVE_EVERY, refuse(&end, &mut reader, &mut writer)).await);
             net.ended(peer, end.clone(), false);
-            return end;
+            return (end, None);
         }
     };
     let mut up = Up::new(net, peer, bounds);
     let end = up.carry(decoder, reader, writer).await;
     up.end = end.clone();
-    let unread = up.unread.clone();
-    drop(up);
-    // The next link begins when nothing of this one is left to be read: so a peer that comes and goes fills nothing.
-    unread.over().await;
-    end
+    (end, Some(up.unread.clone()))
+}
+
+/// Tells a peer why there is no link, and waits until it has heard it.
+async fn refuse(
+    end: &LinkEnd,
+    reader: &mut (impl AsyncRead + Unpin),
+    writer: &mut (impl AsyncWrite + Unpin),
+) -> std::io::Result<()> {
+    let mut out = Vec::new();
+    wire::put_farewell(&mut out, &end.to_string());
+    write_out(writer, &out).await?;
+    writer.close().await?;
+    let mut left = [0; 1_024];
+    while reader.read(&mut left).await? > 0 {}
+    Ok(())
 }
 
 /// Exchanges hellos. The opener speaks first; the other one answers when it likes what it has heard.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use connectome_actors::port::{Part, TransportError};
 use connectome_codecs::NodeId;
-use futures_util::FutureExt;
 use libp2p::swarm::{ConnectionId, StreamProtocol};
 use libp2p::{Multiaddr, PeerId};
 use parking_lot::{Mutex, RwLock};
@@ -22,6 +21,7 @@ use super::life;
 use super::options::{Admission, Libp2pOptions};
 use super::peer::Peer;
 use super::peer_key::{node_of, peer_of};
+use super::streams::Table;
 use super::window::{WINDOW_BYTES_MAX, WINDOW_FRAMES_MAX};
 use super::wire::Hello;
 use crate::transport::looped::Attended;
@@ -62,6 +62,7 @@ pub(super) struct Net {
     pub(super) incarnation: u64,
     pub(super) admission: Admission,
     pub(super) inbox: Inbox,
+    pub(super) streams: Arc<Table>,
     pub(super) counts: Counting,
     pub(super) closed: CancellationToken,
     is_closing: AtomicBool,
@@ -90,6 +91,7 @@ impl Net {
         incarnation: u64,
         options: &Libp2pOptions,
         orders: mpsc::Sender<Order>,
+        streams: Arc<Table>,
     ) -> Net {
         Net {
             node,
@@ -97,6 +99,7 @@ impl Net {
             incarnation,
             admission: options.admission.clone(),
             inbox: Inbox::default(),
+            streams,
             counts: Counting::default(),
             closed: CancellationToken::new(),
             is_closing: AtomicBool::new(false),
@@ -151,17 +154,7 @@ impl Net {
             return None;
         }
         let peer = Arc::new(Peer::new(node, peer_id));
-        let (net, kept) = (Arc::downgrade(self), peer.clone());
-        let looped = Attended::start(format!("peer {peer_id}"), move |_| {
-            let (net, peer) = (net.clone(), kept.clone());
-            async move {
-                match net.upgrade() {
-                    Some(net) => life::live(net, peer).await,
-                    None => Ok(()),
-                }
-            }
-            .boxed()
-        });
+        let looped = life::looped(Arc::downgrade(self), peer.clone());
         self.unattended.lock().push(looped.part());
         self.has_unattended.notify_one();
         peers.insert(node, Member { peer: peer.clone(), looped });
@@ -217,6 +210,11 @@ impl Net {
         }
     }
 
+    /// Whether a peer may have streams beside its link: where members must prove that they are, once it has.
+    pub(super) fn is_trusted(&self, peer: &Peer) -> bool {
+        self.admission.secret.is_none() || peer.is_up()
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.closed.is_cancelled()
     }
@@ -258,6 +256,7 @@ impl Net {
         self.is_closing.store(true, Ordering::Release);
         self.closed.cancel();
         self.inbox.close();
+        self.streams.end();
         let peers = std::mem::take(&mut *self.peers.write());
         for member in peers.values() {
             member.peer.link_down();

@@ -75,8 +75,11 @@ pub struct Limits {
     pub pending_inbound: u32,
     /// Handshakes that this node has begun.
     pub pending_outbound: u32,
-    /// Streams that one connection's peer has opened and that are open. Those of this protocol count.
+    /// Streams for others (not links) that one connection's peer has opened and that are open.
     pub inbound_streams: usize,
+    /// No more connections are taken while the process uses more than this, in bytes. `None`: no bound. It is looked at
+    /// once a second, and only where the system tells (Linux).
+    pub memory: Option<u64>,
 }
 
 impl Default for Limits {
@@ -91,6 +94,7 @@ impl Default for Limits {
             pending_inbound: 64,
             pending_outbound: 64,
             inbound_streams: 64,
+            memory: None,
         }
     }
 }
@@ -132,6 +136,24 @@ pub enum Libp2pError {
     NoQuic {
         /// The address.
         address: String,
+    },
+    /// A text is no peer id.
+    #[error(
+        "{peer:?} is no peer id of a node: write one such as 12D3KooW…, as each node logs it when it starts"
+    )]
+    Peer {
+        /// The text.
+        peer: String,
+    },
+    /// The cluster's secret can't be used.
+    #[error(
+        "the secret in {path} can't be used: {problem}; write the output of `openssl rand -hex 32` there"
+    )]
+    Secret {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
     },
     /// The handshake of libp2p could not be made ready.
     #[error("libp2p could not be started: {0}")]

@@ -188,6 +188,11 @@ impl Peer {
         state.connections.iter().rev().find(|(_, is)| **is == Connection::Fresh).map(|(id, _)| *id)
     }
 
+    /// The newest connection.
+    pub(super) fn newest(&self) -> Option<ConnectionId> {
+        self.state.lock().connections.keys().next_back().copied()
+    }
+
     /// No link comes of this connection.
     pub(super) fn give_up_on(&self, connection: ConnectionId) {
         if let Some(known) = self.state.lock().connections.get_mut(&connection) {

@@ -69,9 +69,9 @@ impl Behaviour {
         let about = identify::Config::new(FAMILY.to_owned(), key.pair().public())
             .with_agent_version(concat!("connectome/", env!("CARGO_PKG_VERSION")).to_owned());
         Behaviour {
-            gate: Gate::new(options.admission.clone(), options.limits.per_address),
+            gate: Gate::new(options.admission.clone(), &options.limits),
             limits: connection_limits::Behaviour::new(limits(&options.limits)),
-            lanes: Lanes::new(protocols, options.limits.inbound_streams),
+            lanes: Lanes::new(protocols),
             identify: identify::Behaviour::new(about),
             ping: ping::Behaviour::default(),
         }
@@ -231,14 +231,13 @@ impl Driven {
     /// A peer has opened a stream.
     fn opened(&mut self, net: &Arc<Net>, opened: Opened) {
         let Opened { peer, connection, came } = opened;
-        let Came { protocol, stream, room } = came;
+        let Came { protocol, stream } = came;
+        let Some(peer) = net.meet_peer(&peer) else { return };
         if protocol == LINK {
-            if let Some(peer) = net.meet_peer(&peer) {
-                peer.offer(connection, stream);
-            }
-            return;
+            peer.offer(connection, stream);
+        } else if net.is_trusted(&peer) {
+            net.streams.came(peer.id, &protocol, stream);
         }
-        drop((stream, room));
     }
 
     fn dialled(&mut self, connection: ConnectionId, result: Result<PeerId, NotDialled>) {

@@ -22,6 +22,7 @@ use super::options::{CONFIGURED_ADDRESSES_MAX, Libp2pError, Libp2pOptions};
 use super::peer::Peer;
 use super::peer_key::{PeerKey, peer_of};
 use super::seeds;
+use super::streams::{self, PeerStream, PeerStreamError, PeerStreams, StreamRow, Table};
 use super::swarm::{Driven, LINK};
 use crate::transport::looped::{Attended, Run};
 
@@ -54,7 +55,7 @@ const CLOSE_MAX: Duration = Duration::from_secs(2);
 pub struct Libp2pTransport {
     key: PeerKey,
     net: Arc<Net>,
-    loops: [Attended; 2],
+    loops: [Attended; 3],
 }
 
 impl Libp2pTransport {
@@ -70,13 +71,14 @@ impl Libp2pTransport {
     ) -> Result<Libp2pTransport, Libp2pError> {
         let targets = targets(options)?;
         let (orders, received) = mpsc::channel(ORDERS_WAITING_MAX);
-        let net = Arc::new(Net::new(key.node_id(), namespace, incarnation()?, options, orders));
         let protocols = Arc::new(Protocols::default());
         protocols.add(LINK);
+        let streams = Arc::new(Table::new(protocols.clone(), options.limits.inbound_streams));
+        let net = Arc::new(Net::new(key.node_id(), namespace, incarnation()?, options, orders, streams));
         let driven = Driven::start(&key, options, protocols, received).await?;
         net.set_own_addresses(driven.addresses());
         let seeds = begin(&net, targets);
-        let loops = [drive(&net, driven), keep(&net, seeds)];
+        let loops = [drive(&net, driven), keep(&net, seeds), watch(&net)];
         Ok(Libp2pTransport { key, net, loops })
     }
 
@@ -118,6 +120,33 @@ impl Libp2pTransport {
     /// Hears what happens to links from now on.
     pub fn watch(&self) -> LinkWatcher {
         LinkWatcher(self.net.watch())
+    }
+
+    /// Registers a protocol: streams that peers open by this name come to whoever holds the answer. One on which nothing moves
+    /// for `idle_max` is closed. In a cluster with a secret only linked peers may open any.
+    ///
+    /// # Errors
+    /// [`PeerStreamError`]: the name is none, or is taken, or there are too many.
+    pub fn register(&self, name: &str, idle_max: Duration) -> Result<PeerStreams, PeerStreamError> {
+        self.net.streams.register(name, idle_max)
+    }
+
+    /// Opens a stream to a peer by the name of a protocol that is registered there.
+    ///
+    /// # Errors
+    /// [`PeerStreamError`].
+    pub async fn open_stream(&self, peer: NodeId, name: &str) -> Result<PeerStream, PeerStreamError> {
+        streams::open(&self.net, peer, name).await
+    }
+
+    /// The streams that are open, by their numbers.
+    pub fn streams(&self) -> Vec<StreamRow> {
+        self.net.streams.rows()
+    }
+
+    /// Closes a stream, whoever holds it. `false`: it is not open.
+    pub fn close_stream(&self, id: u64) -> bool {
+        self.net.streams.close(id)
     }
 
     /// What has happened so far.
@@ -230,6 +259,22 @@ fn drive(net: &Arc<Net>, driven: Driven) -> Attended {
             let ended = swarm.drive(&net, run).await;
             *driven = None;
             ended
+        }
+        .boxed()
+    })
+}
+
+/// The loop that closes idle streams.
+fn watch(net: &Arc<Net>) -> Attended {
+    let net = net.clone();
+    Attended::start("libp2p-streams", move |_| {
+        let net = net.clone();
+        async move {
+            tokio::select! {
+                () = net.streams.watch() => {}
+                () = net.closed.cancelled() => {}
+            }
+            Ok(())
         }
         .boxed()
     })

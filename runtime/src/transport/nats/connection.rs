@@ -249,6 +249,10 @@ fn connect_options(options: &NatsOptions, state: Arc<Counters>) -> Result<Connec
         Some(Login::Token(token)) => connect.token(token),
         None => connect,
     };
+    // Where QUIC is built in, there are two libraries for TLS in the process; this one is what NATS is tested with. Whoever
+    // was first has chosen, which is as good.
+    #[cfg(feature = "quic")]
+    drop(async_nats::rustls::crypto::ring::default_provider().install_default());
     if let Some(path) = &options.ca_file {
         connect = connect.add_root_certificates(path.clone());
     }

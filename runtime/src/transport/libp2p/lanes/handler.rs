@@ -32,42 +32,30 @@ pub(in super::super) struct Ask {
 pub(in super::super) struct Came {
     pub(in super::super) protocol: StreamProtocol,
     pub(in super::super) stream: Stream,
-    /// Dropped with the stream, it makes room for another one.
-    pub(in super::super) room: Room,
-}
-
-/// The room that one stream takes up of what its connection has.
-#[derive(Debug, Clone)]
-pub(in super::super) struct Room {
-    _taken: Arc<()>,
 }
 
 /// What one connection opens and takes.
 #[derive(Debug)]
 pub(in super::super) struct Handler {
     protocols: Arc<Protocols>,
-    inbound_max: usize,
-    /// As many references to it as there are streams that the peer has opened, and one.
-    room: Arc<()>,
     asked: VecDeque<Ask>,
     came: VecDeque<Came>,
     waker: Option<Waker>,
 }
 
 impl Handler {
-    pub(super) fn new(protocols: Arc<Protocols>, inbound_max: usize) -> Handler {
+    pub(super) fn new(protocols: Arc<Protocols>) -> Handler {
         let (asked, came) = (VecDeque::new(), VecDeque::new());
-        Handler { protocols, inbound_max, room: Arc::new(()), asked, came, waker: None }
+        Handler { protocols, asked, came, waker: None }
     }
 
     /// Takes a stream that the peer has opened; one too many is dropped, which resets it.
     fn take(&mut self, stream: Stream, protocol: StreamProtocol) {
-        let is_full = Arc::strong_count(&self.room) > self.inbound_max || self.came.len() >= CAME_MAX;
-        if is_full {
-            tracing::debug!(%protocol, "a peer has opened more streams than it may");
+        if self.came.len() >= CAME_MAX {
+            tracing::debug!(%protocol, "a peer opens streams faster than they are taken");
             return;
         }
-        self.came.push_back(Came { protocol, stream, room: Room { _taken: self.room.clone() } });
+        self.came.push_back(Came { protocol, stream });
         self.wake();
     }
 
