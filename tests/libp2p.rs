@@ -9,3 +9,4 @@ mod process;
 mod stranger;
 mod streams;
 mod support;
+mod topics;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use connectome::BranchState;
 use connectome::prelude::*;
 use connectome::transport::libp2p::LinkEnd;
 
@@ -54,7 +55,10 @@ async fn a_killed_connection_comes_back() {
     ada.kill_part(&part).await.unwrap();
     assert_eq!(next_end(&mut watcher).await, LinkEnd::Crashed);
     until(async || adder.call_within(Duration::from_secs(1), Add(0)).await.is_ok()).await;
-    until(async || ada.tree().await.unwrap().find(&part).is_some_and(|part| part.restarts >= 1)).await;
+    until(async || {
+        ada.tree().await.unwrap().find(&part).is_some_and(|part| part.state == BranchState::Running)
+    })
+    .await;
     ada.stop().await;
     bob.stop().await;
 }

@@ -313,6 +313,12 @@ pub(super) const KEYS: &[Key] = &[
         field: |c| Field::Listed(&mut c.libp2p.peers, libp2p::check_targets),
     },
     Key {
+        name: "libp2p.mdns",
+        about: "whether nodes of the local network find each other by mDNS",
+        aliases: &[],
+        field: |c| Field::Word(&mut c.libp2p.mdns),
+    },
+    Key {
         name: "libp2p.allow",
         about: "peer ids (12D3…) that may connect, separated by commas; none: all",
         aliases: &[],

@@ -17,6 +17,8 @@ pub struct Libp2pConfig {
     pub announce: Option<String>,
     /// Nodes that are dialled first.
     pub peers: Option<String>,
+    /// Whether it looks for nodes on the local network.
+    pub mdns: bool,
     /// Peer ids that may connect. `None`: all.
     pub allow: Option<String>,
     /// Peer ids that may not.
@@ -37,6 +39,7 @@ impl Default for Libp2pConfig {
             listen: None,
             announce: None,
             peers: None,
+            mdns: false,
             allow: None,
             deny: None,
             secret_file: None,
@@ -48,9 +51,21 @@ impl Default for Libp2pConfig {
 }
 
 impl Libp2pConfig {
-    /// Whether the node reaches others directly: it listens, or it dials.
+    /// Whether the node reaches others directly: it listens, dials, or looks for them.
     pub fn is_used(&self) -> bool {
-        self.listen.is_some() || self.peers.is_some()
+        self.listen.is_some() || self.peers.is_some() || self.mdns
+    }
+
+    /// What does not go together with NATS: the key, its value, and what is wrong.
+    pub(super) fn beside(&self, has_nats: bool) -> Option<(&'static str, String, Wrong)> {
+        if !has_nats || !self.is_used() {
+            return None;
+        }
+        let used = [("libp2p.listen", &self.listen), ("libp2p.peers", &self.peers)];
+        let set = used.into_iter().find_map(|(name, value)| value.clone().map(|value| (name, value)));
+        let (name, value) = set.unwrap_or(("libp2p.mdns", "on".to_owned()));
+        let problem = "nats.url is set as well, and a node has one way to the others";
+        Some((name, value, Wrong::new(problem, "unset it, or unset nats.url")))
     }
 }
 
@@ -71,7 +86,7 @@ impl Libp2pConfig {
         limits.memory = self.memory;
         let texts = |list| each(list).map(ToOwned::to_owned).collect();
         let (listen, announce, peers) = (texts(&self.listen), texts(&self.announce), texts(&self.peers));
-        Ok(Libp2pOptions { listen, announce, peers, admission, limits })
+        Ok(Libp2pOptions { listen, announce, peers, mdns: self.mdns, admission, limits })
     }
 
     fn secret(&self) -> Result<Option<ClusterSecret>, Libp2pError> {

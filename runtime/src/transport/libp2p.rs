@@ -10,7 +10,8 @@
 //! | `peer`, `life`, `link` | one peer: what waits for it; dialled, linked, lost; one link from its hello to its end |
 //! | `window`, `inbox` | how much may be under way, what waits to be read |
 //! | `wire`, `addresses` | the bytes |
-//! | `swarm`, `lanes`, `gate` | the swarm's loop, streams by name, who may connect |
+//! | `swarm`, `behaviour`, `lanes`, `gate` | the swarm's loop and what it is made of: streams by name, who may connect |
+//! | `topics`, `floods` | what is said to everybody, and who says too much |
 //! | `streams` | streams for others, by the name of a protocol |
 //! | `seeds` | addresses that do not say who is there |
 //! | `peer_key`, `secret`, `address` | who, whether a member, where |
@@ -55,7 +56,9 @@
 
 mod address;
 mod addresses;
+mod behaviour;
 mod events;
+mod floods;
 mod gate;
 mod inbox;
 mod lanes;
@@ -69,12 +72,14 @@ mod secret;
 mod seeds;
 mod streams;
 mod swarm;
+mod topics;
 mod transport;
 mod window;
 mod wire;
 
 pub(crate) use address::{check_address, check_target, parse_peer};
 pub use events::{EVENTS_WAITING_MAX, Libp2pCounts, LinkEnd, LinkEvent, LinkWatcher};
+pub use floods::{AUTHOR_BURST_MAX, AUTHOR_EXCESS_MAX, AUTHOR_RATE_MAX};
 pub use net::PEERS_MAX;
 pub use options::{Admission, CONFIGURED_ADDRESSES_MAX, Libp2pError, Libp2pOptions, Limits};
 pub use peer_key::PeerKey;
@@ -82,6 +87,9 @@ pub use secret::{ClusterSecret, SECRET_BYTES_MIN};
 pub use streams::{
     IDLE_DEFAULT, PROTOCOL_BYTES_MAX, PROTOCOLS_MAX, PeerStream, PeerStreamError, PeerStreams, STREAMS_MAX,
     StreamRow, WAITING_MAX,
+};
+pub use topics::{
+    Listening, PUBLISHED_BYTES_MAX, PUBLISHED_WAITING_MAX, Published, TOPIC_BYTES_MAX, TOPICS_MAX, TopicError,
 };
 pub use transport::Libp2pTransport;
 pub use window::{SMALL_FRAME_MAX, WINDOW_BYTES_MAX, WINDOW_FRAMES_MAX};

@@ -106,6 +106,8 @@ pub struct Libp2pCounts {
     pub failed_inbound: u64,
     /// Dials that came to nothing.
     pub failed_dials: u64,
+    /// Messages of topics that arrived, each as often as it did.
+    pub copies: u64,
 }
 
 /// The same while they are counted.
@@ -158,6 +160,7 @@ impl Counting {
             denied: of(&self.denied),
             failed_inbound: of(&self.failed_inbound),
             failed_dials: of(&self.failed_dials),
+            copies: 0,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use connectome_codecs::NodeId;
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
 use libp2p::multiaddr::Protocol;
@@ -21,6 +22,12 @@ use tokio::time::Instant;
 use super::options::{Admission, Limits};
 use super::peer_key::node_of;
 
+/// For how long who floods is turned away.
+const BLOCKED_FOR: Duration = Duration::from_secs(600);
+
+/// Peers that are turned away at a time; keys cost nothing, so a longer list would hold nobody off.
+const BLOCKED_MAX: usize = 1_024;
+
 /// How often it is looked how much memory is used.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -31,6 +38,8 @@ pub(super) enum Denied {
     Listed,
     #[error("there are {0} connections from that address already")]
     Address(u32),
+    #[error("the peer was turned away for a while, since it flooded")]
+    Blocked,
     #[error("the process uses more than {0} bytes of memory")]
     Memory(u64),
 }
@@ -42,16 +51,37 @@ pub(super) struct Gate {
     per_address_max: u32,
     /// Connections and handshakes that came in, and from where: as many as the limits let come.
     inbound: BTreeMap<ConnectionId, IpAddr>,
+    /// Until when somebody is turned away.
+    blocked: BTreeMap<NodeId, Instant>,
     memory: Memory,
 }
 
 impl Gate {
     pub(super) fn new(admission: Admission, limits: &Limits) -> Gate {
         let memory = Memory { max: limits.memory, looked: None, used: 0 };
-        Gate { admission, per_address_max: limits.per_address, inbound: BTreeMap::new(), memory }
+        Gate {
+            admission,
+            per_address_max: limits.per_address,
+            inbound: BTreeMap::new(),
+            blocked: BTreeMap::new(),
+            memory,
+        }
+    }
+
+    /// Turns somebody away for a while.
+    pub(super) fn block(&mut self, node: NodeId) {
+        let now = Instant::now();
+        self.blocked.retain(|_, until| *until > now);
+        if self.blocked.len() < BLOCKED_MAX {
+            self.blocked.insert(node, now + BLOCKED_FOR);
+        }
     }
 
     fn check(&self, peer: &PeerId) -> Result<(), ConnectionDenied> {
+        let until = node_of(peer).and_then(|node| self.blocked.get(&node));
+        if until.is_some_and(|until| *until > Instant::now()) {
+            return Err(ConnectionDenied::new(Denied::Blocked));
+        }
         // A peer whose key is no node's may connect where anybody may.
         let may = match node_of(peer) {
             Some(node) => self.admission.lets_in(node),

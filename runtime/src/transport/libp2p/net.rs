@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use connectome_actors::port::{Part, TransportError};
 use connectome_codecs::NodeId;
+use libp2p::gossipsub::IdentTopic;
 use libp2p::swarm::{ConnectionId, StreamProtocol};
 use libp2p::{Multiaddr, PeerId};
 use parking_lot::{Mutex, RwLock};
@@ -22,6 +24,7 @@ use super::options::{Admission, Libp2pOptions};
 use super::peer::Peer;
 use super::peer_key::{node_of, peer_of};
 use super::streams::Table;
+use super::topics::{TopicError, Topics};
 use super::window::{WINDOW_BYTES_MAX, WINDOW_FRAMES_MAX};
 use super::wire::Hello;
 use crate::transport::looped::Attended;
@@ -51,6 +54,12 @@ pub(super) enum Order {
     Dial { peer: Option<PeerId>, addresses: Vec<Multiaddr>, reply: DialReply },
     /// Open a stream on a connection.
     Open { peer: PeerId, connection: ConnectionId, protocol: StreamProtocol, reply: Reply },
+    /// Listen to a topic.
+    Join(IdentTopic),
+    /// Listen to it no more.
+    Leave(IdentTopic),
+    /// Publish in a topic.
+    Publish { topic: IdentTopic, message: Bytes, reply: oneshot::Sender<Result<(), TopicError>> },
     /// Close a connection.
     Close(ConnectionId),
 }
@@ -63,6 +72,7 @@ pub(super) struct Net {
     pub(super) admission: Admission,
     pub(super) inbox: Inbox,
     pub(super) streams: Arc<Table>,
+    pub(super) topics: Topics,
     pub(super) counts: Counting,
     pub(super) closed: CancellationToken,
     is_closing: AtomicBool,
@@ -92,6 +102,7 @@ impl Net {
         options: &Libp2pOptions,
         orders: mpsc::Sender<Order>,
         streams: Arc<Table>,
+        topics: Topics,
     ) -> Net {
         Net {
             node,
@@ -100,6 +111,7 @@ impl Net {
             admission: options.admission.clone(),
             inbox: Inbox::default(),
             streams,
+            topics,
             counts: Counting::default(),
             closed: CancellationToken::new(),
             is_closing: AtomicBool::new(false),
@@ -257,6 +269,7 @@ impl Net {
         self.closed.cancel();
         self.inbox.close();
         self.streams.end();
+        self.topics.end();
         let peers = std::mem::take(&mut *self.peers.write());
         for member in peers.values() {
             member.peer.link_down();

@@ -30,6 +30,8 @@ pub struct Libp2pOptions {
     /// Nodes it dials first, and again whenever they are away; the others of the cluster it hears of from them. Each may end
     /// with `/p2p/` and the peer id that must be there.
     pub peers: Vec<String>,
+    /// Whether it looks for nodes on the local network, and is found there, by mDNS.
+    pub mdns: bool,
     /// Whom it links with.
     pub admission: Admission,
     /// How much of it others may use.

@@ -1,35 +1,33 @@
 //! The swarm of a node, and the loop that drives it: connections, handshakes, and the opening of streams.
 //!
-//! No message passes this loop. It decides nothing but what becomes of a connection: that is its peer's affair.
+//! No frame passes this loop; messages of topics do. It decides nothing but what becomes of a connection: that is its peer's affair.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
-use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::gossipsub::{self, IdentTopic, MessageAcceptance};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{
-    ConnectionId, DialError, ListenError, NetworkBehaviour, StreamProtocol, Swarm, SwarmEvent,
-};
-use libp2p::{Multiaddr, PeerId, SwarmBuilder, identify, noise, ping, tcp, yamux};
+use libp2p::swarm::{ConnectionId, DialError, ListenError, StreamProtocol, Swarm, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, SwarmBuilder, mdns, noise, tcp, yamux};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::address::parse;
-use super::gate::{Denied, Gate};
-use super::lanes::{Came, Lanes, Opened, Protocols};
+use super::address::{is_usable, parse, take_peer};
+use super::behaviour::{Behaviour, BehaviourEvent};
+use super::gate::Denied;
+use super::lanes::{Came, Opened, Protocols};
 use super::net::{DialReply, Net, NotDialled, Order};
-use super::options::{Libp2pError, Libp2pOptions, Limits};
-use super::peer_key::{PeerKey, node_of};
+use super::options::{Libp2pError, Libp2pOptions};
+use super::peer_key::{PeerKey, node_of, peer_of};
+use super::topics::{self, Judged, TopicError};
 use crate::transport::looped::Run;
 
 /// The protocol of links.
 pub(super) const LINK: StreamProtocol = StreamProtocol::new("/connectome/link/1");
-
-/// What identify calls this family of protocols.
-const FAMILY: &str = "/connectome/1";
 
 /// How long a handshake may take, from the first packet to the last.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
@@ -54,49 +52,17 @@ pub(super) struct Driven {
     announced: Vec<Multiaddr>,
 }
 
-/// What the swarm does on each connection.
-#[derive(NetworkBehaviour)]
-struct Behaviour {
-    gate: Gate,
-    limits: connection_limits::Behaviour,
-    lanes: Lanes,
-    identify: identify::Behaviour,
-    ping: ping::Behaviour,
-}
-
-impl Behaviour {
-    fn new(key: &PeerKey, options: &Libp2pOptions, protocols: Arc<Protocols>) -> Behaviour {
-        let about = identify::Config::new(FAMILY.to_owned(), key.pair().public())
-            .with_agent_version(concat!("connectome/", env!("CARGO_PKG_VERSION")).to_owned());
-        Behaviour {
-            gate: Gate::new(options.admission.clone(), &options.limits),
-            limits: connection_limits::Behaviour::new(limits(&options.limits)),
-            lanes: Lanes::new(protocols),
-            identify: identify::Behaviour::new(about),
-            ping: ping::Behaviour::default(),
-        }
-    }
-}
-
-fn limits(limits: &Limits) -> ConnectionLimits {
-    ConnectionLimits::default()
-        .with_max_established(Some(limits.connections))
-        .with_max_established_incoming(Some(limits.inbound))
-        .with_max_established_per_peer(Some(limits.per_peer))
-        .with_max_pending_incoming(Some(limits.pending_inbound))
-        .with_max_pending_outgoing(Some(limits.pending_outbound))
-}
-
 impl Driven {
     /// Makes a swarm and begins to listen; the addresses are known when this returns.
     pub(super) async fn start(
         key: &PeerKey,
         options: &Libp2pOptions,
         protocols: Arc<Protocols>,
+        copies: Arc<AtomicU64>,
         orders: mpsc::Receiver<Order>,
     ) -> Result<Driven, Libp2pError> {
         let announced = options.announce.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
-        let swarm = build(key, options, protocols)?;
+        let swarm = build(key, Behaviour::new(key, options, protocols, copies)?)?;
         let mut driven = Driven { swarm, orders, dialling: BTreeMap::new(), announced };
         for address in &options.listen {
             driven.listen(address).await?;
@@ -162,6 +128,12 @@ impl Driven {
             Order::Open { peer, connection, protocol, reply } => {
                 self.swarm.behaviour_mut().lanes.open(peer, connection, protocol, reply);
             }
+            // It is listened to already, or nobody listened: that is the same.
+            Order::Join(topic) => drop(self.swarm.behaviour_mut().gossip.subscribe(&topic)),
+            Order::Leave(topic) => {
+                self.swarm.behaviour_mut().gossip.unsubscribe(&topic);
+            }
+            Order::Publish { topic, message, reply } => drop(reply.send(self.publish(topic, message))),
             // It may be gone already.
             Order::Close(connection) => drop(self.swarm.close_connection(connection)),
         }
@@ -187,9 +159,28 @@ impl Driven {
         }
     }
 
+    fn publish(&mut self, topic: IdentTopic, message: Bytes) -> Result<(), TopicError> {
+        let published = self.swarm.behaviour_mut().gossip.publish(topic.clone(), message);
+        published.map(drop).or_else(|error| topics::why(&topic, error))
+    }
+
     fn happened(&mut self, net: &Arc<Net>, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Lanes(opened)) => self.opened(net, opened),
+            SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Message {
+                propagation_source,
+                message_id,
+                message,
+            })) => {
+                let acceptance = self.heard(net, propagation_source, message);
+                let gossip = &mut self.swarm.behaviour_mut().gossip;
+                gossip.report_message_validation_result(&message_id, &propagation_source, acceptance);
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Mdns(mdns::Event::Discovered(found))) => {
+                for (peer, address) in found {
+                    discovered(net, &peer, address);
+                }
+            }
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, .. } => {
                 self.dialled(connection_id, Ok(peer_id));
                 match net.meet_peer(&peer_id) {
@@ -228,6 +219,26 @@ impl Driven {
         }
     }
 
+    /// A message of a topic has come from a peer. Whoever floods is left, and turned away for a while.
+    fn heard(&mut self, net: &Arc<Net>, from: PeerId, message: gossipsub::Message) -> MessageAcceptance {
+        let peer = node_of(&from).and_then(|node| net.peer(node));
+        if !peer.as_ref().is_some_and(|peer| net.is_trusted(peer)) {
+            return MessageAcceptance::Reject;
+        }
+        match net.topics.arrived(peer.map(|peer| peer.id), message) {
+            Judged::Pass(acceptance) => acceptance,
+            Judged::Leave(author) => {
+                tracing::warn!(peer = %author, "a peer floods topics: it is turned away for a while");
+                self.swarm.behaviour_mut().gate.block(author);
+                if let Some(peer) = peer_of(author) {
+                    // It may be gone already.
+                    let _ = self.swarm.disconnect_peer_id(peer);
+                }
+                MessageAcceptance::Reject
+            }
+        }
+    }
+
     /// A peer has opened a stream.
     fn opened(&mut self, net: &Arc<Net>, opened: Opened) {
         let Opened { peer, connection, came } = opened;
@@ -248,6 +259,16 @@ impl Driven {
     }
 }
 
+/// Somebody of this network is there, mDNS says.
+fn discovered(net: &Arc<Net>, peer: &PeerId, mut address: Multiaddr) {
+    take_peer(&mut address);
+    if is_usable(&address)
+        && let Some(peer) = net.meet_peer(peer)
+    {
+        peer.learn(address, false);
+    }
+}
+
 fn dial_problem(error: &DialError) -> NotDialled {
     match error {
         DialError::LocalPeerId { .. } => NotDialled::Ourselves,
@@ -259,11 +280,7 @@ fn dial_problem(error: &DialError) -> NotDialled {
     }
 }
 
-fn build(
-    key: &PeerKey,
-    options: &Libp2pOptions,
-    protocols: Arc<Protocols>,
-) -> Result<Swarm<Behaviour>, Libp2pError> {
+fn build(key: &PeerKey, behaviour: Behaviour) -> Result<Swarm<Behaviour>, Libp2pError> {
     let start = |problem: &dyn std::fmt::Display| Libp2pError::Start(problem.to_string());
     let multiplexed = || {
         let mut config = yamux::Config::default();
@@ -281,7 +298,7 @@ fn build(
         config
     });
     let swarm = builder
-        .with_behaviour(|_| Behaviour::new(key, options, protocols))
+        .with_behaviour(|_| behaviour)
         .map_err(|error| start(&error))?
         .with_swarm_config(|config| {
             config.with_idle_connection_timeout(IDLE_MAX).with_max_negotiating_inbound_streams(AGREEING_MAX)

@@ -1,6 +1,7 @@
 //! The transport as others see it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,6 +25,7 @@ use super::peer_key::{PeerKey, peer_of};
 use super::seeds;
 use super::streams::{self, PeerStream, PeerStreamError, PeerStreams, StreamRow, Table};
 use super::swarm::{Driven, LINK};
+use super::topics::{self, Listening, TopicError, Topics};
 use crate::transport::looped::{Attended, Run};
 
 /// The moment that what was sent is given to leave.
@@ -73,9 +75,18 @@ impl Libp2pTransport {
         let (orders, received) = mpsc::channel(ORDERS_WAITING_MAX);
         let protocols = Arc::new(Protocols::default());
         protocols.add(LINK);
+        let copies: Arc<AtomicU64> = Arc::default();
         let streams = Arc::new(Table::new(protocols.clone(), options.limits.inbound_streams));
-        let net = Arc::new(Net::new(key.node_id(), namespace, incarnation()?, options, orders, streams));
-        let driven = Driven::start(&key, options, protocols, received).await?;
+        let net = Arc::new(Net::new(
+            key.node_id(),
+            namespace,
+            incarnation()?,
+            options,
+            orders,
+            streams,
+            Topics::new(copies.clone()),
+        ));
+        let driven = Driven::start(&key, options, protocols, copies, received).await?;
         net.set_own_addresses(driven.addresses());
         let seeds = begin(&net, targets);
         let loops = [drive(&net, driven), keep(&net, seeds), watch(&net)];
@@ -151,7 +162,24 @@ impl Libp2pTransport {
 
     /// What has happened so far.
     pub fn counts(&self) -> Libp2pCounts {
-        self.net.counts.read()
+        let copies = self.net.topics.copies.load(Ordering::Relaxed);
+        Libp2pCounts { copies, ..self.net.counts.read() }
+    }
+
+    /// Hears what connected nodes publish in a topic from now on.
+    ///
+    /// # Errors
+    /// [`TopicError`].
+    pub async fn listen(&self, topic: &str) -> Result<Listening, TopicError> {
+        topics::listen(&self.net, topic).await
+    }
+
+    /// Publishes in a topic: signed by this node, and passed on by whoever listens. At most once, in no order.
+    ///
+    /// # Errors
+    /// [`TopicError`]: it certainly did not leave.
+    pub async fn publish(&self, topic: &str, message: Bytes) -> Result<(), TopicError> {
+        topics::publish(&self.net, topic, message).await
     }
 }
 
