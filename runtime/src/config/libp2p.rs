@@ -79,11 +79,13 @@ impl Libp2pConfig {
         let peers = |list: &Option<String>| each(list).map(parse_peer).collect::<Result<_, _>>();
         let allow = self.allow.as_ref().map(|_| peers(&self.allow)).transpose()?;
         let admission = Admission { allow, deny: peers(&self.deny)?, secret: self.secret()? };
-        let mut limits = Limits::default();
-        limits.connections = self.connections as u32;
-        limits.inbound = (self.connections - self.connections / 4) as u32;
-        limits.per_address = self.connections_per_address as u32;
-        limits.memory = self.memory;
+        let limits = Limits {
+            connections: self.connections as u32,
+            inbound: (self.connections - self.connections / 4) as u32,
+            per_address: self.connections_per_address as u32,
+            memory: self.memory,
+            ..Limits::default()
+        };
         let texts = |list| each(list).map(ToOwned::to_owned).collect();
         let (listen, announce, peers) = (texts(&self.listen), texts(&self.announce), texts(&self.peers));
         Ok(Libp2pOptions { listen, announce, peers, mdns: self.mdns, admission, limits })

@@ -7,13 +7,13 @@ use std::time::Duration;
 use connectome_codecs::NodeId;
 
 /// Messages of one author that are taken in a second: many times what nodes have to tell all others.
-pub const AUTHOR_RATE_MAX: u32 = 200;
+pub const AUTHOR_RATE_MAX: u32 = 50;
 
 /// Messages of one author that are taken at once: what it may have saved up.
-pub const AUTHOR_BURST_MAX: u32 = 1_000;
+pub const AUTHOR_BURST_MAX: u32 = 250;
 
 /// Messages beyond that which are put up with, while the budget is empty; one more and its author is left.
-pub const AUTHOR_EXCESS_MAX: u32 = 2_000;
+pub const AUTHOR_EXCESS_MAX: u32 = 500;
 
 /// Authors that are watched; the one that has been quiet for longest makes room.
 const AUTHORS_MAX: usize = 1_024;
