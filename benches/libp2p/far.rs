@@ -35,7 +35,8 @@ struct Mirror(u64);
 
 impl Agent for Mirror {
     fn handles(table: &mut Table<Self>) {
-        table.on::<Echo>().on::<Counted>();
+        table.on::<Echo>();
+        table.on::<Counted>();
     }
 }
 

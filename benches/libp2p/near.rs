@@ -9,7 +9,7 @@ use bytes::Bytes;
 use connectome::codecs::NodeId;
 use connectome::port::{Inbound, Transport};
 use connectome::prelude::*;
-use connectome::transport::libp2p::{Libp2pTransport, PeerStream};
+use connectome::transport::libp2p::{Libp2pTransport, LinkEvent, PeerStream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
@@ -53,10 +53,13 @@ impl Near {
         let node = Node::start(config).await.expect("there is a free port");
         let mirror = node.wait_for("mirror").await.expect("a name");
         let raw = Arc::new(open("near", vec![raw_address]).await);
+        let mut watcher = raw.watch();
         let far = loop {
-            match raw.peers().first() {
-                Some(far) => break *far,
-                None => tokio::time::sleep(Duration::from_millis(10)).await,
+            match (raw.peers().first(), watcher.next().await) {
+                (Some(far), _) => break *far,
+                (None, Some(LinkEvent::Up { peer })) => break peer,
+                (None, Some(_)) => {}
+                (None, None) => panic!("the transport is open"),
             }
         };
         let stream = raw.open_stream(far, ECHO).await.expect("it is registered there");

@@ -28,9 +28,9 @@ use crate::node::{Drain, NodeOptions, StopTimeout};
 use crate::telemetry::Format;
 
 mod describe;
+mod direct;
 mod field;
 mod key;
-mod libp2p;
 mod nats;
 mod problem;
 mod reserved;
@@ -38,8 +38,8 @@ mod source;
 pub mod units;
 
 pub use describe::{Description, Row};
+pub use direct::Libp2pConfig;
 use key::{KEYS, Key};
-pub use libp2p::Libp2pConfig;
 #[cfg(feature = "nats")]
 pub(crate) use nats::host_of;
 pub use nats::{NatsConfig, Profile};

@@ -19,7 +19,7 @@ use crate::config::{Config, ConfigError};
 use crate::metrics::{Measured, Meter};
 use crate::streams::OpenError;
 #[cfg(feature = "libp2p")]
-use crate::transport::libp2p::Libp2pTransport;
+use crate::transport::libp2p::{Libp2pError, Libp2pTransport};
 use crate::transport::local::JoinError;
 #[cfg(feature = "nats")]
 use crate::transport::nats::{self, Attended, NatsConnection};
@@ -58,7 +58,7 @@ pub enum NodeError {
     /// Other nodes can't be reached directly.
     #[cfg(feature = "libp2p")]
     #[error(transparent)]
-    Libp2p(#[from] crate::transport::libp2p::Libp2pError),
+    Libp2p(#[from] Libp2pError),
     /// The streams could not be opened.
     #[error(transparent)]
     Streams(StreamError),

@@ -34,6 +34,7 @@ const TWICE: &[(&str, &str)] = &[
     ("aead", SNOW),
     ("aes", SNOW),
     ("aes-gcm", SNOW),
+    ("base64", "libp2p-gossipsub has moved on, async-nats has not"),
     ("block-buffer", NKEYS),
     ("chacha20", SNOW),
     ("cipher", SNOW),

@@ -6,7 +6,7 @@ use connectome_actors::protocol::shard::SHARDS_MAX;
 use connectome_codecs::limits::FRAME_MAX;
 
 use super::field::Field;
-use super::{Config, libp2p, nats};
+use super::{Config, direct, nats};
 
 /// One key.
 pub(super) struct Key {
@@ -298,19 +298,19 @@ pub(super) const KEYS: &[Key] = &[
         name: "libp2p.listen",
         about: "where other nodes reach this one directly: /ip4/0.0.0.0/tcp/4001, several separated by commas; none: nowhere",
         aliases: &[],
-        field: |c| Field::Listed(&mut c.libp2p.listen, libp2p::check_addresses),
+        field: |c| Field::Listed(&mut c.libp2p.listen, direct::check_addresses),
     },
     Key {
         name: "libp2p.announce",
         about: "where others are told to dial it; none: where it listens",
         aliases: &[],
-        field: |c| Field::Listed(&mut c.libp2p.announce, libp2p::check_addresses),
+        field: |c| Field::Listed(&mut c.libp2p.announce, direct::check_addresses),
     },
     Key {
         name: "libp2p.peers",
         about: "nodes that are dialled first: /dns/host/tcp/4001, with /p2p/12D3… where one must be there; the others are told by them",
         aliases: &[],
-        field: |c| Field::Listed(&mut c.libp2p.peers, libp2p::check_targets),
+        field: |c| Field::Listed(&mut c.libp2p.peers, direct::check_targets),
     },
     Key {
         name: "libp2p.mdns",
@@ -322,13 +322,13 @@ pub(super) const KEYS: &[Key] = &[
         name: "libp2p.allow",
         about: "peer ids (12D3…) that may connect, separated by commas; none: all",
         aliases: &[],
-        field: |c| Field::Listed(&mut c.libp2p.allow, libp2p::check_peers),
+        field: |c| Field::Listed(&mut c.libp2p.allow, direct::check_peers),
     },
     Key {
         name: "libp2p.deny",
         about: "peer ids that may not, even where they are allowed",
         aliases: &[],
-        field: |c| Field::Listed(&mut c.libp2p.deny, libp2p::check_peers),
+        field: |c| Field::Listed(&mut c.libp2p.deny, direct::check_peers),
     },
     Key {
         name: "libp2p.secret_file",

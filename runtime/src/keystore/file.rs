@@ -16,6 +16,8 @@ use zeroize::Zeroizing;
 
 use super::derive::Root;
 use super::{MemoryKeys, system_randomness};
+#[cfg(feature = "libp2p")]
+use crate::transport::libp2p::PeerKey;
 
 /// The length of the file.
 const ROOT_BYTES: usize = 32;
@@ -54,7 +56,7 @@ impl FileKeys {
 
     /// The node's key, for the handshakes of libp2p, which makes them itself.
     #[cfg(feature = "libp2p")]
-    pub fn peer_key(&self) -> crate::transport::libp2p::PeerKey {
+    pub fn peer_key(&self) -> PeerKey {
         self.keys.peer_key()
     }
 

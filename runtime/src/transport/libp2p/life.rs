@@ -97,6 +97,7 @@ async fn live(net: Arc<Net>, peer: Arc<Peer>) {
         let connection = offer.0;
         let begun = Instant::now();
         let (end, unread) = tokio::select! {
+            biased;
             ended = link::run(&net, &peer, offer.1, is_opener) => ended,
             () = net.closed.cancelled() => break,
         };

@@ -15,6 +15,7 @@ use super::net::{Net, NotDialled, Order};
 pub(super) async fn keep(net: Arc<Net>, seeds: Vec<Multiaddr>) -> Result<(), String> {
     let all = join_all(seeds.into_iter().enumerate().map(|(at, seed)| keep_one(&net, at as u64, seed)));
     tokio::select! {
+        biased;
         _ = all => net.closed.cancelled().await,
         () = net.closed.cancelled() => {}
     }

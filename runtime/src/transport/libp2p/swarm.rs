@@ -1,6 +1,6 @@
 //! The swarm of a node, and the loop that drives it: connections, handshakes, and the opening of streams.
 //!
-//! No frame passes this loop; messages of topics do. It decides nothing but what becomes of a connection: that is its peer's affair.
+//! No frame passes this loop; messages of topics do. It decides nothing: what becomes of a connection is its peer's affair.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -120,6 +120,7 @@ impl Libp2pTransport {
         let mut watcher = self.watch();
         while !self.net.is_closed() && !self.reaches(peer) {
             tokio::select! {
+                biased;
                 event = watcher.next() => if event.is_none() {
                     return;
                 },
@@ -299,6 +300,7 @@ fn watch(net: &Arc<Net>) -> Attended {
         let net = net.clone();
         async move {
             tokio::select! {
+                biased;
                 () = net.streams.watch() => {}
                 () = net.closed.cancelled() => {}
             }
