@@ -8,7 +8,8 @@ use connectome::transport::libp2p::{
     Admission, Libp2pOptions, Libp2pTransport, LinkEnd, LinkEvent, LinkWatcher,
 };
 
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long something that must happen may take: fifty nodes on a busy machine need a minute.
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) const LISTEN: &str = "/ip4/127.0.0.1/tcp/0";
 

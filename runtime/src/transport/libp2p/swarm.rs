@@ -194,7 +194,12 @@ impl Driven {
                 }
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
-                net.counts.failed_dials.fetch_add(1, Ordering::Relaxed);
+                match error {
+                    DialError::Denied { .. } => net.count_denied(),
+                    _ => {
+                        net.counts.failed_dials.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
                 self.dialled(connection_id, Err(dial_problem(&error)));
             }
             SwarmEvent::IncomingConnectionError { error, .. } => match error {
@@ -230,6 +235,9 @@ impl Driven {
             Judged::Leave(author) => {
                 tracing::warn!(peer = %author, "a peer floods topics: it is turned away for a while");
                 self.swarm.behaviour_mut().gate.block(author);
+                if let Some(known) = net.peer(author) {
+                    known.unlearn();
+                }
                 if let Some(peer) = peer_of(author) {
                     // It may be gone already.
                     let _ = self.swarm.disconnect_peer_id(peer);
