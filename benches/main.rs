@@ -8,12 +8,13 @@
 //!
 //! 1. `harness.rs`: turns, medians, and how they are shown. It knows no actors.
 //! 2. `peers.rs`: the same counter as an agent, a ractor actor, a kameo actor, and a task behind a channel.
-//! 3. One file a group: `messages`, `spawn`, `restart`, `envelope`, `store`, `tasks`, `nats`, `sealed`.
+//! 3. One file a group: `messages`, `spawn`, `restart`, `envelope`, `store`, `tasks`, `nats`, `sealed`, `libp2p`.
 
 #![allow(clippy::panic, reason = "crashes are measured")]
 
 mod envelope;
 mod harness;
+mod libp2p;
 mod messages;
 mod nats;
 mod peers;
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
         }
     };
     if let Some(child) = &options.child {
-        return spawn::child(child);
+        return if child == libp2p::CHILD { libp2p::child() } else { spawn::child(child) };
     }
     quiet_panics();
     let mut report = Report::new(&options);
@@ -58,6 +59,7 @@ fn groups(options: &Options) -> Vec<Group> {
         tasks::groups,
         nats::groups,
         sealed::groups,
+        libp2p::groups,
     ];
     all.iter().flat_map(|groups| groups()).filter(|group| options.wants(group.name())).collect()
 }

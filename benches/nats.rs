@@ -283,13 +283,13 @@ async fn timed<F: Future<Output = ()>>(once: impl Fn() -> F) -> Vec<Duration> {
 }
 
 /// The duration that this share of all stays below, in nanoseconds.
-fn at(share: usize, mut took: Vec<Duration>) -> f64 {
+pub(crate) fn at(share: usize, mut took: Vec<Duration>) -> f64 {
     took.sort();
     took[(took.len() * share / 100).min(took.len() - 1)].as_nanos() as f64
 }
 
 /// Does it `times` times, `at_once` at a time, and says how long one took on average.
-async fn all<F>(times: usize, at_once: usize, once: impl Fn() -> F + Send + Clone + 'static) -> f64
+pub(crate) async fn all<F>(times: usize, at_once: usize, once: impl Fn() -> F + Send + Clone + 'static) -> f64
 where
     F: Future<Output = ()> + Send,
 {

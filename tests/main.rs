@@ -7,6 +7,7 @@ mod chaos;
 mod conformance;
 mod durable;
 mod kill_nine;
+mod libp2p;
 mod main_job;
 mod metrics;
 mod nats;

@@ -10,9 +10,10 @@ use connectome_codecs::message::{Blame, Effect, Error, ErrorCode};
 use tokio_util::sync::CancellationToken;
 
 use crate::port::{Notice, Notices, Part};
+use crate::protocol::restart::{ChildSpec, Refusal, Restart};
 use crate::router::Router;
-use crate::service::Service;
-use crate::supervisor::SupervisorSpec;
+use crate::service::{Service, ServiceStart};
+use crate::supervisor::{Supervisor, SupervisorError, SupervisorSlot, SupervisorSpec};
 
 /// The branch of the ports: what all other branches stand on, so it starts first and stops last.
 pub(crate) fn branch(router: &Router, more: Vec<Arc<dyn Part>>) -> SupervisorSpec {
@@ -21,33 +22,59 @@ pub(crate) fn branch(router: &Router, more: Vec<Arc<dyn Part>>) -> SupervisorSpe
     let parts = ports.streams.parts().into_iter().chain(ports.transport.parts()).chain(more);
     // One connection may serve both ports.
     let parts = parts.filter(|part| names.insert(part.name().to_owned()));
-    parts.fold(SupervisorSpec::new("ports"), |branch, part| {
-        let router = router.clone();
+    let peers = SupervisorSlot::default();
+    let branch = SupervisorSpec::new("ports").supervisor(Supervisor::for_agents("peers").published(&peers));
+    parts.fold(branch, |branch, part| {
         let name = part.name().to_owned();
-        branch.service(&name, move || Running { router: router.clone(), part: part.clone() })
+        branch.service(&name, running(Told { router: router.clone(), peers: peers.clone() }, part))
     })
+}
+
+fn running(told: Told, part: Arc<dyn Part>) -> impl Fn() -> Running + Send + Sync + 'static {
+    move || Running { told: told.clone(), part: part.clone() }
 }
 
 /// A part that runs.
 struct Running {
-    router: Router,
+    told: Told,
     part: Arc<dyn Part>,
 }
 
 impl Service for Running {
     async fn run(self, stop: CancellationToken) -> Result<(), String> {
-        self.part.run(stop, &Told(self.router)).await
+        self.part.run(stop, &self.told).await
     }
 }
 
-/// Brings notices to the events of the node.
-struct Told(Router);
+/// Brings notices to the events of the node, and parts that come to be to their supervisor.
+#[derive(Clone)]
+struct Told {
+    router: Router,
+    peers: SupervisorSlot,
+}
 
 #[async_trait]
 impl Notices for Told {
     async fn tell(&self, notice: Notice) {
         if let Some(fact) = fact_of(&notice) {
-            self.0.say(fact).await;
+            self.router.say(fact).await;
+        }
+    }
+
+    async fn attend(&self, part: Arc<dyn Part>) {
+        let child = ChildSpec::worker(part.name()).restart(Restart::Transient);
+        let start = ServiceStart::shared(running(self.clone(), part));
+        let added = match self.peers.current() {
+            Ok(peers) => peers.add(child, start).await,
+            Err(error) => Err(error),
+        };
+        match added {
+            Ok(()) => {}
+            Err(SupervisorError::Refused {
+                refusal: Refusal::AlreadyStarted(_) | Refusal::AlreadyPresent,
+                ..
+            }) => {}
+            Err(error) => tracing::warn!(%error, "a part runs without a supervisor"),
         }
     }
 }

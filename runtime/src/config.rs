@@ -28,6 +28,7 @@ use crate::node::{Drain, NodeOptions, StopTimeout};
 use crate::telemetry::Format;
 
 mod describe;
+mod direct;
 mod field;
 mod key;
 mod nats;
@@ -37,6 +38,7 @@ mod source;
 pub mod units;
 
 pub use describe::{Description, Row};
+pub use direct::Libp2pConfig;
 use key::{KEYS, Key};
 #[cfg(feature = "nats")]
 pub(crate) use nats::host_of;
@@ -86,6 +88,8 @@ pub struct Config {
     pub consumer_rate: Option<u64>,
     /// The NATS servers of a cluster past one process.
     pub nats: NatsConfig,
+    /// How nodes reach each other directly.
+    pub libp2p: Libp2pConfig,
     /// How bodies are made smaller on their way.
     pub compression: CompressionConfig,
     /// What is logged, and how.
@@ -135,6 +139,7 @@ impl Default for Config {
             streams: StreamLimits::default(),
             consumer_rate: None,
             nats: NatsConfig::default(),
+            libp2p: Libp2pConfig::default(),
             compression: CompressionConfig::default(),
             log: LogConfig::default(),
             origins: Origins::default(),
@@ -298,7 +303,11 @@ impl Config {
                 Problem::new(name, Some(&shorter), self.origin(name, &shorter), wrong)
             },
         );
-        durable.into_iter().chain(in_order)
+        let two_ways = self
+            .libp2p
+            .beside(self.nats.url.is_some())
+            .map(|(name, shown, wrong)| Problem::new(name, Some(&shown), self.origin(name, &shown), wrong));
+        durable.into_iter().chain(two_ways).chain(in_order)
     }
 
     /// Where the present value of a key comes from. One that differs from what was loaded was set by the program.

@@ -3,8 +3,9 @@
 //! [`FileKeys`] keeps the root in a file that only its owner can read; [`MemoryKeys`] has it from its caller, for tests and
 //! simulations. Both derive alike, so nodes that share a root know the same agents by the same ids.
 //!
-//! No key leaves this module, except those that seal what one purpose keeps at rest, which nobody can print or copy: it
-//! signs, and it tells public keys. It does not rotate or share the root.
+//! No key leaves this module, except those that seal what one purpose keeps at rest, which nobody can print or copy, and the
+//! node's key for libp2p, whose handshakes sign by themselves: it signs, and it tells public keys. It does not rotate or share
+//! the root.
 //! The derivation is specified in `keystore/derive.rs`, the rules for the file in `keystore/file.rs`.
 
 use std::fmt;
@@ -20,6 +21,9 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
+
+#[cfg(feature = "libp2p")]
+use crate::transport::libp2p::PeerKey;
 
 mod derive;
 mod file;
@@ -61,6 +65,12 @@ impl MemoryKeys {
     /// When the operating system gives no randomness.
     pub fn random(node_name: &str) -> Result<MemoryKeys, KeyStoreError> {
         Ok(MemoryKeys::from_root(Root::random()?, node_name))
+    }
+
+    /// The node's key, for the handshakes of libp2p, which makes them itself.
+    #[cfg(feature = "libp2p")]
+    pub fn peer_key(&self) -> PeerKey {
+        PeerKey::from_seed(&mut Zeroizing::new(self.node.to_bytes()))
     }
 
     fn from_root(root: Root, node_name: &str) -> MemoryKeys {

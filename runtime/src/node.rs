@@ -19,6 +19,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::{Config, ConfigError};
 use crate::metrics::{Measured, Meter};
 use crate::streams::OpenError;
+#[cfg(feature = "libp2p")]
+use crate::transport::libp2p::{Libp2pError, Libp2pTransport};
 use crate::transport::local::JoinError;
 #[cfg(feature = "nats")]
 use crate::transport::nats::{self, Attended, NatsConnection};
@@ -54,6 +56,10 @@ pub enum NodeError {
     #[cfg(feature = "nats")]
     #[error(transparent)]
     Nats(#[from] crate::transport::nats::NatsError),
+    /// Other nodes can't be reached directly.
+    #[cfg(feature = "libp2p")]
+    #[error(transparent)]
+    Libp2p(#[from] Libp2pError),
     /// The streams could not be opened.
     #[error(transparent)]
     Streams(StreamError),
@@ -103,6 +109,9 @@ pub struct Node {
     /// Closed last, when the node has one; and what says over it how the node is.
     #[cfg(feature = "nats")]
     nats: Option<Arc<(NatsConnection, Attended)>>,
+    /// What the transport can do beside frames, when it is this one.
+    #[cfg(feature = "libp2p")]
+    libp2p: Option<Arc<Libp2pTransport>>,
 }
 
 /// What measures a node, and its store as it is measured.
@@ -138,7 +147,10 @@ impl Node {
             }
             return Ok(node);
         }
-        Node::start_with(made.ports, config.node_options()).await
+        let node = Node::start_with(made.ports, config.node_options()).await?;
+        #[cfg(feature = "libp2p")]
+        let node = Node { libp2p: made.libp2p, ..node };
+        Ok(node)
     }
 
     /// A node that also says over NATS how it is.
@@ -180,6 +192,8 @@ impl Node {
             stop: options.stop.0,
             #[cfg(feature = "nats")]
             nats: None,
+            #[cfg(feature = "libp2p")]
+            libp2p: None,
         };
         node.announce(node.ready_fact()).await;
         Ok(node)
@@ -391,6 +405,12 @@ impl Node {
     /// The ports that the node was started with.
     pub fn ports(&self) -> &Ports {
         &self.ports
+    }
+
+    /// The node's links to others, where it reaches them directly: their addresses and ends, and streams beside them.
+    #[cfg(feature = "libp2p")]
+    pub fn libp2p(&self) -> Option<&Libp2pTransport> {
+        self.libp2p.as_deref()
     }
 
     /// Stops gracefully: fetches nothing new, lets work in hand finish until the drain deadline, then stops the agents

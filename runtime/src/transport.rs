@@ -3,10 +3,16 @@
 //! | file | what |
 //! |---|---|
 //! | `local` | between the nodes of one process |
+//! | `libp2p` | from node to node, with no one between |
 //! | `nats` | between the nodes of a cluster, by a NATS server; also the connection that streams share |
+//! | `looped` | a loop that a supervisor runs, or a task of its own where there is none |
 //!
 //! All of them pass one suite, unmodified: `tests/conformance/transport.rs`.
 
+#[cfg(feature = "libp2p")]
+pub mod libp2p;
 pub mod local;
+#[cfg(any(feature = "libp2p", feature = "nats"))]
+pub(crate) mod looped;
 #[cfg(feature = "nats")]
 pub mod nats;

@@ -19,6 +19,7 @@ mod ends;
 mod frames;
 mod futures;
 mod member;
+mod over_libp2p;
 mod over_nats;
 mod pressure;
 
@@ -103,3 +104,9 @@ impl Network for Local {
 transport_suite! { local, super::Local, tokio::test(start_paused = true) }
 transport_suite! { local_on_threads, super::Local, tokio::test(flavor = "multi_thread", worker_threads = 2) }
 transport_suite! { nats, super::over_nats::Nats, tokio::test(flavor = "multi_thread", worker_threads = 2) }
+transport_suite! {
+    libp2p_tcp, super::over_libp2p::Libp2p<super::over_libp2p::Tcp>, tokio::test(flavor = "multi_thread", worker_threads = 2)
+}
+transport_suite! {
+    libp2p_quic, super::over_libp2p::Libp2p<super::over_libp2p::Quic>, tokio::test(flavor = "multi_thread", worker_threads = 2)
+}

@@ -34,7 +34,7 @@ const WORLDLY: &[&str] = &[
     "tokio::signal",
     "fjall",
     "async_nats",
-    "libp2p",
+    "libp2p::",
     "println!",
     "eprintln!",
     "print!",

@@ -25,26 +25,26 @@ const BANNED: &[(&str, &str)] = &[
     ("openssl", "it needs a library of the system; TLS is rustls"),
     ("openssl-sys", "it needs a library of the system; TLS is rustls"),
     ("native-tls", "what it does differs from system to system; TLS is rustls"),
-    ("aws-lc-sys", "it needs cmake and minutes of building; rustls uses ring"),
     ("ractor-supervisor", "its children die unasked; supervision is ours"),
     ("serde_yaml", "nobody keeps it"),
 ];
 
 /// Crates that are there in two versions, and who is to move.
 const TWICE: &[(&str, &str)] = &[
-    ("aead", PEERS),
-    ("aes", PEERS),
-    ("aes-gcm", PEERS),
+    ("aead", SNOW),
+    ("aes", SNOW),
+    ("aes-gcm", SNOW),
     ("base16ct", PEERS),
-    ("base64", PEERS),
+    ("base64", "libp2p-gossipsub has moved on, async-nats has not"),
     ("block-buffer", NKEYS),
-    ("chacha20", PEERS),
+    ("chacha20", SNOW),
     ("chacha20poly1305", PEERS),
-    ("cipher", PEERS),
-    ("const-oid", PEERS),
+    ("cipher", SNOW),
+    ("const-oid", NKEYS),
+    ("core-foundation", "system-configuration has the older one, on macOS alone"),
     ("cpufeatures", NKEYS),
     ("crypto-common", NKEYS),
-    ("ctr", PEERS),
+    ("ctr", SNOW),
     ("curve25519-dalek", NKEYS),
     ("der", PEERS),
     ("digest", NKEYS),
@@ -52,17 +52,17 @@ const TWICE: &[(&str, &str)] = &[
     ("ed25519-dalek", NKEYS),
     ("fiat-crypto", NKEYS),
     ("getrandom", NKEYS),
-    ("ghash", PEERS),
+    ("ghash", SNOW),
     ("hashbrown", "dashmap, fjall and indexmap each have their own"),
     ("hkdf", PEERS),
     ("hmac", PEERS),
-    ("inout", PEERS),
+    ("inout", SNOW),
     ("itertools", PEERS),
     ("pkcs8", PEERS),
     ("poly1305", PEERS),
-    ("polyval", PEERS),
+    ("polyval", SNOW),
     ("prettyplease", PEERS),
-    ("r-efi", PEERS),
+    ("r-efi", "getrandom's generations have their own, on UEFI alone"),
     ("rand", NKEYS),
     ("rand_chacha", PEERS),
     ("rand_core", NKEYS),
@@ -71,12 +71,18 @@ const TWICE: &[(&str, &str)] = &[
     ("signature", NKEYS),
     ("spki", PEERS),
     ("syn", "half of the ecosystem's macros have moved to 3"),
-    ("universal-hash", PEERS),
+    ("synstructure", "the same of its helpers: asn1-rs-derive has the older one"),
+    ("thiserror", RTNETLINK),
+    ("thiserror-impl", RTNETLINK),
+    ("universal-hash", SNOW),
     ("windows-sys", "ring's dependencies have the older one, on Windows alone"),
     ("x25519-dalek", PEERS),
+    ("yasna", "rcgen, which makes the certificates of QUIC, has the older one"),
 ];
 
 const NKEYS: &str = "nkeys, which async-nats signs its server's nonces with, has the older generation";
+const SNOW: &str = "snow, which shakes hands for libp2p, has the older generation";
+const RTNETLINK: &str = "rtnetlink, which watches network interfaces for libp2p, has the older one";
 
 const PEERS: &str = "Olm, Noise and MLS, which the benches run beside, have the older generation";
 

@@ -10,7 +10,9 @@ pub(super) fn mentions<'p>(code: &str, paths: &[&'p str]) -> Vec<(usize, &'p str
     let imports = imports(code);
     let mut found: Vec<(usize, &str)> = Vec::new();
     for &path in paths {
-        found.extend(places_of(code, path).into_iter().map(|at| (at, path)));
+        // A module of ours may have the name of the crate that it speaks.
+        let is_foreign = |at: &usize| !code[..*at].ends_with("transport::");
+        found.extend(places_of(code, path).into_iter().filter(is_foreign).map(|at| (at, path)));
         let begins = |import: &str| {
             import.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
         };

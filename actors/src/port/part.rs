@@ -2,6 +2,7 @@
 //!
 //! A port that works only when it is called has no parts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,6 +29,12 @@ pub trait Part: Send + Sync + 'static {
 pub trait Notices: Send + Sync {
     /// Takes a notice; waits while it has no room.
     async fn tell(&self, notice: Notice);
+
+    /// Has another part run as well, under a supervisor of its own: one that came to be while others run, such as the
+    /// connection to a new peer. It is forgotten when it ends in order; one of a name that runs already is left.
+    async fn attend(&self, part: Arc<dyn Part>) {
+        drop(part);
+    }
 }
 
 /// What a part has to say.

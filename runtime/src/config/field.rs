@@ -38,8 +38,8 @@ pub(super) enum Field<'a> {
     Encodings(&'a mut Vec<Encoding>),
     /// NATS servers; what is shown has no password in it.
     Servers(&'a mut Option<String>),
-    /// Monitoring endpoints of NATS servers.
-    Monitors(&'a mut Option<String>),
+    /// Several of a kind, separated by commas, and what says whether they are of that kind.
+    Listed(&'a mut Option<String>, fn(&str) -> Result<(), Wrong>),
     /// Nothing else is possible, for the reason.
     Only(&'static str, &'static str),
 }
@@ -62,7 +62,7 @@ impl Field<'_> {
             Field::Word(value) => value.read(text)?,
             Field::Encodings(value) => **value = parse_encodings(text)?,
             Field::Servers(value) => **value = unless_none(text, |text| Ok(text.to_owned()))?,
-            Field::Monitors(value) => **value = unless_none(text, |text| Ok(text.to_owned()))?,
+            Field::Listed(value, _) => **value = unless_none(text, |text| Ok(text.to_owned()))?,
             Field::Only(word, _) if text.eq_ignore_ascii_case(word) => {}
             Field::Only(word, why) => return Err(Wrong::new(*why, format!("write {word}, or leave it out"))),
         }
@@ -92,7 +92,7 @@ impl Field<'_> {
             }
             Field::Encodings(value) => check_encodings(value),
             Field::Servers(value) => value.as_deref().map_or(Ok(()), nats::check),
-            Field::Monitors(value) => value.as_deref().map_or(Ok(()), nats::check_monitors),
+            Field::Listed(value, check) => value.as_deref().map_or(Ok(()), check),
             Field::Word(_) | Field::Only(..) => Ok(()),
         }
     }
@@ -116,9 +116,9 @@ impl fmt::Display for Field<'_> {
                 f.write_str(&value.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
             }
             Field::Servers(Some(value)) => f.write_str(&nats::shown(value)),
-            Field::Monitors(Some(value)) => f.write_str(value),
+            Field::Listed(Some(value), _) => f.write_str(value),
             Field::OptionalPath(None)
-            | Field::Monitors(None)
+            | Field::Listed(None, _)
             | Field::OptionalDuration(None, _)
             | Field::OptionalSize(None, _)
             | Field::OptionalCount(None, _)

@@ -5,8 +5,8 @@ use std::time::Duration;
 use connectome_actors::protocol::shard::SHARDS_MAX;
 use connectome_codecs::limits::FRAME_MAX;
 
-use super::Config;
 use super::field::Field;
+use super::{Config, direct, nats};
 
 /// One key.
 pub(super) struct Key {
@@ -85,6 +85,13 @@ const RATE_MAX: u64 = 10_000_000;
 const REPLICAS_MAX: usize = 5;
 /// A request that waits longer outlives what it is for.
 const REQUEST_MAX: Duration = Duration::from_secs(60);
+
+/// One that carries and one that takes its place, with three peers.
+const CONNECTIONS_MIN: usize = 8;
+/// More than a process may have files.
+const CONNECTIONS_MAX: usize = 65_536;
+/// A node that does nothing uses a quarter of it.
+const MEMORY_MIN: u64 = 64 << 20;
 
 pub(super) const KEYS: &[Key] = &[
     Key {
@@ -279,13 +286,73 @@ pub(super) const KEYS: &[Key] = &[
         name: "nats.monitors",
         about: "the servers' monitoring endpoints, as http://host:8222, separated by commas; durable is checked there",
         aliases: &[],
-        field: |c| Field::Monitors(&mut c.nats.monitors),
+        field: |c| Field::Listed(&mut c.nats.monitors, nats::check_monitors),
     },
     Key {
         name: "nats.request_timeout",
         about: "how long one request waits for its answer before it is tried again",
         aliases: &[],
         field: |c| Field::Duration(&mut c.nats.request_timeout, BEAT_MIN..=REQUEST_MAX),
+    },
+    Key {
+        name: "libp2p.listen",
+        about: "where other nodes reach this one directly: /ip4/0.0.0.0/tcp/4001, several separated by commas; none: nowhere",
+        aliases: &[],
+        field: |c| Field::Listed(&mut c.libp2p.listen, direct::check_addresses),
+    },
+    Key {
+        name: "libp2p.announce",
+        about: "where others are told to dial it; none: where it listens",
+        aliases: &[],
+        field: |c| Field::Listed(&mut c.libp2p.announce, direct::check_addresses),
+    },
+    Key {
+        name: "libp2p.peers",
+        about: "nodes that are dialled first: /dns/host/tcp/4001, with /p2p/12D3… where one must be there; the others are told by them",
+        aliases: &[],
+        field: |c| Field::Listed(&mut c.libp2p.peers, direct::check_targets),
+    },
+    Key {
+        name: "libp2p.mdns",
+        about: "whether nodes of the local network find each other by mDNS",
+        aliases: &[],
+        field: |c| Field::Word(&mut c.libp2p.mdns),
+    },
+    Key {
+        name: "libp2p.allow",
+        about: "peer ids (12D3…) that may connect, separated by commas; none: all",
+        aliases: &[],
+        field: |c| Field::Listed(&mut c.libp2p.allow, direct::check_peers),
+    },
+    Key {
+        name: "libp2p.deny",
+        about: "peer ids that may not, even where they are allowed",
+        aliases: &[],
+        field: |c| Field::Listed(&mut c.libp2p.deny, direct::check_peers),
+    },
+    Key {
+        name: "libp2p.secret_file",
+        about: "a file with what all nodes of the cluster know and nobody else; none: whoever may connect is a member",
+        aliases: &[],
+        field: |c| Field::OptionalPath(&mut c.libp2p.secret_file),
+    },
+    Key {
+        name: "libp2p.connections",
+        about: "connections there may be; others make three quarters of them at the most",
+        aliases: &[],
+        field: |c| Field::Count(&mut c.libp2p.connections, CONNECTIONS_MIN..=CONNECTIONS_MAX),
+    },
+    Key {
+        name: "libp2p.connections_per_address",
+        about: "connections that come from one network address",
+        aliases: &[],
+        field: |c| Field::Count(&mut c.libp2p.connections_per_address, 1..=CONNECTIONS_MAX),
+    },
+    Key {
+        name: "libp2p.memory",
+        about: "no more connections are taken while the process uses more than this; none: no bound",
+        aliases: &[],
+        field: |c| Field::OptionalSize(&mut c.libp2p.memory, MEMORY_MIN..=STREAM_BYTES_MAX),
     },
     Key {
         name: "events.messages",

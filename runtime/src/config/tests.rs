@@ -82,6 +82,16 @@ fn the_defaults_are_pinned() {
         nats.profile fast
         nats.monitors none
         nats.request_timeout 2s
+        libp2p.listen none
+        libp2p.announce none
+        libp2p.peers none
+        libp2p.mdns off
+        libp2p.allow none
+        libp2p.deny none
+        libp2p.secret_file none
+        libp2p.connections 512
+        libp2p.connections_per_address 64
+        libp2p.memory none
         events.messages off
         sealing.enabled on
         compression.enabled on
@@ -360,6 +370,11 @@ fn streams_are_configured_by_the_names_one_knows() {
         (vec![("consumers.rate_limit", "many")], "none"),
         (vec![("ownership.lease", "2s")], "membership.down_after"),
         (vec![("nats.monitors", "https://one")], "http://host:8222"),
+        (vec![("libp2p.listen", "127.0.0.1:4001")], "/ip4/0.0.0.0/tcp/4001"),
+        (vec![("libp2p.peers", "/ip4/1.2.3.4/tcp/4001/p2p/somebody")], "/dns/host/tcp/4001/p2p/12D3"),
+        (vec![("libp2p.allow", "ada")], "12D3"),
+        (vec![("libp2p.connections", "1")], "between 8 and 65536"),
+        (vec![("libp2p.listen", "/ip4/0.0.0.0/tcp/1"), ("nats.url", "one")], "one way to the others"),
     ] {
         let error = Config::load(None, [("CONNECTOME_NAME", "n")], flags.clone()).unwrap_err().to_string();
         assert!(error.contains(words), "{flags:?}: {error}");

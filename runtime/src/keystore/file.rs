@@ -20,6 +20,8 @@ use zeroize::Zeroizing;
 
 use super::derive::Root;
 use super::{MemoryKeys, system_randomness};
+#[cfg(feature = "libp2p")]
+use crate::transport::libp2p::PeerKey;
 
 /// The length of the file.
 const ROOT_BYTES: usize = 32;
@@ -63,6 +65,12 @@ impl FileKeys {
     pub fn find(path: &Path, node_name: &str) -> Result<Option<FileKeys>, KeyStoreError> {
         let keys = |root| FileKeys { path: path.to_owned(), keys: MemoryKeys::from_root(root, node_name) };
         Ok(read(path)?.map(keys))
+    }
+
+    /// The node's key, for the handshakes of libp2p, which makes them itself.
+    #[cfg(feature = "libp2p")]
+    pub fn peer_key(&self) -> PeerKey {
+        self.keys.peer_key()
     }
 
     /// Where the root is kept.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use connectome_actors::Ports;
-use connectome_actors::port::{KeyStore, Storage, Streams};
+use connectome_actors::port::{KeyStore, Storage, Streams, Transport};
 
 use super::NodeError;
 use crate::config::Config;
@@ -11,6 +11,8 @@ use crate::config::Config;
 use crate::config::Profile;
 use crate::keystore::{FileKeys, MemoryKeys};
 use crate::streams::Embedded;
+#[cfg(feature = "libp2p")]
+use crate::transport::libp2p::Libp2pTransport;
 use crate::transport::local::Hub;
 #[cfg(feature = "nats")]
 use crate::transport::nats::check_durable;
@@ -19,6 +21,8 @@ use crate::world::SystemWorld;
 /// Ports, and what must be closed once nobody uses them.
 pub(super) struct Made {
     pub(super) ports: Ports,
+    #[cfg(feature = "libp2p")]
+    pub(super) libp2p: Option<Arc<Libp2pTransport>>,
     #[cfg(feature = "nats")]
     pub(super) connection: Option<crate::transport::nats::NatsConnection>,
     /// What the servers have lost.
@@ -29,18 +33,29 @@ pub(super) struct Made {
 /// Opens what the configuration names.
 pub(super) async fn make(config: &Config) -> Result<Made, NodeError> {
     let world = Arc::new(SystemWorld::new()?);
-    let keys = keys(config)?;
+    let keys = Keys::open(config)?;
     #[cfg(feature = "nats")]
     if let Some(options) = config.nats.connection(&config.name)? {
-        return on_nats(config, &options, world, keys).await;
+        return on_nats(config, &options, world, keys.store).await;
     }
     let streams: Arc<dyn Streams> = match config.streams.storage {
         Storage::Memory => Arc::new(Embedded::in_memory(world.clone())),
         Storage::File => Arc::new(Embedded::open(config.store_path(), world.clone())?),
     };
-    let transport = Arc::new(Hub::new().join(keys.node_id())?);
+    #[cfg(feature = "libp2p")]
+    let libp2p = keys.libp2p(config).await?;
+    #[cfg(feature = "libp2p")]
+    let direct = libp2p.clone().map(|libp2p| libp2p as Arc<dyn Transport>);
+    #[cfg(not(feature = "libp2p"))]
+    let direct = None;
+    let transport = match direct {
+        Some(transport) => transport,
+        None => Arc::new(Hub::new().join(keys.store.node_id())?),
+    };
     Ok(Made {
-        ports: Ports { world, keys, transport, streams },
+        ports: Ports { world, keys: keys.store, transport, streams },
+        #[cfg(feature = "libp2p")]
+        libp2p,
         #[cfg(feature = "nats")]
         connection: None,
         #[cfg(feature = "nats")]
@@ -48,13 +63,46 @@ pub(super) async fn make(config: &Config) -> Result<Made, NodeError> {
     })
 }
 
-fn keys(config: &Config) -> Result<Arc<dyn KeyStore>, NodeError> {
-    Ok(match (config.streams.storage, &config.key_file) {
-        (Storage::Memory, None) => Arc::new(MemoryKeys::random(&config.name)?),
-        (Storage::Memory, Some(_)) | (Storage::File, _) => {
-            Arc::new(FileKeys::open(&config.key_path(), &config.name)?)
+/// The node's keys, and who it is to peers that it reaches directly.
+struct Keys {
+    store: Arc<dyn KeyStore>,
+    #[cfg(feature = "libp2p")]
+    peer: crate::transport::libp2p::PeerKey,
+}
+
+impl Keys {
+    fn open(config: &Config) -> Result<Keys, NodeError> {
+        Ok(match (config.streams.storage, &config.key_file) {
+            (Storage::Memory, None) => {
+                let keys = MemoryKeys::random(&config.name)?;
+                Keys {
+                    #[cfg(feature = "libp2p")]
+                    peer: keys.peer_key(),
+                    store: Arc::new(keys),
+                }
+            }
+            (Storage::Memory, Some(_)) | (Storage::File, _) => {
+                let keys = FileKeys::open(&config.key_path(), &config.name)?;
+                Keys {
+                    #[cfg(feature = "libp2p")]
+                    peer: keys.peer_key(),
+                    store: Arc::new(keys),
+                }
+            }
+        })
+    }
+
+    /// The way to other nodes with no one between, where one is configured.
+    #[cfg(feature = "libp2p")]
+    async fn libp2p(&self, config: &Config) -> Result<Option<Arc<Libp2pTransport>>, NodeError> {
+        if !config.libp2p.is_used() {
+            return Ok(None);
         }
-    })
+        let options = config.libp2p.options()?;
+        let opened = Libp2pTransport::open(self.peer.clone(), &config.namespace, &options).await?;
+        tracing::info!(addresses = opened.addresses().join(" "), "this node can be dialled");
+        Ok(Some(Arc::new(opened)))
+    }
 }
 
 #[cfg(feature = "nats")]
@@ -82,7 +130,13 @@ async fn on_nats(
     let identity = Arc::new(NodeIdentity::new(keys.clone()));
     let transport = NatsTransport::open(connection.clone(), &config.namespace, identity).await?;
     let ports = Ports { world, keys, transport: Arc::new(transport), streams };
-    Ok(Made { ports, connection: Some(connection), losses })
+    Ok(Made {
+        ports,
+        #[cfg(feature = "libp2p")]
+        libp2p: None,
+        connection: Some(connection),
+        losses,
+    })
 }
 
 /// What of the profile can be seen from here is checked; what can't is told.

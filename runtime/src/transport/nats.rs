@@ -6,7 +6,6 @@
 //! | file | what |
 //! |---|---|
 //! | `connection`, `options` | one connection, watched and counted; shared with the streams |
-//! | `looped` | a loop that a supervisor runs, or a task of its own where there is none |
 //! | `transport`, `shell` | [`NatsTransport`], and the loops that carry out what is decided |
 //! | `links` | every decision, pure: meeting, carrying, watching |
 //! | `link` | one link: the window, what has arrived, whether its peer lives |
@@ -76,7 +75,6 @@ mod counts;
 mod identity;
 mod link;
 mod links;
-mod looped;
 mod monitor;
 mod options;
 mod packet;
@@ -85,10 +83,10 @@ mod status;
 mod subjects;
 mod transport;
 
+pub(crate) use crate::transport::looped::Attended;
 pub use connection::{ConnectionCounts, NatsConnection};
 pub use counts::{Disconnected, TransportCounts};
 pub use identity::Identity;
-pub(crate) use looped::Attended;
 pub(crate) use monitor::check_durable;
 pub use options::{NatsError, NatsOptions};
 pub(crate) use status::answering;

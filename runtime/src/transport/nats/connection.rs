@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::looped::{Attended, Run};
 use super::options::{Login, NatsError, NatsOptions};
+use crate::transport::looped::{Attended, Run};
 
 /// Commands that wait for the socket while it is away or slow. Each is one publish at most; beyond it, a publish waits.
 const COMMANDS_MAX: usize = 2_048;
@@ -249,6 +249,10 @@ fn connect_options(options: &NatsOptions, state: Arc<Counters>) -> Result<Connec
         Some(Login::Token(token)) => connect.token(token),
         None => connect,
     };
+    // Where QUIC is built in, there are two libraries for TLS in the process; this one is what NATS is tested with. Whoever
+    // was first has chosen, which is as good.
+    #[cfg(feature = "quic")]
+    drop(async_nats::rustls::crypto::ring::default_provider().install_default());
     if let Some(path) = &options.ca_file {
         connect = connect.add_root_certificates(path.clone());
     }

@@ -12,10 +12,10 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::NatsConnection;
-use super::looped::{Attended, Run};
 use super::options::NatsError;
 use super::subjects::Subjects;
 use crate::metrics::Status;
+use crate::transport::looped::{Attended, Run};
 
 /// Nodes that are heard at the most: more than a cluster has.
 const NODES_MAX: usize = 1_000;

@@ -19,10 +19,10 @@ use super::connection::NatsConnection;
 use super::counts::TransportCounts;
 use super::identity::Identity;
 use super::links::{Destination, Dice, Links};
-use super::looped::Attended;
 use super::options::NatsError;
 use super::shell::Shell;
 use super::subjects::Subjects;
+use crate::transport::looped::Attended;
 
 /// How long our own introduction may take to come back: a round trip, on a busy machine.
 const OPEN_MAX: Duration = Duration::from_secs(5);

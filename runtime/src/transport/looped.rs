@@ -3,6 +3,7 @@
 //!
 //! Whoever runs it has the turn; the task gives it up as soon as an actor asks for it, and takes it again when the actor ends.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
@@ -26,7 +27,7 @@ type Body = Box<dyn for<'n> Fn(Run<'n>) -> BoxFuture<'n, Result<(), String>> + S
 
 /// A loop, and whose turn it is.
 pub(crate) struct Looped {
-    name: &'static str,
+    name: Cow<'static, str>,
     body: Body,
     turn: Mutex<()>,
     asked: Notify,
@@ -44,11 +45,11 @@ pub(crate) struct Attended {
 impl Attended {
     /// Begins a loop. A body that ends is over for good; one that fails is a supervisor's to run again.
     pub(crate) fn start(
-        name: &'static str,
+        name: impl Into<Cow<'static, str>>,
         body: impl for<'n> Fn(Run<'n>) -> BoxFuture<'n, Result<(), String>> + Send + Sync + 'static,
     ) -> Attended {
         let (turn, asked, is_open) = (Mutex::default(), Notify::new(), AtomicBool::new(false));
-        let looped = Arc::new(Looped { name, body: Box::new(body), turn, asked, is_open });
+        let looped = Arc::new(Looped { name: name.into(), body: Box::new(body), turn, asked, is_open });
         let alone = tokio::spawn(Arc::clone(&looped).stand_in()).abort_handle();
         Attended { looped, alone }
     }
@@ -81,7 +82,7 @@ impl Looped {
                 () = self.asked.notified() => {}
                 ended = (self.body)(Run { notices: &Unheard, follows_a_crash }) => {
                     if let Err(problem) = ended {
-                        tracing::warn!(part = self.name, problem, "a part has ended, and no supervisor runs it");
+                        tracing::warn!(part = &*self.name, problem, "a part has ended, and no supervisor runs it");
                     }
                     return;
                 }
@@ -93,7 +94,7 @@ impl Looped {
 #[async_trait]
 impl Part for Looped {
     fn name(&self) -> &str {
-        self.name
+        &self.name
     }
 
     async fn run(&self, stop: CancellationToken, notices: &dyn Notices) -> Result<(), String> {

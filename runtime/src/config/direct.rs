@@ -1,0 +1,143 @@
+//! How nodes reach each other directly: where they listen, whom they dial, whom they let in.
+
+use std::path::PathBuf;
+
+use super::problem::Wrong;
+#[cfg(feature = "libp2p")]
+use crate::transport::libp2p::{
+    Admission, ClusterSecret, Libp2pError, Libp2pOptions, Limits, check_address, check_target, parse_peer,
+};
+
+/// How a node speaks to others with no one between. Lists are separated by commas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Libp2pConfig {
+    /// Where it listens. `None`: nowhere.
+    pub listen: Option<String>,
+    /// Where others are told to dial it. `None`: where it listens.
+    pub announce: Option<String>,
+    /// Nodes that are dialled first.
+    pub peers: Option<String>,
+    /// Whether it looks for nodes on the local network.
+    pub mdns: bool,
+    /// Peer ids that may connect. `None`: all.
+    pub allow: Option<String>,
+    /// Peer ids that may not.
+    pub deny: Option<String>,
+    /// The file of the cluster's secret. `None`: it has none.
+    pub secret_file: Option<PathBuf>,
+    /// Connections there may be.
+    pub connections: usize,
+    /// Connections that come from one network address.
+    pub connections_per_address: usize,
+    /// No more connections are taken while the process uses more than this, in bytes.
+    pub memory: Option<u64>,
+}
+
+impl Default for Libp2pConfig {
+    fn default() -> Libp2pConfig {
+        Libp2pConfig {
+            listen: None,
+            announce: None,
+            peers: None,
+            mdns: false,
+            allow: None,
+            deny: None,
+            secret_file: None,
+            connections: 512,
+            connections_per_address: 64,
+            memory: None,
+        }
+    }
+}
+
+impl Libp2pConfig {
+    /// Whether the node reaches others directly: it listens, dials, or looks for them.
+    pub fn is_used(&self) -> bool {
+        self.listen.is_some() || self.peers.is_some() || self.mdns
+    }
+
+    /// What does not go together with NATS: the key, its value, and what is wrong.
+    pub(super) fn beside(&self, has_nats: bool) -> Option<(&'static str, String, Wrong)> {
+        if !has_nats || !self.is_used() {
+            return None;
+        }
+        let used = [("libp2p.listen", &self.listen), ("libp2p.peers", &self.peers)];
+        let set = used.into_iter().find_map(|(name, value)| value.clone().map(|value| (name, value)));
+        let (name, value) = set.unwrap_or(("libp2p.mdns", "on".to_owned()));
+        let problem = "nats.url is set as well, and a node has one way to the others";
+        Some((name, value, Wrong::new(problem, "unset it, or unset nats.url")))
+    }
+}
+
+#[cfg(feature = "libp2p")]
+impl Libp2pConfig {
+    /// What a transport is opened with. It reads the file of the secret.
+    ///
+    /// # Errors
+    /// [`Libp2pError`] when a list has something else in it, or the secret can't be read or is none.
+    pub fn options(&self) -> Result<Libp2pOptions, Libp2pError> {
+        let peers = |list: &Option<String>| each(list).map(parse_peer).collect::<Result<_, _>>();
+        let allow = self.allow.as_ref().map(|_| peers(&self.allow)).transpose()?;
+        let admission = Admission { allow, deny: peers(&self.deny)?, secret: self.secret()? };
+        let limits = Limits {
+            connections: self.connections as u32,
+            inbound: (self.connections - self.connections / 4) as u32,
+            per_address: self.connections_per_address as u32,
+            memory: self.memory,
+            ..Limits::default()
+        };
+        let texts = |list| each(list).map(ToOwned::to_owned).collect();
+        let (listen, announce, peers) = (texts(&self.listen), texts(&self.announce), texts(&self.peers));
+        Ok(Libp2pOptions { listen, announce, peers, mdns: self.mdns, admission, limits })
+    }
+
+    fn secret(&self) -> Result<Option<ClusterSecret>, Libp2pError> {
+        let Some(path) = &self.secret_file else { return Ok(None) };
+        let refused = |problem: String| Libp2pError::Secret { path: path.display().to_string(), problem };
+        let text = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
+        let secret = ClusterSecret::new(text.trim_ascii());
+        secret.map(Some).ok_or_else(|| refused("it is shorter than 32 characters".to_owned()))
+    }
+}
+
+/// The entries of a list.
+#[cfg(feature = "libp2p")]
+fn each(list: &Option<String>) -> impl Iterator<Item = &str> {
+    list.as_deref().into_iter().flat_map(|list| list.split(',')).map(str::trim)
+}
+
+/// Whether these are addresses to listen at.
+pub(super) fn check_addresses(list: &str) -> Result<(), Wrong> {
+    #[cfg(feature = "libp2p")]
+    return check(list, check_address, "write /ip4/0.0.0.0/tcp/4001, several separated by commas");
+    #[cfg(not(feature = "libp2p"))]
+    not_built(list)
+}
+
+/// Whether these are addresses to dial.
+pub(super) fn check_targets(list: &str) -> Result<(), Wrong> {
+    #[cfg(feature = "libp2p")]
+    return check(list, check_target, "write /dns/host/tcp/4001/p2p/12D3…, several separated by commas");
+    #[cfg(not(feature = "libp2p"))]
+    not_built(list)
+}
+
+/// Whether these are peer ids.
+pub(super) fn check_peers(list: &str) -> Result<(), Wrong> {
+    #[cfg(feature = "libp2p")]
+    return check(list, |text| parse_peer(text).map(drop), "write peer ids (12D3…), separated by commas");
+    #[cfg(not(feature = "libp2p"))]
+    not_built(list)
+}
+
+#[cfg(feature = "libp2p")]
+fn check(list: &str, one: fn(&str) -> Result<(), Libp2pError>, right: &str) -> Result<(), Wrong> {
+    let wrong = |error: Libp2pError| Wrong::new(error.to_string(), right);
+    list.split(',').map(str::trim).try_for_each(|text| one(text).map_err(wrong))
+}
+
+#[cfg(not(feature = "libp2p"))]
+fn not_built(list: &str) -> Result<(), Wrong> {
+    let problem = format!("this build can't use {list:?}: it has no libp2p");
+    Err(Wrong::new(problem, "build with the feature libp2p, or unset it"))
+}

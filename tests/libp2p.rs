@@ -1,0 +1,12 @@
+//! Nodes that speak to each other directly: clusters without a broker, ends that are noticed, strangers that are held off.
+//!
+//! What every transport promises is in `conformance/transport.rs`.
+
+mod admission;
+mod hostile;
+mod nodes;
+mod process;
+mod stranger;
+mod streams;
+mod support;
+mod topics;
