@@ -4,31 +4,30 @@
 //! are the queues in front of it: whatever waits for the same node when it is sealed shares a signature. A short message
 //! that finds nobody waiting is sealed and handed over at once, by whoever brings it.
 
-use std::collections::{BTreeMap, VecDeque};
+mod counts;
+mod queue;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use connectome_codecs::frame::Frame;
 use connectome_codecs::session::{Draft, Policy};
-use connectome_codecs::signature::{BATCH_MAX, Batch};
+use connectome_codecs::signature::Batch;
 use connectome_codecs::{NodeId, Refusal};
 use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use self::counts::Counts;
+pub use self::counts::SealCounts;
+pub(crate) use self::queue::Unsent;
+use self::queue::{Outgoing, Waiting};
 use crate::port::{KeyStore, KeyStoreError, Transport, TransportError, Whose, World};
 use crate::protocol::Now;
 use crate::protocol::membership::NODES_MAX;
-use crate::protocol::secrecy::{NotSealed, Own, Talk};
-
-/// Messages that wait for one node at the most, to be sealed: what is sealed in a tenth of a second.
-const WAITING_MAX: usize = 4_096;
-
-/// Their bytes, at the most: eight of the longest.
-const WAITING_BYTES_MAX: usize = 8 << 20;
+use crate::protocol::secrecy::{Own, Talk};
 
 /// The conversations of a node with all others.
 pub(crate) struct Peers {
@@ -43,28 +42,6 @@ pub(crate) struct Peers {
     counts: Counts,
 }
 
-#[derive(Default)]
-struct Counts {
-    sealed: AtomicU64,
-    signatures: AtomicU64,
-    opened: AtomicU64,
-    refused: Mutex<BTreeMap<&'static str, u64>>,
-}
-
-/// What a node has sealed for other nodes and opened of theirs since it started.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct SealCounts {
-    /// Messages that were sealed.
-    pub sealed: u64,
-    /// Signatures that were made for them: fewer, where many share one.
-    pub signatures: u64,
-    /// Messages that were opened.
-    pub opened: u64,
-    /// Frames and durable messages that were not believed, by the code of their [`Refusal`].
-    pub refused: BTreeMap<String, u64>,
-}
-
 struct Peer {
     node: NodeId,
     talk: Mutex<Talk>,
@@ -72,75 +49,10 @@ struct Peer {
     room: Notify,
 }
 
-#[derive(Default)]
-struct Waiting {
-    messages: VecDeque<Outgoing>,
-    bytes: usize,
-    /// Whether somebody is taking them out.
-    attended: bool,
-}
-
-/// A message on its way out, and who waits for its having left.
-struct Outgoing {
-    payload: Bytes,
-    told: Option<oneshot::Sender<Result<(), Unsent>>>,
-}
-
-impl Outgoing {
-    fn tell(self, result: Result<(), Unsent>) {
-        if let Some(told) = self.told {
-            // Whoever waited may have given up.
-            drop(told.send(result));
-        }
-    }
-
-    fn is_wanted(&self) -> bool {
-        self.told.as_ref().is_none_or(|told| !told.is_closed())
-    }
-}
-
 /// Messages that have their keys.
 enum Sealing {
     Done(VecDeque<(Bytes, Outgoing)>),
     Unsigned(Vec<(Draft, Outgoing)>),
-}
-
-/// Why a message did not leave.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Unsent {
-    #[error(transparent)]
-    Transport(#[from] TransportError),
-    #[error(transparent)]
-    Sealing(#[from] NotSealed),
-    #[error("{0} had no room for it, or its keys did not come, in time")]
-    TooLate(NodeId),
-    #[error("{0} is gone")]
-    Gone(NodeId),
-}
-
-impl Waiting {
-    fn add(&mut self, message: Outgoing) -> Result<(), Outgoing> {
-        let bytes = self.bytes + message.payload.len();
-        let is_full = self.messages.len() >= WAITING_MAX || bytes > WAITING_BYTES_MAX;
-        if is_full && !self.messages.is_empty() {
-            return Err(message);
-        }
-        self.bytes = bytes;
-        self.messages.push_back(message);
-        Ok(())
-    }
-
-    fn take(&mut self) -> Vec<Outgoing> {
-        let count = self.messages.len().min(BATCH_MAX);
-        let taken: Vec<_> = self.messages.drain(..count).collect();
-        self.bytes -= taken.iter().map(|message| message.payload.len()).sum::<usize>();
-        taken
-    }
-
-    fn put_back(&mut self, messages: Vec<Outgoing>) {
-        self.bytes += messages.iter().map(|message| message.payload.len()).sum::<usize>();
-        messages.into_iter().rev().for_each(|message| self.messages.push_front(message));
-    }
 }
 
 impl Peers {
@@ -197,11 +109,7 @@ impl Peers {
     }
 
     pub(crate) fn counts(&self) -> SealCounts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let Counts { sealed, signatures, opened, refused } = &self.counts;
-        let (sealed, signatures, opened) = (read(sealed), read(signatures), read(opened));
-        let refused = refused.lock().iter().map(|(code, count)| ((*code).to_owned(), *count)).collect();
-        SealCounts { sealed, signatures, opened, refused }
+        self.counts.read()
     }
 
     fn now(&self) -> Now {
@@ -384,7 +292,7 @@ impl Peers {
             }
         };
         let sealed: VecDeque<_> = messages.into_iter().filter_map(seal).collect();
-        self.counts.sealed.fetch_add(sealed.len() as u64, Ordering::Relaxed);
+        self.counts.sealed(sealed.len(), 0);
         Sealing::Done(sealed)
     }
 
@@ -397,8 +305,7 @@ impl Peers {
                 message
             })
             .collect();
-        self.counts.sealed.fetch_add(messages.len() as u64, Ordering::Relaxed);
-        self.counts.signatures.fetch_add(u64::from(!batch.is_empty()), Ordering::Relaxed);
+        self.counts.sealed(messages.len(), usize::from(!batch.is_empty()));
         let sealed = batch.sign(&own.instance().keys().signing);
         sealed.into_iter().map(|sealed| sealed.bytes).zip(messages).collect()
     }
@@ -463,7 +370,7 @@ impl Peers {
     }
 
     pub(crate) fn count_refusal(&self, refusal: &Refusal) {
-        *self.counts.refused.lock().entry(refusal.code()).or_default() += 1;
+        self.counts.refused(refusal);
     }
 
     fn take(self: &Arc<Peers>, from: NodeId, bytes: Bytes) -> Result<Taken, Refusal> {
@@ -492,7 +399,7 @@ impl Peers {
             return Ok(Taken::Met);
         }
         let Some(message) = heard.message else { return Ok(Taken::Nothing) };
-        self.counts.opened.fetch_add(1, Ordering::Relaxed);
+        self.counts.opened();
         Ok(Taken::Message(message.payload))
     }
 }

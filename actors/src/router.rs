@@ -3,20 +3,23 @@
 //! It is a table that everyone reads and no one waits for, so it is shared, not an actor. What it does with other
 //! nodes is in `remote.rs`, with the store in `mail.rs`, `event_dispatcher.rs` and `task_queue.rs`.
 
+mod config;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use connectome_codecs::limits::COMPRESSION_THRESHOLD;
 use connectome_codecs::session::Policy;
 use connectome_codecs::{
-    Address, AgentName, Encoding, EventId, Fact, MessageId, MessageName, NodeId, ParseError, TaskId,
-    TraceContext, UnixMillis,
+    Address, AgentName, EventId, Fact, MessageId, MessageName, NodeId, ParseError, TaskId, TraceContext,
+    UnixMillis,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
+pub(crate) use self::config::MAIL_AGE_MAX;
+pub use self::config::RouterConfig;
 use crate::agent::Agent;
 use crate::agent_ref::AgentRef;
 use crate::cell::AgentCell;
@@ -24,7 +27,7 @@ use crate::dead_letters::{DeadLetter, DeadLetters, Reason, address_of};
 use crate::error::CallError;
 use crate::event_dispatcher::Events;
 use crate::mail::{KeyTable, OutgoingMail, States};
-use crate::mailbox::{Accounts, MailboxConfig};
+use crate::mailbox::Accounts;
 use crate::monitor::{Down, DownReason, MonitorId, Signal, Watcher};
 use crate::ownership::Offers;
 use crate::parcel::{Meta, Parcel};
@@ -34,101 +37,19 @@ use crate::port::{
 };
 use crate::protocol::restart::Exit;
 use crate::protocol::routing::{self, Candidate};
-use crate::protocol::shard::SHARDS;
 use crate::registration::Registrations;
 use crate::registry::{NodeState, Place, Registry};
 use crate::remote::Remote;
 use crate::sealing::Seals;
 use crate::spec::AgentSpec;
-use crate::streams::StreamLimits;
 use crate::supervisor::{Supervisor, SupervisorError, SupervisorSpec};
 use crate::task_queue::Tasks;
 
 /// Events that wait to be published at the most: a second's worth of a busy store. Then whoever emits waits.
 pub(crate) const EVENTS_WAITING_MAX: usize = 8_192;
 
-/// Messages in hand of one consumer, unless it is said: enough for a hundred workers with forty tasks each.
-const ACK_PENDING_MAX: usize = 4_096;
-
-/// The age that a frame can reach on its way to another node: for so long its keys are kept. Whatever is older was lost.
-const FRAME_AGE_MAX: Duration = Duration::from_secs(600);
-
-/// For how long the keys of durable messages are kept where their stream has no bound by age.
-pub(crate) const MAIL_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
-
 /// Why a node that stops refuses what is new.
 pub(crate) const STOPPING: &str = "its node is stopping";
-
-/// How a node routes, in numbers.
-#[derive(Debug, Clone)]
-pub struct RouterConfig {
-    /// How long a `call` waits unless it says otherwise.
-    pub call_timeout: Duration,
-    /// How long the whole of a streamed answer may take unless its reader says otherwise.
-    pub stream_timeout: Duration,
-    /// How long a worker owns a task between two extensions.
-    pub task_lease: Duration,
-    /// How long a node owns the name of an agent that several nodes offer, between two renewals. A renewal begins after a
-    /// third of it, and the owner stops after two; between them must fit two elections of a store's leader, 5 to 9 s each,
-    /// and the requests that nobody answered meanwhile. A dead owner is replaced long before.
-    pub ownership_lease: Duration,
-    /// Partitions that agents and tasks are spread over: the same on every node of a cluster, 1 to
-    /// [`SHARDS_MAX`](crate::protocol::shard::SHARDS_MAX).
-    pub shards: usize,
-    /// Tasks in hand of one consumer over all nodes at the most; then nothing more is delivered until some are acknowledged.
-    /// Also the durable messages that all agents of this node together may have read ahead, beyond the one that each works
-    /// on: what is not read waits in the stream.
-    pub ack_pending_max: usize,
-    /// How long one attempt at a task may take altogether.
-    pub task_attempt_max: Duration,
-    /// Tasks of one capability that one worker agent is given at a time.
-    pub tasks_per_worker: usize,
-    /// The bounds of a mailbox whose agent does not set its own.
-    pub mailbox: MailboxConfig,
-    /// The first token of every subject: clusters with different namespaces share a store and do not see each other.
-    pub namespace: String,
-    /// Shorter bodies are not compressed, in bytes.
-    pub compression_threshold: usize,
-    /// Encodings of bodies that this node reads, and writes to nodes that read them too.
-    pub encodings: Vec<Encoding>,
-    /// How messages to other nodes are sealed.
-    pub sealing: Policy,
-    /// Whether messages, tasks and dead letters are sealed, and refused where they are not: the same on all nodes of a cluster.
-    /// Kept states always are.
-    pub sealed: bool,
-    /// The age that a durable message can reach on its stream: for so long the keys for it are kept.
-    pub mail_age: Duration,
-    /// Whether every durable message that is handled is followed by a `MESSAGE_RECEIVED` event.
-    pub message_events: bool,
-    /// A bug on purpose.
-    #[cfg(feature = "planted-bugs")]
-    pub planted: Option<crate::planted::Planted>,
-}
-
-impl Default for RouterConfig {
-    fn default() -> RouterConfig {
-        RouterConfig {
-            call_timeout: Duration::from_secs(5),
-            stream_timeout: Duration::from_secs(600),
-            task_lease: Duration::from_secs(10),
-            ownership_lease: Duration::from_secs(45),
-            shards: SHARDS,
-            ack_pending_max: ACK_PENDING_MAX,
-            task_attempt_max: Duration::from_secs(3600),
-            tasks_per_worker: 1,
-            mailbox: MailboxConfig::default(),
-            namespace: "connectome".to_owned(),
-            compression_threshold: COMPRESSION_THRESHOLD,
-            encodings: Encoding::KNOWN.to_vec(),
-            sealing: Policy { retention: FRAME_AGE_MAX, ..Policy::default() },
-            sealed: true,
-            mail_age: StreamLimits::default().max_age.unwrap_or(MAIL_AGE_MAX),
-            message_events: false,
-            #[cfg(feature = "planted-bugs")]
-            planted: None,
-        }
-    }
-}
 
 /// What a router needs of the outside.
 #[derive(Clone)]

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use connectome_actors::Ports;
-use connectome_actors::port::{KeyStore, Storage, Streams, Transport};
+#[cfg(feature = "libp2p")]
+use connectome_actors::port::Transport;
+use connectome_actors::port::{KeyStore, Storage, Streams};
 
 use super::NodeError;
 use crate::config::Config;
