@@ -1,6 +1,9 @@
 //! ML-KEM-768 (FIPS 203): a secret for whoever holds the private half, also against a quantum computer.
+//!
+//! What is worked out of a key before it can be used is most of the work, so it is kept with the key from its first use on.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use ml_kem::kem::{Decapsulate, KeyExport};
 use ml_kem::ml_kem_768::{DecapsulationKey, EncapsulationKey};
@@ -13,8 +16,11 @@ use crate::refusal::Refusal;
 type SharedKey = ml_kem::B32;
 
 /// The public half: an encapsulation key that passed FIPS 203's check of its modulus.
-#[derive(Clone, PartialEq, Eq)]
-pub struct KemPublic(Box<[u8; KemPublic::LENGTH]>);
+#[derive(Clone)]
+pub struct KemPublic {
+    bytes: Box<[u8; KemPublic::LENGTH]>,
+    key: OnceLock<Arc<EncapsulationKey>>,
+}
 
 impl KemPublic {
     /// The bytes of an encapsulation key.
@@ -25,13 +31,13 @@ impl KemPublic {
     pub fn read(bytes: &[u8]) -> Result<Self, Refusal> {
         let weak = Refusal::WeakKey { what: "ML-KEM-768 key" };
         let Ok(bytes) = <[u8; Self::LENGTH]>::try_from(bytes) else { return Err(weak) };
-        EncapsulationKey::new(&bytes.into()).map_err(|_| weak)?;
-        Ok(Self(Box::new(bytes)))
+        let key = EncapsulationKey::new(&bytes.into()).map_err(|_| weak)?;
+        Ok(Self { bytes: Box::new(bytes), key: OnceLock::from(Arc::new(key)) })
     }
 
     /// Its bytes.
     pub fn as_bytes(&self) -> &[u8; Self::LENGTH] {
-        &self.0
+        &self.bytes
     }
 
     /// A new secret, and the form in which only the private half's holder can read it.
@@ -41,7 +47,9 @@ impl KemPublic {
 
     /// The same with randomness that is known already: FIPS 203, algorithm 17.
     pub(crate) fn encapsulate_with(&self, m: &Secret<32>) -> (Encapsulated, Secret<32>) {
-        let key = EncapsulationKey::new(&(*self.0).into()).expect("it was checked when it was read");
+        let worked_out =
+            || EncapsulationKey::new(&(*self.bytes).into()).expect("it was checked when it was read");
+        let key = self.key.get_or_init(|| Arc::new(worked_out()));
         let (ciphertext, shared) = key.encapsulate_deterministic(&(*m.expose()).into());
         (Encapsulated(Box::new(ciphertext.into())), taken(shared))
     }
@@ -49,9 +57,17 @@ impl KemPublic {
 
 impl fmt::Debug for KemPublic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KemPublic({:02x?}..)", &self.0[..4])
+        write!(f, "KemPublic({:02x?}..)", &self.bytes[..4])
     }
 }
+
+impl PartialEq for KemPublic {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for KemPublic {}
 
 /// A secret in the form that only one can read.
 #[derive(Clone, PartialEq, Eq)]
@@ -78,24 +94,27 @@ impl fmt::Debug for Encapsulated {
     }
 }
 
-/// The private half, as the 64 bytes that it is made from.
-pub struct KemSecret(Secret<64>);
+/// The private half: the 64 bytes that it is made from, and what is worked out of them, wiped with them.
+pub struct KemSecret {
+    seed: Secret<64>,
+    key: OnceLock<Box<DecapsulationKey>>,
+}
 
 impl KemSecret {
     /// A new one.
     pub fn random(entropy: &mut dyn Entropy) -> Self {
-        Self(Secret::random(entropy))
+        Self::from_seed(Secret::random(entropy))
     }
 
     /// One that is known already: FIPS 203's `d`, then `z`.
     pub fn from_seed(seed: Secret<64>) -> Self {
-        Self(seed)
+        Self { seed, key: OnceLock::new() }
     }
 
     /// The half that others may know.
     pub fn public(&self) -> KemPublic {
         let bytes: [u8; KemPublic::LENGTH] = self.key().encapsulation_key().to_bytes().into();
-        KemPublic(Box::new(bytes))
+        KemPublic { bytes: Box::new(bytes), key: OnceLock::new() }
     }
 
     /// The secret in a ciphertext. One that was made for another key, or tampered with, gives a secret that nobody has.
@@ -104,11 +123,11 @@ impl KemSecret {
     }
 
     pub(crate) fn seed(&self) -> &Secret<64> {
-        &self.0
+        &self.seed
     }
 
-    fn key(&self) -> Box<DecapsulationKey> {
-        Box::new(DecapsulationKey::from_seed((*self.0.expose()).into()))
+    fn key(&self) -> &DecapsulationKey {
+        self.key.get_or_init(|| Box::new(DecapsulationKey::from_seed((*self.seed.expose()).into())))
     }
 }
 
