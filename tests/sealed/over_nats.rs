@@ -14,6 +14,9 @@ use tokio::time::timeout;
 use super::{PATIENCE, until};
 use crate::support::nats::NatsServer;
 
+/// Messages on a tape: several times what passes a broker in one of these tests.
+const TAPE_MAX: usize = 65_536;
+
 /// Copies of one message in each of which another bit is changed.
 const FLIPS: usize = 12;
 
@@ -78,10 +81,10 @@ async fn eavesdrop(
     let client = async_nats::connect(server.url()).await.unwrap();
     let mut all = client.subscribe(">").await.unwrap();
     client.flush().await.unwrap();
-    let (heard, tape) = mpsc::unbounded_channel();
+    let (heard, tape) = mpsc::channel(TAPE_MAX);
     tokio::spawn(async move {
         while let Some(message) = all.next().await {
-            if heard.send(message).is_err() {
+            if heard.send(message).await.is_err() {
                 return;
             }
         }

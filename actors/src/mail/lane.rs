@@ -119,7 +119,7 @@ struct Work {
 /// What came of something that was under way.
 enum Event {
     Read(Result<Vec<Stored>, StreamError>),
-    Opened(Sequence, u64, Result<Letter, NotOpened>),
+    Opened(Sequence, u64, Box<Result<Letter, NotOpened>>),
     Passed(Sequence, Option<Bytes>),
     Saved { cursor: Sequence, place: Result<Place, StreamError> },
     Buried(Sequence),
@@ -183,7 +183,7 @@ impl Work {
     fn happened(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::Read(read) => self.read(read),
-            Event::Opened(sequence, opening, opened) => self.opened(sequence, opening, opened),
+            Event::Opened(sequence, opening, opened) => self.opened(sequence, opening, *opened),
             Event::Passed(sequence, state) => self.passed(sequence, state),
             Event::Saved { cursor, place } => self.saved(cursor, place)?,
             Event::Buried(sequence) => self.tell(Input::SetAside { sequence }),

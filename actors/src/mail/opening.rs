@@ -242,7 +242,7 @@ impl Opener {
     }
 
     /// The records of the sessions after these messages, and whether a one-time prekey went with one.
-    fn commit(&self, used: Vec<Pending>) -> (Vec<([u8; 16], Zeroizing<Vec<u8>>)>, bool) {
+    fn commit(&self, used: Vec<Pending>) -> (Vec<Record>, bool) {
         let mut state = self.state.lock();
         let State { keys, sessions, .. } = &mut *state;
         let mut none = Prekeys::new();
@@ -325,6 +325,9 @@ impl Opener {
         Ok(now.filter(|entry| entry.value.as_ref() == Some(value)).map(|entry| entry.revision))
     }
 }
+
+/// A session's record, by the first bytes of its id.
+type Record = ([u8; 16], Zeroizing<Vec<u8>>);
 
 enum Tried {
     Refused(Refusal),

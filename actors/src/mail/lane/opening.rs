@@ -20,7 +20,9 @@ impl Work {
         self.openings += 1;
         let (opener, body, opening) = (self.opener.clone(), stored.body.clone(), self.openings);
         self.opening = Some((sequence, opening));
-        self.begin(async move { Event::Opened(sequence, opening, opener.open_at_last(&body).await) });
+        self.begin(
+            async move { Event::Opened(sequence, opening, Box::new(opener.open_at_last(&body).await)) },
+        );
     }
 
     pub(super) fn opened(&mut self, sequence: Sequence, opening: u64, opened: Result<Letter, NotOpened>) {
