@@ -75,9 +75,7 @@ async fn node(name: &str, home: &std::path::Path, server: &NatsServer, sealed: b
 }
 
 /// Everything that passes the broker, by subject.
-async fn eavesdrop(
-    server: &NatsServer,
-) -> (async_nats::Client, mpsc::UnboundedReceiver<async_nats::Message>) {
+async fn eavesdrop(server: &NatsServer) -> (async_nats::Client, mpsc::Receiver<async_nats::Message>) {
     let client = async_nats::connect(server.url()).await.unwrap();
     let mut all = client.subscribe(">").await.unwrap();
     client.flush().await.unwrap();
