@@ -22,10 +22,11 @@ fn streams_are_listed_and_shown() {
         (&"work queue".into(), &1.into())
     );
     let waiting = &shown["messages"][0]["body"]["envelope"];
-    assert_eq!((&waiting["name"], &waiting["to"]), (&"note".into(), &"nobody-yet".into()));
-    assert_eq!(waiting["body"], "are you there?");
+    // For whom it is stands outside; what it is, and what it says, is sealed to its agent.
+    assert_eq!((&waiting["name"], &waiting["to"]), (&serde_json::Value::Null, &"nobody-yet".into()));
+    assert_eq!(waiting["content_type"], "application/vnd.connectome.cxr1");
     let shown = run(&["stream", "show", "AGENT_MESSAGES", "--store", path]).good();
-    assert!(shown.contains("TYPED note to nobody-yet"), "{shown}");
+    assert!(shown.contains("to nobody-yet") && !shown.contains("are you there"), "{shown}");
 }
 
 /// A stream that is not there is told with those that are.
