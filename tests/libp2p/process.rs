@@ -65,9 +65,8 @@ async fn a_killed_and_a_hung_peer_are_noticed() {
     assert_eq!(adder.call(Add(1)).await.unwrap(), 1);
     let mut watcher = p2p.watch();
     let mut ended = async || loop {
-        match soon(watcher.next()).await.unwrap() {
-            LinkEvent::Down { end, .. } => return end,
-            _ => {}
+        if let LinkEvent::Down { end, .. } = soon(watcher.next()).await.unwrap() {
+            return end;
         }
     };
 

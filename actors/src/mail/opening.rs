@@ -232,11 +232,12 @@ impl Opener {
             return Ok(());
         }
         let (records, prekeys_used) = self.commit(used);
-        if prekeys_used {
-            self.write_keys().await;
-        }
+        // The session first: without it, and without the prekey, its next message would open nowhere.
         for (tag, record) in records {
             self.write_record(tag, &record).await?;
+        }
+        if prekeys_used {
+            self.write_keys().await;
         }
         Ok(())
     }

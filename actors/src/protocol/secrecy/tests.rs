@@ -204,10 +204,10 @@ proptest! {
         for _ in 0..6 {
             (0..2).for_each(|at| world.here(at));
             world.settle();
-            for at in 0..2 {
+            for (at, arrived) in arrived.iter_mut().enumerate() {
                 let sent = world.send(at);
                 world.settle();
-                arrived[at] |= sent.is_some_and(|sent| world.nodes[1 - at].heard.contains(&sent));
+                *arrived |= sent.is_some_and(|sent| world.nodes[1 - at].heard.contains(&sent));
             }
             world.pass(Duration::from_millis(500));
         }
