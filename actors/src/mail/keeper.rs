@@ -152,6 +152,8 @@ impl MailKeeper {
 
     /// Sequences have begun anew, so no lane stands where it thinks: each begins again.
     async fn begin_anew(&mut self, arrivals: &mut dyn Arrivals) -> Result<(), String> {
+        // The keys that mail was sealed to went with what was lost.
+        self.router.inner().outgoing_mail.forget();
         tracing::warn!("{AGENT_MESSAGES} was removed and made again: what was in it is gone");
         for name in self.opened.keys().cloned().collect::<Vec<_>>() {
             self.close(&name).await?;

@@ -84,6 +84,11 @@ impl Outgoing {
         Ok(senders.entry(whose.clone()).or_insert(sender).clone())
     }
 
+    /// Begins each session anew with the next message.
+    pub(super) fn forget(&self) {
+        self.ways.lock().clear();
+    }
+
     fn way(&self, pair: Pair) -> Arc<Way> {
         let mut ways = self.ways.lock();
         let way = ways.entry(pair).or_default().clone();
