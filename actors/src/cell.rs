@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
 use crate::bell::Bell;
-use crate::mail::{Kept, LaneHandle, Word};
+use crate::mail::{Kept, LaneHandle, MailKeys, Word};
 use crate::mailbox::{Mailbox, MailboxConfig, Pushed};
 use crate::monitor::{MonitorId, Signal, Watcher, Watchers};
 use crate::parcel::Parcel;
@@ -36,6 +36,8 @@ pub(crate) struct AgentCell {
     kill: Notify,
     /// The agent's lane of durable messages, while it has one.
     lane: Mutex<Option<LaneHandle>>,
+    /// What its last lane opened mail with: the store may have lost it.
+    mail_keys: Mutex<Option<MailKeys>>,
     lane_ended: Notify,
     /// Under which its node owns the name, where several nodes offer it.
     term: Option<Term>,
@@ -91,6 +93,7 @@ impl AgentCell {
             killed: AtomicBool::new(false),
             kill: Notify::new(),
             lane: Mutex::default(),
+            mail_keys: Mutex::default(),
             lane_ended: Notify::new(),
             term: None,
             inherited: Mutex::default(),
@@ -221,6 +224,14 @@ impl AgentCell {
             }
             notified.await;
         }
+    }
+
+    pub(crate) fn keep_mail_keys(&self, keys: Option<MailKeys>) {
+        *self.mail_keys.lock() = keys;
+    }
+
+    pub(crate) fn take_mail_keys(&self) -> Option<MailKeys> {
+        self.mail_keys.lock().take()
     }
 
     pub(crate) fn set_lane(&self, lane: Option<LaneHandle>) {

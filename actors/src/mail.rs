@@ -31,7 +31,7 @@ mod state;
 pub(crate) use credit::Credit;
 pub(crate) use inherit::{NotInherited, inherit};
 pub(crate) use keeper::MailKeeper;
-pub(crate) use keys::KeyTable;
+pub(crate) use keys::{KeyTable, MailKeys};
 pub(crate) use lane::{LaneHandle, Word};
 pub(crate) use sealing::Outgoing as OutgoingMail;
 pub(crate) use state::{Kept, States};
@@ -106,8 +106,11 @@ impl Router {
         if self.registry().local(name).is_none() {
             return;
         }
+        let turn = self.inner().mail_keys.furnishing.0.clone().try_acquire_owned();
+        let Ok(turn) = turn else { return };
         let (router, name) = (self.clone(), name.clone());
         tokio::spawn(async move {
+            let _turn = turn;
             if let Err(error) = keys::own(&router, &name).await {
                 tracing::warn!(agent = %name, %error, "the keys of an agent's mail could not be published");
             }

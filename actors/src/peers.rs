@@ -9,6 +9,7 @@ mod queue;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use connectome_codecs::frame::Frame;
@@ -36,7 +37,7 @@ pub(crate) struct Peers {
     transport: Arc<dyn Transport>,
     keys: Arc<dyn KeyStore>,
     peers: DashMap<NodeId, Arc<Peer>>,
-    /// Whether nothing is sealed: between nodes that are measured.
+    /// Whether nothing is sealed: for clients that have no keys, and to measure.
     open: bool,
     began: Instant,
     counts: Counts,
@@ -44,6 +45,8 @@ pub(crate) struct Peers {
 
 struct Peer {
     node: NodeId,
+    /// When it was last sent to or heard, in milliseconds since the beginning.
+    used: AtomicU64,
     talk: Mutex<Talk>,
     waiting: Mutex<Waiting>,
     room: Notify,
@@ -118,17 +121,31 @@ impl Peers {
 
     /// The conversation with a node; `None`: there are as many as there may be.
     fn peer(&self, node: NodeId) -> Option<Arc<Peer>> {
+        let now = self.began.elapsed().as_millis() as u64;
         if let Some(peer) = self.peers.get(&node) {
+            peer.used.store(now, Ordering::Relaxed);
             return Some(peer.clone());
+        }
+        if self.peers.len() >= NODES_MAX {
+            self.make_room(now);
         }
         if self.peers.len() >= NODES_MAX {
             return None;
         }
         let make = || {
             let talk = Mutex::new(Talk::new(&self.own.read(), node));
-            Arc::new(Peer { node, talk, waiting: Mutex::default(), room: Notify::new() })
+            let used = AtomicU64::new(now);
+            Arc::new(Peer { node, used, talk, waiting: Mutex::default(), room: Notify::new() })
         };
         Some(self.peers.entry(node).or_insert_with(make).clone())
+    }
+}
+
+impl Peers {
+    /// Forgets nodes that were not heard of for so long that nothing of what they said can be said again.
+    fn make_room(&self, now: u64) {
+        let age = self.own.read().policy().retention.as_millis() as u64;
+        self.peers.retain(|_, peer| now.saturating_sub(peer.used.load(Ordering::Relaxed)) <= age);
     }
 }
 
@@ -217,7 +234,13 @@ impl Peers {
                 waiting.take()
             };
             peer.room.notify_waiters();
-            let Some(mut sealed) = self.seal(peer, messages) else { return };
+            let Some(mut sealed) = self.seal(peer, messages) else {
+                if peer.talk.lock().is_known() {
+                    // The keys came just now, and whoever brought them left the messages to us.
+                    continue;
+                }
+                return;
+            };
             while let Some((frame, message)) = sealed.pop_front() {
                 match self.transport.send(peer.node, frame.clone()) {
                     Ok(()) => message.tell(Ok(())),

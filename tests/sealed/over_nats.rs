@@ -180,7 +180,7 @@ async fn what_the_broker_makes_of_it_is_not_applied() {
     hears(2).await;
     assert_eq!(ear.call(Heard).await.unwrap(), ["first", "second"].map(Bytes::from));
     let refused = one.metrics().await.sealing.messages.refused;
-    println!("refused: {refused:?}");
+    println!("refused: {refused:?}; a message of 5 bytes takes {} in the stream", mail.payload.len());
     assert_eq!(refused.get("duplicate"), Some(&1));
     assert_eq!(refused.get("unsealed"), Some(&1));
     assert!(refused.values().sum::<u64>() >= 2 + FLIPS as u64, "{refused:?}");

@@ -23,6 +23,7 @@ use connectome_codecs::seal::StoreKey;
 use connectome_codecs::{AgentId, AgentName, Refusal, Revision, UnixMillis, wire};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
 use crate::port::{Bucket, Expect, KeyStoreError, StreamError, Whose};
@@ -66,7 +67,7 @@ struct Entry {
 }
 
 /// The keys of an agent's mail, as its owner has them.
-pub(super) struct MailKeys {
+pub(crate) struct MailKeys {
     pub(super) kept: KeptKeys,
     pub(super) bundle: Bundle,
     pub(super) revision: Revision,
@@ -78,6 +79,21 @@ pub(super) struct MailKeys {
 pub(crate) struct KeyTable {
     bucket: Mutex<Option<Arc<dyn Bucket>>>,
     pins: Mutex<Pins>,
+    /// Requests for keys of agents here that are being seen to.
+    pub(super) furnishing: Furnishing,
+}
+
+/// Requests of other nodes that a node sees to at once: each writes to the store once, and what is over the bound is asked
+/// again.
+const FURNISHING_MAX: usize = 16;
+
+/// How many requests may be seen to at once.
+pub(super) struct Furnishing(pub(super) Arc<Semaphore>);
+
+impl Default for Furnishing {
+    fn default() -> Furnishing {
+        Furnishing(Arc::new(Semaphore::new(FURNISHING_MAX)))
+    }
 }
 
 impl KeyTable {
@@ -136,7 +152,8 @@ pub(super) async fn own(router: &Router, name: &AgentName) -> Result<MailKeys, N
 }
 
 impl MailKeys {
-    fn is_due(&self, now: UnixMillis) -> bool {
+    /// Whether the next bundle is to be made.
+    pub(super) fn is_due(&self, now: UnixMillis) -> bool {
         self.kept.is_due(now)
     }
 }
@@ -190,7 +207,7 @@ fn renewed(router: &Router, name: &AgentName, keys: MailKeys) -> Result<Next, No
     let mut fill = |bytes: &mut [u8]| router.inner().ports.world.fill(bytes);
     let claims = kept.instance.certificate().claims();
     if claims.not_after < now.after(CERTIFICATE_LIFE / 2) {
-        let same = InstanceKeys::decode(&kept.instance.keys().encode()).expect("what was encoded is decoded");
+        let same = kept.instance.keys().again();
         kept.instance = instance(router, name, same, Some(claims.instance))?;
     }
     let bundle = kept.rotate(&suites(router), router.mail_age(), now, &mut fill);
@@ -217,19 +234,9 @@ pub(super) fn certified(
     let now = router.now();
     let mut fresh = [0; 16];
     router.inner().ports.world.fill(&mut fresh);
-    let claims = Claims {
-        // The key store knows it.
-        agent: AgentId([0; 32]),
-        name,
-        instance: id.unwrap_or(InstanceId(fresh)),
-        signing: *keys.signing.verifying_key().as_bytes(),
-        dh: keys.dh.public(),
-        bindings: Vec::new(),
-        not_before: now,
-        not_after: now.after(CERTIFICATE_LIFE),
-        capabilities: Vec::new(),
-        serial: now.0,
-    };
+    // The key store says whose.
+    let (agent, id) = (AgentId([0; 32]), id.unwrap_or(InstanceId(fresh)));
+    let claims = Claims::of_keys(agent, name, id, &keys, now, CERTIFICATE_LIFE);
     let certificate = router.inner().ports.keys.certify(whose, claims, &keys)?;
     Ok(Instance::new(keys, certificate)?)
 }

@@ -81,7 +81,11 @@ impl Service for Lane {
         self.cell.set_lane(Some(LaneHandle { words, newest }));
         let agent = self.cell.clone();
         let ended = match Work::open(self, &stop).await {
-            Some(mut work) => work.run(Heard { words: heard, newest: arrivals }, &stop).await,
+            Some(mut work) => {
+                let ended = work.run(Heard { words: heard, newest: arrivals }, &stop).await;
+                agent.keep_mail_keys(work.opener.leave_keys());
+                ended
+            }
             None => Ok(()),
         };
         agent.set_lane(None);

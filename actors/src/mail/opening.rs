@@ -29,6 +29,9 @@ use crate::router::Router;
 /// How long a store that does not answer is left alone.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// Sessions that a lane holds at the most, some 3 KB each; beyond it all are let go, and read again one by one.
+const SESSIONS_HELD: usize = 1_024;
+
 /// Why a message was not opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotOpened {
@@ -92,8 +95,9 @@ enum Missing {
 }
 
 impl Opener {
-    pub(super) fn new(router: &Router, agent: &AgentName) -> Arc<Opener> {
-        let state = State { keys: None, sessions: Sessions::new(), looked: BTreeMap::new() };
+    /// `keys`: those that the lane before had, should the store have lost them.
+    pub(super) fn new(router: &Router, agent: &AgentName, keys: Option<MailKeys>) -> Arc<Opener> {
+        let state = State { keys, sessions: Sessions::new(), looked: BTreeMap::new() };
         Arc::new(Opener {
             router: router.clone(),
             agent: agent.clone(),
@@ -102,6 +106,11 @@ impl Opener {
             used: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
         })
+    }
+
+    /// What the next lane begins with.
+    pub(super) fn leave_keys(&self) -> Option<MailKeys> {
+        self.state.lock().keys.take()
     }
 
     /// Opens what the stream has. Nothing changes by it.
@@ -125,16 +134,31 @@ impl Opener {
                     fresh = true;
                     self.fetch_keys().await?;
                 }
-                Err(Tried::Refused(refusal)) => return Err(refusal.into()),
+                Err(Tried::Refused(refusal)) => {
+                    self.forget_unknown(&outer.body);
+                    return Err(refusal.into());
+                }
                 Err(Tried::Missing(Missing::Keys)) => self.fetch_keys().await?,
                 Err(Tried::Missing(Missing::Record(tag))) => self.fetch_record(tag).await?,
             }
         }
     }
 
+    /// What was looked for and not found is not remembered for somebody who made it up.
+    fn forget_unknown(&self, body: &[u8]) {
+        let mut state = self.state.lock();
+        if let Some(tag) = tag_of(body)
+            && state.looked.get(&tag) == Some(&None)
+        {
+            state.looked.remove(&tag);
+        }
+    }
+
     fn try_open(&self, body: &Bytes, context: &Context) -> Result<(Opened, AgentName), Tried> {
         let state = self.state.lock();
-        let keys = state.keys.as_ref().ok_or(Tried::Missing(Missing::Keys))?;
+        // Keys whose time has come are renewed before they are used on.
+        let keys = state.keys.as_ref().filter(|keys| !keys.is_due(self.router.now()));
+        let keys = keys.ok_or(Tried::Missing(Missing::Keys))?;
         if let Some(tag) = tag_of(body)
             && !state.looked.contains_key(&tag)
         {
@@ -209,6 +233,10 @@ impl Opener {
             None => None,
         };
         let mut state = self.state.lock();
+        if state.looked.len() >= SESSIONS_HELD {
+            // Each is read again when it is needed.
+            (state.sessions, state.looked) = (Sessions::new(), BTreeMap::new());
+        }
         if let Some(session) = session {
             state.sessions.restore(session, self.router.now());
         }
@@ -227,11 +255,16 @@ impl Opener {
     pub(super) async fn consume(&self, key: Pending) -> Result<(), NotOpened> {
         self.used.lock().push(key);
         let _one = self.writing.lock().await;
-        let used = std::mem::take(&mut *self.used.lock());
+        let mut used = std::mem::take(&mut *self.used.lock());
         if used.is_empty() {
             return Ok(());
         }
-        let (records, prekeys_used) = self.commit(used);
+        let (records, prekeys_used) = loop {
+            self.load_all(&used).await?;
+            if let Some(committed) = self.commit(&mut used) {
+                break committed;
+            }
+        };
         // The session first: without it, and without the prekey, its next message would open nowhere.
         for (tag, record) in records {
             self.write_record(tag, &record).await?;
@@ -242,16 +275,39 @@ impl Opener {
         Ok(())
     }
 
-    /// The records of the sessions after these messages, and whether a one-time prekey went with one.
-    fn commit(&self, used: Vec<Pending>) -> (Vec<Record>, bool) {
+    /// Reads the sessions of these messages again, where they were let go meanwhile.
+    async fn load_all(&self, used: &[Pending]) -> Result<(), NotOpened> {
+        loop {
+            let missing = {
+                let state = self.state.lock();
+                used.iter().map(|key| key.session().tag()).find(|tag| !state.looked.contains_key(tag))
+            };
+            let Some(tag) = missing else { return Ok(()) };
+            match self.fetch_record(tag).await {
+                Ok(()) => {}
+                Err(NotOpened::Later(why)) => {
+                    tracing::debug!(why, agent = %self.agent, "a session can't be read yet");
+                    sleep(RETRY).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The records of the sessions after these messages, and whether a one-time prekey went with one. `None`: a session was let
+    /// go since it was loaded.
+    fn commit(&self, used: &mut Vec<Pending>) -> Option<(Vec<Record>, bool)> {
         let mut state = self.state.lock();
+        if used.iter().any(|key| !state.looked.contains_key(&key.session().tag())) {
+            return None;
+        }
         let State { keys, sessions, .. } = &mut *state;
         let mut none = Prekeys::new();
         let prekeys = keys.as_mut().map_or(&mut none, |keys| &mut keys.kept.prekeys);
         let now = self.router.now();
         let stock = prekeys.one_time_stock(now);
         let mut tags = Vec::new();
-        for key in used {
+        for key in used.drain(..) {
             let tag = key.session().tag();
             // One that another delivery of the same message has used is used.
             if sessions.commit(key, prekeys, &self.policy, now).is_ok() && !tags.contains(&tag) {
@@ -260,7 +316,7 @@ impl Opener {
         }
         let prekeys_used = prekeys.one_time_stock(now) != stock;
         let record = |tag| Some((tag, sessions.get(&tag)?.encode()));
-        (tags.into_iter().filter_map(record).collect(), prekeys_used)
+        Some((tags.into_iter().filter_map(record).collect(), prekeys_used))
     }
 
     /// Writes that a one-time prekey is used up, and fills the stock. It is no matter when somebody renewed them meanwhile: a

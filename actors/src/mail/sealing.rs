@@ -24,6 +24,9 @@ use crate::router::Router;
 /// Far shorter than a message may wait, so that no first message gets too old.
 const INSTANCE_LIFE: Duration = Duration::from_secs(24 * 3600);
 
+/// Senders that a process has at the most, 2 KB each: all agents of a large node that write.
+const SENDERS_MAX: usize = 16_384;
+
 /// Sessions that a process has at the most: those that were used least recently are begun anew when they are needed.
 const SESSIONS_MAX: usize = 10_000;
 
@@ -81,6 +84,10 @@ impl Outgoing {
         let sender = Arc::new(Sender { instance, until: now.after(INSTANCE_LIFE) });
         let mut senders = self.senders.lock();
         senders.retain(|_, sender| sender.until > now);
+        if senders.len() >= SENDERS_MAX {
+            // Their sessions begin anew, as they do each day.
+            senders.clear();
+        }
         Ok(senders.entry(whose.clone()).or_insert(sender).clone())
     }
 

@@ -78,34 +78,22 @@ impl Instances {
         world: &dyn World,
         whose: Whose<'_>,
     ) -> Result<Instance, KeyStoreError> {
-        let same = |before: &Instance| {
-            let keys = InstanceKeys::decode(&before.keys().encode());
-            (keys.expect("keys are read as they were written"), before.certificate().claims().instance)
-        };
+        let same = |before: &Instance| (before.keys().again(), before.certificate().claims().instance);
         let fresh = || {
             let keys = InstanceKeys::random(&mut |bytes: &mut [u8]| world.fill(bytes));
             (keys, InstanceId(world.random().to_be_bytes()))
         };
         let (keys, instance) = before.map_or_else(fresh, same);
         let now = world.now();
-        let claims = Claims {
-            // The key store says whose.
-            agent: AgentId([0; 32]),
-            name: match whose {
-                Whose::Node => NODE,
-                Whose::Agent(name) => name.clone(),
-            },
-            instance,
-            signing: *keys.signing.verifying_key().as_bytes(),
-            dh: keys.dh.public(),
-            bindings: Vec::new(),
-            not_before: now,
-            not_after: now.after(self.life),
-            capabilities: Vec::new(),
-            serial: world.random() as u64,
+        let name = match whose {
+            Whose::Node => NODE,
+            Whose::Agent(name) => name.clone(),
         };
+        // The key store says whose.
+        let claims = Claims::of_keys(AgentId([0; 32]), name, instance, &keys, now, self.life);
+        let claims = Claims { serial: world.random() as u64, ..claims };
         let certificate = store.certify(whose, claims, &keys)?;
-        Ok(Instance::new(keys, certificate).expect("the certificate was issued for these keys"))
+        Ok(Instance::new(keys, certificate)?)
     }
 }
 

@@ -12,6 +12,7 @@
 //! instance with kind 0. No key may stand in two places.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use zeroize::Zeroizing;
@@ -62,6 +63,11 @@ impl InstanceKeys {
     /// New ones.
     pub fn random(entropy: &mut dyn Entropy) -> Self {
         Self { signing: SigningKey::from_seed(&Secret::random(entropy)), dh: DhSecret::random(entropy) }
+    }
+
+    /// The same keys, for the next certificate of the same instance.
+    pub fn again(&self) -> Self {
+        Self { signing: SigningKey::from_seed(&self.signing.seed()), dh: self.dh.duplicate() }
     }
 
     /// The bytes to keep: the signing key's seed, then the DH key. They hold every secret: seal them.
@@ -134,6 +140,29 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// What an agent says of the keys of an instance, from now on and for so long; its serial is the moment.
+    pub fn of_keys(
+        agent: AgentId,
+        name: AgentName,
+        instance: InstanceId,
+        keys: &InstanceKeys,
+        now: UnixMillis,
+        life: Duration,
+    ) -> Self {
+        Self {
+            agent,
+            name,
+            instance,
+            signing: *keys.signing.verifying_key().as_bytes(),
+            dh: keys.dh.public(),
+            bindings: Vec::new(),
+            not_before: now,
+            not_after: now.after(life),
+            capabilities: Vec::new(),
+            serial: now.0,
+        }
+    }
+
     /// The body of the certificate: what everyone signs.
     pub fn encode(&self) -> Bytes {
         let mut out = Writer::with_capacity(256);

@@ -61,7 +61,7 @@ impl Work {
             place,
             state: kept.state,
             messages: BTreeMap::new(),
-            opener: Opener::new(&lane.router, &lane.cell.name),
+            opener: Opener::new(&lane.router, &lane.cell.name, lane.cell.take_mail_keys()),
             opening: None,
             openings: 0,
             letters: BTreeMap::new(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use connectome_codecs::Sequence;
 use connectome_codecs::refusal::{RETRY_MAX, Refusal, Verdict};
 use tokio::time::{Instant, sleep};
@@ -59,15 +60,24 @@ impl Work {
 }
 
 impl Opener {
-    /// Opens it as soon as the store lets it, and tries again for a while what may open later.
-    async fn open_at_last(&self, stored: &bytes::Bytes) -> Result<Letter, NotOpened> {
-        let began = Instant::now();
+    /// Opens it as soon as the store lets it.
+    async fn open_when_it_can(&self, stored: &Bytes) -> Result<Letter, NotOpened> {
         loop {
             match self.open(stored).await {
                 Err(NotOpened::Later(why)) => {
                     tracing::debug!(why, "a durable message can't be opened yet");
                     sleep(RETRY).await;
                 }
+                done => return done,
+            }
+        }
+    }
+
+    /// The same, and tries again for a while what may open later.
+    async fn open_at_last(&self, stored: &Bytes) -> Result<Letter, NotOpened> {
+        let began = Instant::now();
+        loop {
+            match self.open_when_it_can(stored).await {
                 Err(NotOpened::Refused(refusal))
                     if refusal.verdict() == Verdict::Retry
                         // Its session's first message comes with it, or never.
@@ -87,7 +97,9 @@ impl Opener {
         let key = match (letter, stored) {
             (Some(letter), _) => letter.key,
             // Handled by the owner before, who did not come to remove it.
-            (None, Some(stored)) => self.open(&stored.body).await.ok().and_then(|letter| letter.key),
+            (None, Some(stored)) => {
+                self.open_when_it_can(&stored.body).await.ok().and_then(|letter| letter.key)
+            }
             (None, None) => None,
         };
         let Some(key) = key else { return true };

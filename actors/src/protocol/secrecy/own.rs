@@ -70,8 +70,7 @@ impl Own {
         }
         let present = self.instance.certificate().claims();
         if present.not_after < now.after(CERTIFICATE_LIFE / 2) {
-            let keys =
-                InstanceKeys::decode(&self.instance.keys().encode()).expect("what was encoded is decoded");
+            let keys = self.instance.keys().again();
             let certificate = certify(claims(self.node, present.instance, &keys, now), &keys)?;
             self.instance = Instance::new(keys, certificate)?;
         }
@@ -140,18 +139,7 @@ impl Own {
 }
 
 fn claims(node: NodeId, instance: InstanceId, keys: &InstanceKeys, now: UnixMillis) -> Claims {
-    Claims {
-        agent: AgentId(*node.as_bytes()),
-        name: NAME,
-        instance,
-        signing: *keys.signing.verifying_key().as_bytes(),
-        dh: keys.dh.public(),
-        bindings: Vec::new(),
-        not_before: now,
-        not_after: now.after(CERTIFICATE_LIFE),
-        capabilities: Vec::new(),
-        serial: now.0,
-    }
+    Claims::of_keys(AgentId(*node.as_bytes()), NAME, instance, keys, now, CERTIFICATE_LIFE)
 }
 
 fn rotate(
