@@ -34,10 +34,11 @@ pub(crate) use keeper::MailKeeper;
 pub(crate) use keys::{KeyTable, MailKeys};
 pub(crate) use lane::{LaneHandle, Word};
 pub(crate) use sealing::Outgoing as OutgoingMail;
+use sealing::Sealed;
 pub(crate) use state::{Kept, States};
 pub use state::{STATE_MAX, STATES};
 
-use connectome_codecs::{Address, AgentName, Envelope, Kind, MessageId, MessageName, wire};
+use connectome_codecs::{Address, AgentName, Envelope, Kind, MessageId, MessageName, Sequence, wire};
 
 use crate::message::Message;
 use crate::parcel::Named;
@@ -86,18 +87,46 @@ impl Router {
             .named(Named::<M>::NAME);
         envelope.from = meta.from.clone();
         envelope.trace = self.trace_of(&meta);
-        let body = self
-            .seal_mail(envelope)
-            .await?
-            .encode()
-            .map_err(|error| SendError::NotSent(error.to_string()))?;
-        let message = Publish { subject: subject_of(self, &agent), id: Some(id), body };
         #[cfg(feature = "planted-bugs")]
         if self.has_bug(crate::planted::Planted::LosesAcknowledged) && self.dice().is_multiple_of(64) {
             return Ok(id);
         }
-        self.streams().publish(AGENT_MESSAGES, message).await?;
+        if !self.inner().config.sealed {
+            self.store_mail(&agent, id, &envelope).await?;
+            return Ok(id);
+        }
+        let (outer, sealed) = self.sealed_for(&agent, &envelope).await?;
+        let stored = self.store_mail(&agent, id, &outer).await?;
+        let doubt = |error: &dyn std::fmt::Display| {
+            SendError::Unknown(format!("it was stored in a stream that was made again, and {error}"))
+        };
+        if sealed.is_stranded(self, &agent, stored).await.map_err(|error| doubt(&error))? {
+            // Whoever has opened it all the same knows its id.
+            self.streams().delete(AGENT_MESSAGES, stored).await?;
+            let (outer, _) = self.sealed_for(&agent, &envelope).await?;
+            self.store_mail(&agent, self.message_id(), &outer).await.map_err(|error| doubt(&error))?;
+        }
         Ok(id)
+    }
+
+    async fn sealed_for(
+        &self,
+        agent: &AgentName,
+        envelope: &Envelope,
+    ) -> Result<(Envelope, Sealed), SendError> {
+        sealing::seal(self, envelope, agent).await.map_err(|error| SendError::NotSent(error.to_string()))
+    }
+
+    /// `id`: the name by which the store keeps it once.
+    async fn store_mail(
+        &self,
+        agent: &AgentName,
+        id: MessageId,
+        envelope: &Envelope,
+    ) -> Result<Sequence, SendError> {
+        let body = envelope.encode().map_err(|error| SendError::NotSent(error.to_string()))?;
+        let message = Publish { subject: subject_of(self, agent), id: Some(id), body };
+        Ok(self.streams().publish(AGENT_MESSAGES, message).await?.sequence)
     }
 
     /// Publishes the mail keys of an agent of this node, for somebody who has something for it.
@@ -128,7 +157,7 @@ impl Router {
         if !self.inner().config.sealed {
             return Ok(envelope);
         }
-        sealing::seal(self, &envelope, &agent).await.map_err(|error| SendError::NotSent(error.to_string()))
+        Ok(self.sealed_for(&agent, &envelope).await?.0)
     }
 
     fn durable_name(&self, to: &Address) -> Result<AgentName, SendError> {

@@ -10,12 +10,12 @@ mod pushing;
 mod reading;
 mod saving;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use connectome_codecs::Sequence;
+use connectome_codecs::{MessageId, Sequence};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -108,6 +108,8 @@ struct Work {
     /// The message that is being opened, and which time that is.
     opening: Option<(Sequence, u64)>,
     openings: u64,
+    /// The last messages that did not open, by id: their senders may have stored them once more.
+    unopened: VecDeque<MessageId>,
     /// What was opened and is not removed.
     letters: BTreeMap<Sequence, Letter>,
     pushed: Option<Pushed>,

@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use connectome_codecs::identity::{Instance, InstanceKeys};
+use connectome_codecs::identity::{Instance, InstanceId, InstanceKeys};
 use connectome_codecs::session::{Context, Draft, SealError, Session, Signatures, initiate};
 use connectome_codecs::signature::Batch;
-use connectome_codecs::{Address, AgentName, ContentType, EncodeError, Envelope, Kind, UnixMillis};
+use connectome_codecs::{
+    Address, AgentId, AgentName, ContentType, EncodeError, Envelope, Kind, Sequence, UnixMillis,
+};
 use parking_lot::Mutex;
 
 use super::keys::{self, NoMailKeys};
@@ -48,6 +50,9 @@ pub(super) enum NotSealed {
 
 type Pair = (Option<AgentName>, AgentName);
 
+/// An agent, and one of its instances.
+type Whom = (AgentId, InstanceId);
+
 /// The sessions on which this process sends mail.
 #[derive(Default)]
 pub(crate) struct Outgoing {
@@ -68,6 +73,48 @@ struct Way {
     /// Held by whoever begins a session, so that one is begun and not as many as wait.
     beginning: tokio::sync::Mutex<()>,
     used: AtomicU64,
+    /// Where its last message stands in the stream; zero before the first.
+    stored: AtomicU64,
+}
+
+/// A stream whose messages jump by this much may be another one: a stream begins with the microseconds since 1970 at which it was
+/// made, and no cluster stores half a million messages between two of one sender. To be wrong costs one look at the keys.
+const ANOTHER_STREAM: u64 = 500_000;
+
+/// How a message was sealed, to tell afterwards whether it can be opened where it has come to.
+pub(super) struct Sealed {
+    way: Arc<Way>,
+    /// The instance that it was sealed to.
+    to: Whom,
+    /// Where the message before stood when it was sealed.
+    before: u64,
+}
+
+impl Sealed {
+    /// Whether the agent's keys in the store may be others than those it was sealed to.
+    fn is_doubtful(&self, stored: Sequence) -> bool {
+        self.way.stored.fetch_max(stored.0, Ordering::Relaxed);
+        self.before > 0 && stored.0.saturating_sub(self.before) >= ANOTHER_STREAM
+    }
+
+    /// Whether it was stored where nobody has the keys any more: in a stream that was made again, since a server lost it. Then it
+    /// is to be removed, sealed anew, and stored under a fresh name.
+    pub(super) async fn is_stranded(
+        &self,
+        router: &Router,
+        to: &AgentName,
+        stored: Sequence,
+    ) -> Result<bool, NoMailKeys> {
+        if !self.is_doubtful(stored) {
+            return Ok(false);
+        }
+        let (bundle, _) = keys::of(router, to).await?;
+        if bundle.certificate().whose() == self.to {
+            return Ok(false);
+        }
+        *self.way.session.lock() = None;
+        Ok(true)
+    }
 }
 
 impl Outgoing {
@@ -112,7 +159,11 @@ impl Outgoing {
 }
 
 /// The envelope that the store gets: whose mail it is, when it was sent and by which id, and nothing else in the open.
-pub(super) async fn seal(router: &Router, inner: &Envelope, to: &AgentName) -> Result<Envelope, NotSealed> {
+pub(super) async fn seal(
+    router: &Router,
+    inner: &Envelope,
+    to: &AgentName,
+) -> Result<(Envelope, Sealed), NotSealed> {
     let from = match &inner.from {
         Some(Address::Agent(name)) => Some(name.clone()),
         Some(Address::Id(_) | Address::Capability(_)) | None => None,
@@ -122,8 +173,9 @@ pub(super) async fn seal(router: &Router, inner: &Envelope, to: &AgentName) -> R
         Envelope::new(inner.id, Kind::Typed, Address::Agent(to.clone()), inner.sent, Bytes::new());
     outer.content_type = ContentType::Sealed;
     let context = Context::of(&outer)?;
-    outer.body = seal_bytes(router, (from, to.clone()), &context, payload).await?;
-    Ok(outer)
+    let (body, sealed) = seal_bytes(router, (from, to.clone()), &context, payload).await?;
+    outer.body = body;
+    Ok((outer, sealed))
 }
 
 async fn seal_bytes(
@@ -131,17 +183,19 @@ async fn seal_bytes(
     pair: Pair,
     context: &Context,
     payload: Bytes,
-) -> Result<Bytes, NotSealed> {
+) -> Result<(Bytes, Sealed), NotSealed> {
     let outgoing = &router.inner().outgoing_mail;
     let sender = outgoing.sender(router, &pair.0)?;
     let way = outgoing.way(pair.clone());
     loop {
-        if let Some(draft) = way.draft(router, &sender, context, &payload)? {
+        let before = way.stored.load(Ordering::Relaxed);
+        if let Some((draft, to)) = way.draft(router, &sender, context, &payload)? {
             // The signature is made when the session is free for the next message.
-            return Ok(match draft {
+            let bytes = match draft {
                 Drafted::Unsigned(draft) => sign(*draft, &sender),
                 Drafted::Sealed(bytes) => bytes,
-            });
+            };
+            return Ok((bytes, Sealed { way, to, before }));
         }
         way.begin(router, &sender, &pair.1).await?;
     }
@@ -167,7 +221,7 @@ impl Way {
         sender: &Arc<Sender>,
         context: &Context,
         payload: &Bytes,
-    ) -> Result<Option<Drafted>, SealError> {
+    ) -> Result<Option<(Drafted, Whom)>, SealError> {
         let mut held = self.session.lock();
         let Some((_, session)) = held.as_mut().filter(|(whose, _)| Arc::ptr_eq(whose, sender)) else {
             return Ok(None);
@@ -178,8 +232,8 @@ impl Way {
             session.reserve(now, &mut fill)?;
             session.confirm();
         }
-        let payload = payload.clone();
-        Ok(Some(match router.inner().config.sealing.signatures {
+        let (payload, to) = (payload.clone(), session.peer().whose());
+        let drafted = match router.inner().config.sealing.signatures {
             Signatures::EveryMessage => {
                 Drafted::Unsigned(Box::new(session.draft(context, payload, false, &mut fill)?))
             }
@@ -188,7 +242,8 @@ impl Way {
                 let sealing = connectome_codecs::session::Sealing { key, each: false, padded: false };
                 Drafted::Sealed(session.seal(context, payload, sealing, &mut fill)?.bytes)
             }
-        }))
+        };
+        Ok(Some((drafted, to)))
     }
 
     async fn begin(&self, router: &Router, sender: &Arc<Sender>, to: &AgentName) -> Result<(), NotSealed> {

@@ -1,6 +1,6 @@
 //! A lane begins: it reads what its agent kept, and what waits for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use connectome_codecs::Sequence;
 use futures_util::stream::FuturesUnordered;
@@ -64,6 +64,7 @@ impl Work {
             opener: Opener::new(&lane.router, &lane.cell.name, lane.cell.take_mail_keys()),
             opening: None,
             openings: 0,
+            unopened: VecDeque::new(),
             letters: BTreeMap::new(),
             pushed: None,
             incarnation: 0,

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use connectome_codecs::Sequence;
 use connectome_codecs::refusal::{RETRY_MAX, Refusal, Verdict};
+use connectome_codecs::{Envelope, Sequence};
 use tokio::time::{Instant, sleep};
 
 use super::super::opening::{Letter, NotOpened, Opener};
+use super::reading::id_of;
 use super::{Event, RETRY, Work};
 use crate::error::CallError;
 use crate::port::Stored;
+use crate::protocol::delivery::RECENT_MAX;
 
 /// How long it waits before it tries to open a message again that may open later.
 const LATER: Duration = Duration::from_secs(1);
@@ -35,13 +37,24 @@ impl Work {
             Ok(letter) => {
                 let envelope = letter.envelope.clone();
                 self.letters.insert(sequence, letter);
-                self.push(sequence, envelope);
+                if self.was_stored_twice(sequence, &envelope) {
+                    self.passed(sequence, None);
+                } else {
+                    self.push(sequence, envelope);
+                }
             }
             Err(NotOpened::Refused(refusal)) => self.refused(sequence, &refusal),
             Err(error @ (NotOpened::Malformed(_) | NotOpened::Later(_) | NotOpened::Overtaken(_))) => {
                 self.bury_unopened(sequence, error.to_string());
             }
         }
+    }
+
+    /// Whether its sender stored it under another name once more, and the first one was applied all the same.
+    fn was_stored_twice(&self, sequence: Sequence, envelope: &Envelope) -> bool {
+        let name = self.messages.get(&sequence).map(id_of);
+        let is_applied = self.protocol.has_applied(&envelope.id) && !self.unopened.contains(&envelope.id);
+        name != Some(envelope.id) && is_applied
     }
 
     fn refused(&mut self, sequence: Sequence, refusal: &Refusal) {
@@ -54,6 +67,10 @@ impl Work {
 
     fn bury_unopened(&mut self, sequence: Sequence, problem: String) {
         tracing::warn!(agent = %self.cell.name, %sequence, problem, "a durable message was not opened");
+        if let Some(stored) = self.messages.get(&sequence) {
+            self.unopened.truncate(RECENT_MAX - 1);
+            self.unopened.push_front(id_of(stored));
+        }
         let error = CallError::BadMessage { message: "-".to_owned(), problem };
         self.bury_and_pass(sequence, &error, None);
     }

@@ -130,6 +130,11 @@ impl Lane {
         self.applied
     }
 
+    /// Whether a message with this id is among the last that were applied.
+    pub fn has_applied(&self, id: &MessageId) -> bool {
+        self.recent.contains(id)
+    }
+
     /// Messages that may be read from the stream now.
     pub fn room(&self) -> usize {
         IN_HAND_MAX.saturating_sub(self.hand.len())
