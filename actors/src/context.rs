@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use connectome_codecs::envelope::TraceContext;
 use connectome_codecs::event::Fact;
+use connectome_codecs::signature::Evidence;
 use connectome_codecs::{Address, AgentName, Envelope, MessageId, MessageName, TaskId, Term};
 use futures_util::FutureExt;
 use ractor::ActorRef;
@@ -110,6 +111,13 @@ impl<'a> Context<'a> {
     /// The W3C trace this message belongs to.
     pub fn trace(&self) -> Option<&TraceContext> {
         self.meta.trace.as_deref()
+    }
+
+    /// What proves who said this message to somebody who was not there: see [`Evidence::verify`], and `connectome message
+    /// verify` for its [bytes](Evidence::encode). A durable message is proved to be its sender's, agent or node; one from
+    /// another node to be that node's. `None` for a message of this node, and where messages are not signed one by one.
+    pub fn evidence(&self) -> Option<&Evidence> {
+        self.meta.evidence.as_deref()
     }
 
     /// Whether the caller has gone away: its deadline passed, or it stopped waiting.

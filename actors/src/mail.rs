@@ -31,7 +31,7 @@ mod state;
 pub(crate) use credit::Credit;
 pub(crate) use inherit::{NotInherited, inherit};
 pub(crate) use keeper::MailKeeper;
-pub(crate) use keys::{KeyTable, MailKeys};
+pub(crate) use keys::{KEYS_OF_MAIL, KeyTable, MailKeys, NoMailKeys, own, published, rotate};
 pub(crate) use lane::{LaneHandle, Word};
 pub(crate) use sealing::Outgoing as OutgoingMail;
 use sealing::Sealed;

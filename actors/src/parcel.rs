@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use connectome_codecs::envelope::TraceContext;
 use connectome_codecs::message::{Status, Text};
+use connectome_codecs::signature::Evidence;
 use connectome_codecs::{Address, AgentName, Envelope, Kind, MessageName};
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -49,6 +50,8 @@ pub(crate) struct Meta {
     pub(crate) attempt: u32,
     pub(crate) chain: Option<Arc<Chain>>,
     pub(crate) trace: Option<Arc<TraceContext>>,
+    /// What proves to others who said it.
+    pub(crate) evidence: Option<Arc<Evidence>>,
 }
 
 /// The agents that wait for a call to end, innermost first: a call to one of them would wait for ever.

@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use connectome_codecs::frame::Frame;
+use connectome_codecs::identity::IdentityLog;
 use connectome_codecs::session::{Draft, Policy};
-use connectome_codecs::signature::Batch;
+use connectome_codecs::signature::{Batch, Evidence};
 use connectome_codecs::{NodeId, Refusal};
 use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
@@ -101,6 +102,29 @@ impl Peers {
         }
         let own = self.own.read();
         self.peers.iter().for_each(|peer| peer.talk.lock().expire(&own, time));
+    }
+
+    /// Takes the log of a node's keys; an own instance that this node took back makes room for a new one.
+    pub(crate) fn learn(&self, log: IdentityLog) {
+        let node = NodeId(*log.agent().as_bytes());
+        let mut held = self.own.write();
+        held.learn(log);
+        if held.is_revoked() {
+            self.begin_anew(&mut held);
+        } else if let Some(peer) = self.peers.get(&node) {
+            peer.talk.lock().forget_revoked(&held);
+        }
+    }
+
+    /// With another instance, and therefore other sessions.
+    fn begin_anew(&self, held: &mut Own) {
+        let logs = held.take_logs();
+        match own(&*self.keys, &*self.world, held.policy().clone()) {
+            Ok(fresh) => *held = fresh,
+            Err(error) => tracing::error!(%error, "this node's keys were taken back, and it has no others"),
+        }
+        logs.into_values().for_each(|log| held.learn(log));
+        self.peers.iter().for_each(|peer| *peer.talk.lock() = Talk::new(held, peer.node));
     }
 
     /// The nodes whose keys are known, in order.
@@ -371,7 +395,7 @@ impl Peers {
 /// What a frame was.
 pub(crate) enum Taken {
     /// A message of the other node.
-    Message(Bytes),
+    Message(Bytes, Option<Arc<Evidence>>),
     /// Its keys are known now, and were not before.
     Met,
     /// Something between the two nodes.
@@ -400,7 +424,7 @@ impl Peers {
         let frame = Frame::decode(bytes.clone())?;
         let peer = self.peer(from).ok_or(Refusal::Full { what: "node", max: NODES_MAX })?;
         if let (true, Frame::Open(payload)) = (self.open, &frame) {
-            return Ok(Taken::Message(payload.clone()));
+            return Ok(Taken::Message(payload.clone(), None));
         }
         let (now, time) = (self.now(), self.world.now());
         let own = self.own.read();
@@ -423,7 +447,7 @@ impl Peers {
         }
         let Some(message) = heard.message else { return Ok(Taken::Nothing) };
         self.counts.opened();
-        Ok(Taken::Message(message.payload))
+        Ok(Taken::Message(message.payload, message.evidence.map(Arc::new)))
     }
 }
 

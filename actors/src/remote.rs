@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connectome_codecs::message::{self, Body, Control, ErrorCode, Response};
+use connectome_codecs::signature::Evidence;
 use connectome_codecs::{
     Address, AgentName, CorrelationId, Encoding, Envelope, Kind, MessageName, NodeId, wire,
 };
@@ -504,8 +505,8 @@ impl Drop for OpenCall {
 impl Router {
     /// Takes one frame from another node to where it belongs.
     pub(crate) fn receive(&self, from: NodeId, frame: Bytes) {
-        let payload = match self.inner().peers.hear(from, frame) {
-            Ok(Taken::Message(payload)) => payload,
+        let (payload, evidence) = match self.inner().peers.hear(from, frame) {
+            Ok(Taken::Message(payload, evidence)) => (payload, evidence),
             Ok(Taken::Met) => return self.inner().remote.tell_keeper(Gossip::Met(from)),
             Ok(Taken::Nothing) => return,
             Err(refusal) => return self.malformed(from, &refusal.to_string()),
@@ -527,7 +528,7 @@ impl Router {
             | Kind::Response
             | Kind::Error
             | Kind::Unknown(_) => {
-                self.deliver(from, envelope);
+                self.deliver(from, envelope, evidence);
             }
         }
     }
@@ -633,9 +634,9 @@ impl Router {
     }
 
     /// Puts an envelope from another node into the mailbox it is for.
-    fn deliver(&self, from: NodeId, envelope: Envelope) {
+    fn deliver(&self, from: NodeId, envelope: Envelope, evidence: Option<Arc<Evidence>>) {
         let answer = self.answer_to(from, &envelope);
-        let meta = meta_of(&envelope);
+        let meta = Meta { evidence, ..meta_of(&envelope) };
         let Some(Place::Here(cell)) = self.locate_here(&envelope.to) else {
             return refuse(answer, self.no_agent(&envelope.to, meta.from, message_name(&envelope)));
         };
@@ -712,6 +713,7 @@ fn meta_of(envelope: &Envelope) -> Meta {
         attempt: envelope.attempt.0,
         chain: Chain::from_wire(&envelope.call_chain),
         trace: envelope.trace.clone().map(Arc::new),
+        evidence: None,
     }
 }
 

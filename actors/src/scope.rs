@@ -82,6 +82,7 @@ pub(crate) fn outgoing(is_call: bool) -> Meta {
                 chain: if is_call { place.chain(&during) } else { None },
                 trace: during.trace.clone(),
                 attempt: 1,
+                evidence: None,
             }
         })
         .unwrap_or(Meta { attempt: 1, ..Meta::default() })

@@ -28,10 +28,11 @@ use std::time::Duration;
 
 use connectome_codecs::session::ReplayWindow;
 
+use crate::identities::Identities;
 use crate::port::{KeyStore, StreamError, Streams, World};
 use crate::router::Router;
 
-use certificates::Certificates;
+use certificates::{Certificates, Known};
 use counts::Counts;
 pub use counts::SealingCounts;
 pub(crate) use instances::Instances;
@@ -54,6 +55,7 @@ pub struct Seals {
     enabled: bool,
     pub(crate) instances: Instances,
     certificates: Certificates,
+    identities: Identities,
     pools: Pools,
     /// A task is done once because of its record, so nothing needs to be remembered here.
     window: ReplayWindow,
@@ -76,6 +78,7 @@ impl Seals {
             enabled: true,
             instances: Instances::new(retention),
             certificates: Certificates::default(),
+            identities: Identities::default(),
             pools: Pools::default(),
             window: ReplayWindow::new(Duration::MAX),
             counts: Counts::default(),
@@ -97,6 +100,15 @@ impl Seals {
     /// What was refused since the start.
     pub fn counts(&self) -> SealingCounts {
         self.counts.read()
+    }
+
+    /// What is known of agents' keys.
+    pub(crate) fn identities(&self) -> &Identities {
+        &self.identities
+    }
+
+    fn directory(&self) -> Known<'_> {
+        Known { certificates: &self.certificates, logs: self.identities.logs() }
     }
 
     fn entropy(&self) -> impl FnMut(&mut [u8]) + '_ {

@@ -3,8 +3,8 @@
 //! ```text
 //! node        one_for_one
 //! ├─ ports    one_for_one: what of transport and store must go on: the connection, what reads and writes · meter
-//! ├─ core     one_for_one: publisher (events) · message handler · cluster keeper · ownership keeper · registrar ·
-//! │           registration keeper · task keeper
+//! ├─ core     one_for_one: publisher (events) · identity keeper · message handler · cluster keeper · ownership keeper ·
+//! │           registrar · registration keeper · task keeper
 //! ├─ agents   dynamic: each agent counted alone; below an agent the children it spawned
 //! ├─ offered  the same for agents that several nodes offer, so that a take-over never waits for one of the others
 //! └─ streams  one_for_one: lanes, one for each agent that has mail · mail keeper
@@ -26,6 +26,7 @@ use crate::agent::Agent;
 use crate::agent_ref::AgentRef;
 use crate::cluster::ClusterKeeper;
 use crate::event_dispatcher::Publisher;
+use crate::identities::IdentityKeeper;
 use crate::mail::{Credit, MailKeeper};
 use crate::message_handler::MessageHandler;
 use crate::ownership::OwnershipKeeper;
@@ -195,6 +196,10 @@ fn core(
         .service("publisher", {
             let router = router.clone();
             move || Publisher { router: router.clone(), waiting: waiting.clone() }
+        })
+        .service("identity-keeper", {
+            let router = router.clone();
+            move || IdentityKeeper { router: router.clone() }
         })
         .service("cluster-keeper", {
             let router = router.clone();

@@ -28,6 +28,7 @@
 
 mod binding;
 mod bundle;
+mod card;
 mod certificate;
 mod kept;
 mod log;
@@ -45,6 +46,7 @@ pub use binding::{Binding, BindingKind};
 pub use bundle::{BUNDLE_MAX, Bundle, OneTimePrekey};
 pub(crate) use bundle::{read_id, read_signed};
 use bytes::Bytes;
+pub use card::Card;
 pub use certificate::{CERTIFICATE_MAX, Certificate, Claims, Instance, InstanceId, InstanceKeys};
 pub use kept::KeptKeys;
 pub use log::IdentityLog;

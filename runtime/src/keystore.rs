@@ -13,8 +13,8 @@ use std::io;
 use std::time::Duration;
 
 use connectome_actors::port::{KeyStore, KeyStoreError, Whose};
-use connectome_codecs::identity::{Certificate, Claims, InstanceKeys, PoolKeys, PoolPrekey};
-use connectome_codecs::key::Entropy;
+use connectome_codecs::identity::{Certificate, Claims, IdentityLog, InstanceKeys, PoolKeys, PoolPrekey};
+use connectome_codecs::key::{Entropy, SigningKey as LabelledKey};
 use connectome_codecs::seal::StoreKey;
 use connectome_codecs::{AgentId, AgentName, Capability, NodeId, UnixMillis};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
@@ -73,6 +73,14 @@ impl MemoryKeys {
         PeerKey::from_seed(&mut Zeroizing::new(self.node.to_bytes()))
     }
 
+    /// The key that stands behind the certificates of the node or an agent.
+    fn signer(&self, whose: Whose<'_>) -> LabelledKey {
+        match whose {
+            Whose::Node => labelled(&self.node),
+            Whose::Agent(name) => labelled(&self.root.agent_key(name)),
+        }
+    }
+
     fn from_root(root: Root, node_name: &str) -> MemoryKeys {
         let node = root.node_key(node_name);
         MemoryKeys { root, node }
@@ -104,12 +112,18 @@ impl KeyStore for MemoryKeys {
         mut claims: Claims,
         keys: &InstanceKeys,
     ) -> Result<Certificate, KeyStoreError> {
-        let signer = match whose {
-            Whose::Node => labelled(&self.node),
-            Whose::Agent(name) => labelled(&self.root.agent_key(name)),
-        };
+        let signer = self.signer(whose);
         claims.agent = AgentId(*signer.verifying_key().as_bytes());
         Ok(Certificate::issue(&claims, &signer, keys, &[]))
+    }
+
+    fn take_back(
+        &self,
+        whose: Whose<'_>,
+        before: Option<&IdentityLog>,
+        serials: &[u64],
+    ) -> Result<IdentityLog, KeyStoreError> {
+        Ok(IdentityLog::take_back(before, &self.signer(whose), serials.iter().copied())?)
     }
 
     fn store_key(&self, purpose: &str) -> StoreKey {

@@ -8,6 +8,7 @@ mod support;
 mod config;
 mod dead;
 mod decode;
+mod keys;
 mod look;
 mod node;
 mod rubbish;

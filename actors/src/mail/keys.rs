@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connectome_codecs::identity::{
-    Bundle, Claims, Instance, InstanceId, InstanceKeys, KeptKeys, ONE_TIME_LIFE, OneTimePrekey, Pins, Suite,
+    Bundle, Certificate, Claims, IdentityLog, Instance, InstanceId, InstanceKeys, KeptKeys, ONE_TIME_LIFE,
+    OneTimePrekey, Pins, Suite,
 };
 use connectome_codecs::seal::StoreKey;
 use connectome_codecs::{AgentId, AgentName, Refusal, Revision, UnixMillis, wire};
@@ -124,8 +125,11 @@ pub(super) fn id_of(router: &Router, name: &AgentName) -> Result<AgentId, KeySto
     }
 }
 
+/// Before the id of the agent.
+pub(crate) const KEYS_OF_MAIL: &str = "mail/";
+
 fn key_of(id: AgentId) -> String {
-    format!("mail/{id}")
+    format!("{KEYS_OF_MAIL}{id}")
 }
 
 /// What seals the private half of an agent's mail keys, and its sessions.
@@ -134,11 +138,12 @@ pub(super) fn store_key(router: &Router, name: &AgentName) -> StoreKey {
 }
 
 /// An agent's own mail keys, as they are in the store; made where there are none, and renewed where they are due.
-pub(super) async fn own(router: &Router, name: &AgentName) -> Result<MailKeys, NoMailKeys> {
+pub(crate) async fn own(router: &Router, name: &AgentName) -> Result<MailKeys, NoMailKeys> {
     for _ in 0..ROUNDS_MAX {
         let found = read(router, name).await?;
         let now = router.now();
         let next = match found {
+            Some(keys) if is_revoked(router, keys.kept.instance.certificate()) => anew(router, name, &keys)?,
             Some(keys) if !keys.is_due(now) => return Ok(keys),
             Some(keys) => renewed(router, name, keys)?,
             None => made(router, name)?,
@@ -192,6 +197,17 @@ struct Next {
 fn suites(router: &Router) -> Vec<Suite> {
     let spoken = &router.inner().config.sealing.suites;
     [Suite::Classic, Suite::Hybrid].into_iter().filter(|suite| spoken.lists(*suite)).collect()
+}
+
+/// Whether an agent has taken back a certificate.
+pub(super) fn is_revoked(router: &Router, certificate: &Certificate) -> bool {
+    router.seals().identities().is_revoked(certificate)
+}
+
+/// Other keys, in place of those that were taken back.
+fn anew(router: &Router, name: &AgentName, keys: &MailKeys) -> Result<Next, NoMailKeys> {
+    let next = made(router, name)?;
+    Ok(Next { over: Some(keys.revision), generation: keys.generation, ..next })
 }
 
 fn made(router: &Router, name: &AgentName) -> Result<Next, NoMailKeys> {
@@ -343,16 +359,54 @@ async fn found(router: &Router, name: &AgentName, id: AgentId) -> Result<Option<
     let table = &router.inner().mail_keys;
     let entry = table.forget_after(table.open(router).await?.get(&key_of(id)).await)?;
     let Some(value) = entry.and_then(|entry| entry.value) else { return Ok(None) };
-    match Bundle::verify(decode(name, &value)?.bundle, None, router.now()) {
+    let logs = router.seals().identities().logs();
+    match Bundle::verify(decode(name, &value)?.bundle, logs.get(&id), router.now()) {
         Ok(bundle) => {
             let claims = bundle.certificate().claims();
             let is_theirs = claims.agent == id && claims.name == *name;
             let refused = Refusal::IdentityMismatch { what: "bundle" };
             if is_theirs { Ok(Some(bundle)) } else { Err(NoMailKeys::Refused(name.clone(), refused)) }
         }
-        Err(Refusal::BundleExpired | Refusal::CertificateExpired) => Ok(None),
+        Err(Refusal::BundleExpired | Refusal::CertificateExpired | Refusal::Revoked) => Ok(None),
         Err(refusal) => Err(NoMailKeys::Refused(name.clone(), refusal)),
     }
+}
+
+/// What anybody reads of the keys of an agent's mail.
+pub(crate) async fn published(
+    router: &Router,
+    id: AgentId,
+    log: Option<&IdentityLog>,
+) -> Result<Option<Bundle>, NoMailKeys> {
+    let table = &router.inner().mail_keys;
+    let entry = table.forget_after(table.open(router).await?.get(&key_of(id)).await)?;
+    let Some(value) = entry.and_then(|entry| entry.value) else { return Ok(None) };
+    let unreadable = |error| StreamError::Invalid(format!("the mail keys of {id} can't be read: {error}"));
+    let Entry { bundle, .. } = wire::decode(&value).map_err(unreadable)?;
+    match Bundle::verify(bundle, log, router.now()) {
+        Ok(bundle) if bundle.certificate().claims().agent == id => Ok(Some(bundle)),
+        Ok(_) => Err(StreamError::Invalid(format!("the store has another one's mail keys for {id}")).into()),
+        Err(Refusal::BundleExpired | Refusal::CertificateExpired | Refusal::Revoked) => Ok(None),
+        Err(refusal) => {
+            Err(StreamError::Invalid(format!("the mail keys of {id} do not hold: {refusal}")).into())
+        }
+    }
+}
+
+/// Makes the next bundle before it is due.
+pub(crate) async fn rotate(router: &Router, name: &AgentName) -> Result<(), NoMailKeys> {
+    for _ in 0..ROUNDS_MAX {
+        let next = match read(router, name).await? {
+            Some(keys) if is_revoked(router, keys.kept.instance.certificate()) => anew(router, name, &keys)?,
+            Some(keys) => renewed(router, name, keys)?,
+            None => made(router, name)?,
+        };
+        match write(router, name, next).await {
+            Err(NoMailKeys::Store(StreamError::WrongRevision { .. })) => {}
+            done => return done.map(drop),
+        }
+    }
+    Err(NoMailKeys::Contended(name.clone()))
 }
 
 /// Takes one of the agent's one-time prekeys, so that nobody else does. None is no obstacle: then the first message lacks

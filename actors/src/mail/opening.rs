@@ -14,15 +14,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use connectome_codecs::identity::{IdentityLog, Prekeys};
+use connectome_codecs::identity::Prekeys;
 use connectome_codecs::seal::StoreKey;
 use connectome_codecs::session::{Context, Opened, Pending, Policy, Receiver, Session, Sessions};
-use connectome_codecs::{Address, AgentId, AgentName, ContentType, Envelope, Refusal, Revision};
+use connectome_codecs::signature::Evidence;
+use connectome_codecs::{Address, AgentName, ContentType, Envelope, Refusal, Revision};
 use parking_lot::Mutex;
 use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 use super::keys::{self, MailKeys, NoMailKeys};
+use crate::identities::Logs;
 use crate::port::{Expect, StreamError};
 use crate::router::Router;
 
@@ -68,6 +70,8 @@ pub(super) struct Letter {
     pub(super) envelope: Envelope,
     /// Its key, to be consumed; `None` where nothing was sealed.
     pub(super) key: Option<Pending>,
+    /// What proves to others who wrote it.
+    pub(super) evidence: Option<Arc<Evidence>>,
 }
 
 /// What opens one agent's mail.
@@ -121,7 +125,7 @@ impl Opener {
             return if self.router.inner().config.sealed {
                 Err(Refusal::Unsealed.into())
             } else {
-                Ok(Letter { envelope: outer, key: None })
+                Ok(Letter { envelope: outer, key: None, evidence: None })
             };
         }
         let context = Context::of(&outer).map_err(|error| NotOpened::Malformed(error.to_string()))?;
@@ -157,14 +161,14 @@ impl Opener {
     fn try_open(&self, body: &Bytes, context: &Context) -> Result<(Opened, AgentName), Tried> {
         let state = self.state.lock();
         // Keys whose time has come are renewed before they are used on.
-        let keys = state.keys.as_ref().filter(|keys| !keys.is_due(self.router.now()));
+        let keys = state.keys.as_ref().filter(|keys| !self.is_over(keys));
         let keys = keys.ok_or(Tried::Missing(Missing::Keys))?;
         if let Some(tag) = tag_of(body)
             && !state.looked.contains_key(&tag)
         {
             return Err(Tried::Missing(Missing::Record(tag)));
         }
-        let directory = BTreeMap::<AgentId, IdentityLog>::new();
+        let directory = self.router.seals().identities().logs();
         let receiver = self.receiver(keys, &directory);
         let opened =
             state.sessions.open(receiver, body, context, self.router.now()).map_err(Tried::Refused)?;
@@ -172,11 +176,11 @@ impl Opener {
         sender.map(|sender| (opened, sender)).ok_or(Tried::Refused(Refusal::UnknownSession))
     }
 
-    fn receiver<'a>(
-        &'a self,
-        keys: &'a MailKeys,
-        directory: &'a BTreeMap<AgentId, IdentityLog>,
-    ) -> Receiver<'a> {
+    fn is_over(&self, keys: &MailKeys) -> bool {
+        keys.is_due(self.router.now()) || keys::is_revoked(&self.router, keys.kept.instance.certificate())
+    }
+
+    fn receiver<'a>(&'a self, keys: &'a MailKeys, directory: &'a Logs) -> Receiver<'a> {
         let (instance, prekeys) = (&keys.kept.instance, &keys.kept.prekeys);
         Receiver { instance, prekeys, directory, policy: &self.policy }
     }
@@ -192,7 +196,7 @@ impl Opener {
             None => true,
         };
         if is_same && is_theirs {
-            Ok(Letter { envelope, key: Some(opened.pending) })
+            Ok(Letter { envelope, key: Some(opened.pending), evidence: opened.evidence.map(Arc::new) })
         } else {
             Err(Refusal::IdentityMismatch { what: "envelope" }.into())
         }

@@ -66,6 +66,12 @@ struct Sender {
     until: UnixMillis,
 }
 
+impl Sender {
+    fn holds(&self, router: &Router, now: UnixMillis) -> bool {
+        self.until > now && !keys::is_revoked(router, self.instance.certificate())
+    }
+}
+
 /// From one sender to the mail of one agent.
 #[derive(Default)]
 struct Way {
@@ -120,7 +126,7 @@ impl Sealed {
 impl Outgoing {
     fn sender(&self, router: &Router, whose: &Option<AgentName>) -> Result<Arc<Sender>, KeyStoreError> {
         let now = router.now();
-        if let Some(known) = self.senders.lock().get(whose).filter(|sender| sender.until > now) {
+        if let Some(known) = self.senders.lock().get(whose).filter(|sender| sender.holds(router, now)) {
             return Ok(known.clone());
         }
         let keys = InstanceKeys::random(&mut |bytes: &mut [u8]| router.inner().ports.world.fill(bytes));
@@ -130,7 +136,7 @@ impl Outgoing {
         };
         let sender = Arc::new(Sender { instance, until: now.after(INSTANCE_LIFE) });
         let mut senders = self.senders.lock();
-        senders.retain(|_, sender| sender.until > now);
+        senders.retain(|_, sender| sender.holds(router, now));
         if senders.len() >= SENDERS_MAX {
             // Their sessions begin anew, as they do each day.
             senders.clear();
@@ -213,6 +219,11 @@ enum Drafted {
     Sealed(Bytes),
 }
 
+/// Whether a session is one of this sender's, with keys that its receiver has not taken back.
+fn holds(router: &Router, (whose, session): &(Arc<Sender>, Session), sender: &Arc<Sender>) -> bool {
+    Arc::ptr_eq(whose, sender) && !keys::is_revoked(router, session.peer())
+}
+
 impl Way {
     /// `None`: there is no session of this sender's instance.
     fn draft(
@@ -223,7 +234,7 @@ impl Way {
         payload: &Bytes,
     ) -> Result<Option<(Drafted, Whom)>, SealError> {
         let mut held = self.session.lock();
-        let Some((_, session)) = held.as_mut().filter(|(whose, _)| Arc::ptr_eq(whose, sender)) else {
+        let Some((_, session)) = held.as_mut().filter(|held| holds(router, held, sender)) else {
             return Ok(None);
         };
         let (now, mut fill) = (router.now(), |bytes: &mut [u8]| router.inner().ports.world.fill(bytes));
@@ -248,7 +259,7 @@ impl Way {
 
     async fn begin(&self, router: &Router, sender: &Arc<Sender>, to: &AgentName) -> Result<(), NotSealed> {
         let _one = self.beginning.lock().await;
-        if self.session.lock().as_ref().is_some_and(|(whose, _)| Arc::ptr_eq(whose, sender)) {
+        if self.session.lock().as_ref().is_some_and(|held| holds(router, held, sender)) {
             return Ok(());
         }
         let (bundle, one_time) = keys::of(router, to).await?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connectome_codecs::identity::{Certificate, Claims, InstanceKeys, PoolKeys, PoolPrekey};
+use connectome_codecs::identity::{Certificate, Claims, IdentityLog, InstanceKeys, PoolKeys, PoolPrekey};
 use connectome_codecs::key::Entropy;
 use connectome_codecs::seal::StoreKey;
 use connectome_codecs::{AgentId, AgentName, Capability, NodeId, Refusal, UnixMillis};
@@ -39,6 +39,17 @@ pub trait KeyStore: Send + Sync + 'static {
         claims: Claims,
         keys: &InstanceKeys,
     ) -> Result<Certificate, KeyStoreError>;
+
+    /// Takes back the certificates of these serials: the log after `before`, or the first one.
+    ///
+    /// # Errors
+    /// [`KeyStoreError`] when the key can't be had, `before` is another one's, or the log would be too long.
+    fn take_back(
+        &self,
+        whose: Whose<'_>,
+        before: Option<&IdentityLog>,
+        serials: &[u64],
+    ) -> Result<IdentityLog, KeyStoreError>;
 
     /// Seals at rest what is kept under this purpose, such as `state/greeter`: the same key on every node that shares the
     /// root, and over restarts; another one for each purpose. `purpose` must not hold a zero byte.

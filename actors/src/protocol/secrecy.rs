@@ -222,6 +222,13 @@ impl Talk {
         Ok(())
     }
 
+    /// After a log was learned: keys that the other node took back are not used any more. Others are asked for.
+    pub fn forget_revoked(&mut self, own: &Own) {
+        if self.bundle.as_ref().is_some_and(|bundle| own.admits(bundle.certificate()).is_err()) {
+            self.bundle = None;
+        }
+    }
+
     /// Takes a frame of the other node, as the transport names it.
     ///
     /// # Errors

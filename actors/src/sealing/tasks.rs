@@ -122,7 +122,7 @@ impl Seals {
 
     fn open_with(&self, pool: &Pool, context: &Context, task: &Task) -> Result<OpenedForPool, Refusal> {
         let now = self.world.now();
-        PoolMessage::open(&pool.keys, &task.input, context, &self.window, &self.certificates, now)
+        PoolMessage::open(&pool.keys, &task.input, context, &self.window, &self.directory(), now)
     }
 
     /// Whoever has signed it must be who the envelope says.

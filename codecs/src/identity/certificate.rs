@@ -335,13 +335,19 @@ impl Certificate {
     }
 
     /// Whose a certificate says that it is, before anything is verified: to find the agent's log.
-    pub(crate) fn agent_of(bytes: &[u8]) -> Result<AgentId, Refusal> {
+    ///
+    /// # Errors
+    /// When the bytes are no certificate.
+    pub fn agent_of(bytes: &[u8]) -> Result<AgentId, Refusal> {
         let parts = Parts::read(bytes).map_err(Refusal::malformed(WHAT))?;
         Claims::read(parts.body).map(|claims| claims.agent)
     }
 
     /// Refuses one that its agent has taken back since it was verified.
-    pub(crate) fn check_not_revoked(&self, directory: &dyn Directory) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    /// [`Refusal::Revoked`].
+    pub fn check_not_revoked(&self, directory: &dyn Directory) -> Result<(), Refusal> {
         let log = directory.log(self.claims.agent);
         let is_revoked = log.is_some_and(|log| log.is_revoked(self.claims.serial));
         if is_revoked { Err(Refusal::Revoked) } else { Ok(()) }

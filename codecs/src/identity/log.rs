@@ -74,6 +74,25 @@ impl IdentityLog {
         Self::write(self.agent, self.epoch + 1, rotations, revoked, next.unwrap_or(current))
     }
 
+    /// The log after `before`, or the first one, that takes back the certificates of these serials too. `agent` is the key that
+    /// the agent signs with now.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn take_back(
+        before: Option<&Self>,
+        agent: &SigningKey,
+        serials: impl IntoIterator<Item = u64>,
+    ) -> Result<Self, Refusal> {
+        match before {
+            None => Self::begin(agent, 1, serials.into_iter().collect()),
+            Some(before) => {
+                let revoked = before.revoked.iter().copied().chain(serials).collect();
+                before.next(agent, None, revoked)
+            }
+        }
+    }
+
     /// Reads a log that anyone may have written.
     ///
     /// # Errors
@@ -138,6 +157,11 @@ impl IdentityLog {
     /// How many keys came after the first, and the last one.
     pub(super) fn last_key(&self) -> (u64, [u8; 32]) {
         (self.rotations.len() as u64, *self.last.as_bytes())
+    }
+
+    /// The serials of the certificates that the agent took back, rising.
+    pub fn revoked(&self) -> impl Iterator<Item = u64> + '_ {
+        self.revoked.iter().copied()
     }
 
     /// Whether the agent took back the certificate of this serial.

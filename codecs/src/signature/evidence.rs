@@ -26,6 +26,8 @@ pub struct Proved {
     pub agent: AgentId,
     /// Which of its instances.
     pub instance: InstanceId,
+    /// The number by which the agent takes back the instance's certificate.
+    pub serial: u64,
     /// From when to when the agent stood behind the instance. When it said it is not proved: it is what the context
     /// says.
     pub certified: (UnixMillis, UnixMillis),
@@ -62,6 +64,7 @@ impl Evidence {
         Ok(Proved {
             agent: claims.agent,
             instance: claims.instance,
+            serial: claims.serial,
             certified: (claims.not_before, claims.not_after),
             receiver: self.receiver,
             context: self.context.clone(),

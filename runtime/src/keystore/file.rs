@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use connectome_actors::port::{KeyStore, KeyStoreError, Whose};
-use connectome_codecs::identity::{Certificate, Claims, InstanceKeys, PoolKeys, PoolPrekey};
+use connectome_codecs::identity::{Certificate, Claims, IdentityLog, InstanceKeys, PoolKeys, PoolPrekey};
 use connectome_codecs::key::Entropy;
 use connectome_codecs::seal::StoreKey;
 use connectome_codecs::{AgentId, AgentName, Capability, NodeId, UnixMillis};
@@ -103,6 +103,15 @@ impl KeyStore for FileKeys {
         keys: &InstanceKeys,
     ) -> Result<Certificate, KeyStoreError> {
         self.keys.certify(whose, claims, keys)
+    }
+
+    fn take_back(
+        &self,
+        whose: Whose<'_>,
+        before: Option<&IdentityLog>,
+        serials: &[u64],
+    ) -> Result<IdentityLog, KeyStoreError> {
+        self.keys.take_back(whose, before, serials)
     }
 
     fn store_key(&self, purpose: &str) -> StoreKey {

@@ -35,12 +35,12 @@ impl Work {
         self.opening = None;
         match opened {
             Ok(letter) => {
-                let envelope = letter.envelope.clone();
+                let (envelope, evidence) = (letter.envelope.clone(), letter.evidence.clone());
                 self.letters.insert(sequence, letter);
                 if self.was_stored_twice(sequence, &envelope) {
                     self.passed(sequence, None);
                 } else {
-                    self.push(sequence, envelope);
+                    self.push(sequence, envelope, evidence);
                 }
             }
             Err(NotOpened::Refused(refusal)) => self.refused(sequence, &refusal),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use connectome_codecs::event::MessageReceived;
+use connectome_codecs::signature::Evidence;
 use connectome_codecs::{Address, Envelope, Fact, Sequence};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,7 @@ pub(super) async fn outcome_of(pushed: &mut Option<Pushed>) -> Outcome {
 }
 
 impl Work {
-    pub(super) fn push(&mut self, sequence: Sequence, envelope: Envelope) {
+    pub(super) fn push(&mut self, sequence: Sequence, envelope: Envelope, evidence: Option<Arc<Evidence>>) {
         let gone = CancellationToken::new();
         let (told, outcome) = oneshot::channel();
         self.pushed = Some(Pushed { sequence, outcome, gone: gone.clone() });
@@ -39,6 +40,7 @@ impl Work {
             from: envelope.from.clone(),
             attempt: envelope.attempt.0,
             trace: envelope.trace.clone().map(Arc::new),
+            evidence,
             ..Meta::default()
         };
         let answer = LaneAnswer::new(told, gone);

@@ -136,6 +136,16 @@ impl Own {
     pub fn learn(&mut self, log: IdentityLog) {
         self.logs.insert(log.agent(), log);
     }
+
+    /// Whether the node has taken back its own instance: another one must be made.
+    pub fn is_revoked(&self) -> bool {
+        self.admits(self.instance.certificate()).is_err()
+    }
+
+    /// What it has learned, for the instance that comes after it.
+    pub fn take_logs(&mut self) -> BTreeMap<AgentId, IdentityLog> {
+        std::mem::take(&mut self.logs)
+    }
 }
 
 fn claims(node: NodeId, instance: InstanceId, keys: &InstanceKeys, now: UnixMillis) -> Claims {

@@ -30,24 +30,33 @@ pub(crate) fn event(input: &Input) -> Result<Doc, Failure> {
     Ok(body::event(&decoded))
 }
 
-fn read(input: &Input) -> Result<Bytes, Failure> {
-    let name = name_of(input);
-    let bytes = raw(&input.file).map_err(|error| Failure::new(format!("{name} can't be read: {error}")))?;
+/// The bytes of a file, or of the standard input.
+///
+/// # Errors
+/// When it can't be read, or is longer than anything that this command looks into.
+pub(crate) fn read_file(file: &Path) -> Result<Vec<u8>, Failure> {
+    let name = name_of(file);
+    let bytes = raw(file).map_err(|error| Failure::new(format!("{name} can't be read: {error}")))?;
     if bytes.len() as u64 > INPUT_MAX {
         return Err(Failure::new(format!("{name} has more than {INPUT_MAX} bytes: no frame is that long")));
     }
+    Ok(bytes)
+}
+
+/// What was named, as bytes.
+///
+/// # Errors
+/// As [`read_file`]; or when it should be hexadecimal and is not.
+pub(crate) fn read(input: &Input) -> Result<Bytes, Failure> {
+    let (name, bytes) = (name_of(&input.file), read_file(&input.file)?);
     match input.hex {
         true => unhex(&bytes).map(Bytes::from).map_err(|problem| Failure::new(format!("{name}: {problem}"))),
         false => Ok(bytes.into()),
     }
 }
 
-fn name_of(input: &Input) -> String {
-    if input.file == Path::new("-") {
-        "the standard input".to_owned()
-    } else {
-        input.file.display().to_string()
-    }
+fn name_of(file: &Path) -> String {
+    if file == Path::new("-") { "the standard input".to_owned() } else { file.display().to_string() }
 }
 
 fn raw(file: &Path) -> io::Result<Vec<u8>> {
@@ -76,8 +85,8 @@ fn unhex(text: &[u8]) -> Result<Vec<u8>, String> {
     }
 }
 
-fn refused(input: &Input, what: &str, error: &dyn std::error::Error, bytes: &[u8]) -> Failure {
-    let text = format!("{} is no {what}: {error}", name_of(input));
+pub(crate) fn refused(input: &Input, what: &str, error: &dyn std::error::Error, bytes: &[u8]) -> Failure {
+    let text = format!("{} is no {what}: {error}", name_of(&input.file));
     let looks_like_hex = !input.hex && !bytes.is_empty() && unhex(bytes).is_ok();
     Failure::new(if looks_like_hex { format!("{text}; it looks like hexadecimal: add --hex") } else { text })
 }

@@ -1,9 +1,9 @@
 //! Why a command did not do what it was asked.
 
 use connectome::config::ConfigError;
-use connectome::port::StreamError;
+use connectome::port::{KeyStoreError, StreamError};
 use connectome::streams::OpenError;
-use connectome::{NodeError, telemetry::TelemetryError};
+use connectome::{KeysError, NodeError, telemetry::TelemetryError};
 
 use crate::doc::Doc;
 
@@ -51,6 +51,6 @@ macro_rules! speaks_for_itself {
     };
 }
 
-speaks_for_itself!(ConfigError, NodeError, OpenError, StreamError, TelemetryError);
+speaks_for_itself!(ConfigError, KeyStoreError, KeysError, NodeError, OpenError, StreamError, TelemetryError);
 #[cfg(feature = "nats")]
 speaks_for_itself!(connectome::transport::nats::NatsError);

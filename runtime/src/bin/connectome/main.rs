@@ -6,7 +6,8 @@
 //! # Where to look
 //!
 //! 1. `args.rs`: every command, its options and its help.
-//! 2. One file for each command: `config`, `node`, `status`, `stream`, `task`, `event`, `agents`, `dead`, `decode`.
+//! 2. One file for each command: `config`, `node`, `status`, `stream`, `task`, `event`, `agents`, `dead`, `keys`,
+//!    `message`, `decode`.
 //! 3. `store.rs`: how a store is found and read. `doc.rs`, `plain.rs`, `body.rs`: how things are shown.
 
 mod agents;
@@ -18,6 +19,8 @@ mod decode;
 mod doc;
 mod event;
 mod failure;
+mod keys;
+mod message;
 mod node;
 mod opened;
 mod output;
@@ -60,6 +63,8 @@ fn run(cli: Cli) -> Result<Doc, Failure> {
         Command::Event(args) => event::run(&args),
         Command::Agents(args) => agents::run(&args),
         Command::Dead(args) => dead::run(&args),
+        Command::Keys(args) => keys::run(&args),
+        Command::Message(args) => message::run(&args),
         Command::Envelope(args) => decode::envelope(&args),
     }
 }

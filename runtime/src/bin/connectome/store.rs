@@ -63,7 +63,7 @@ fn key_paths(store: &Path, config: Option<&Config>) -> Vec<PathBuf> {
     named.into_iter().chain(near).collect()
 }
 
-fn world() -> Result<Arc<SystemWorld>, Failure> {
+pub(crate) fn world() -> Result<Arc<SystemWorld>, Failure> {
     let world = SystemWorld::new();
     Ok(Arc::new(
         world.map_err(|error| Failure::new(format!("the operating system gave no randomness: {error}")))?,
@@ -140,10 +140,17 @@ impl Store {
         self.seals.as_ref().map(|(seals, _)| seals).map_err(|why| Failure::new(why.clone()))
     }
 
+    /// What sends and looks after keys for this store's owner.
+    ///
+    /// # Errors
+    /// As [`Store::seals`].
+    pub(crate) fn router(&self) -> Result<&Router, Failure> {
+        self.seals.as_ref().map(|(_, router)| router).map_err(|why| Failure::new(why.clone()))
+    }
+
     /// The envelope to store for an agent's mail.
     pub(crate) async fn seal_mail(&self, envelope: Envelope) -> Result<Envelope, Failure> {
-        let (_, router) = self.seals.as_ref().map_err(|why| Failure::new(why.clone()))?;
-        router.seal_mail(envelope).await.map_err(|error| Failure::new(error.to_string()))
+        self.router()?.seal_mail(envelope).await.map_err(|error| Failure::new(error.to_string()))
     }
 
     pub(crate) fn streams(&self) -> &dyn Streams {

@@ -1,0 +1,67 @@
+//! What agents and nodes took back of their own certificates: the logs of their keys, as this node has read them.
+//!
+//! A log stands in the bucket `keys`, at `log/<id>`, signed by the key that it is about; `connectome keys revoke` writes it.
+//! Every node follows these entries, so a revocation holds everywhere as soon as the store has told it: no session begins with
+//! a certificate that was taken back, and the next message of an open one is refused. It is not found out whether the store
+//! holds a log back; a node that has seen one takes no older one.
+
+mod keeper;
+mod look;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use connectome_codecs::identity::{Certificate, IdentityLog, Pins};
+use connectome_codecs::{AgentId, Refusal, UnixMillis};
+use parking_lot::Mutex;
+
+pub(crate) use keeper::IdentityKeeper;
+pub use look::{KeysError, Published};
+
+/// Before the id of the agent or node whose log it is.
+pub(crate) const LOG: &str = "log/";
+
+/// The most logs that a node holds, of some 200 bytes each: one for each agent there may be that ever took anything back.
+const LOGS_MAX: usize = 65_536;
+
+/// The logs of agents' keys, by whose they are.
+pub(crate) type Logs = BTreeMap<AgentId, IdentityLog>;
+
+/// The newest logs that this node has seen.
+#[derive(Default)]
+pub(crate) struct Identities(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    logs: Arc<Logs>,
+    pins: Pins,
+}
+
+impl Identities {
+    /// All of them, as they are now.
+    pub(crate) fn logs(&self) -> Arc<Logs> {
+        self.0.lock().logs.clone()
+    }
+
+    /// Whether its agent has taken this certificate back.
+    pub(crate) fn is_revoked(&self, certificate: &Certificate) -> bool {
+        certificate.check_not_revoked(&*self.logs()).is_err()
+    }
+
+    /// Takes a log that was verified. `false`: it was known.
+    ///
+    /// # Errors
+    /// When it is older than one that was seen or contradicts it, or there is no room for it.
+    fn learn(&self, log: IdentityLog, now: UnixMillis) -> Result<bool, Refusal> {
+        let mut known = self.0.lock();
+        if known.logs.get(&log.agent()).is_some_and(|before| before.hash() == log.hash()) {
+            return Ok(false);
+        }
+        if known.logs.len() >= LOGS_MAX && !known.logs.contains_key(&log.agent()) {
+            return Err(Refusal::Full { what: "identity log", max: LOGS_MAX });
+        }
+        known.pins.admit_log(&log, now)?;
+        Arc::make_mut(&mut known.logs).insert(log.agent(), log);
+        Ok(true)
+    }
+}
