@@ -72,6 +72,8 @@ pub struct Config {
     /// The file of the root key. Nodes of a cluster share one root: what each of them stores is sealed under it. `None`:
     /// `root.key` in the data directory; with streams in memory, a root that is gone with the process.
     pub key_file: Option<PathBuf>,
+    /// The file of the passphrase that the root is under. `None`: it is in the open, in a file for its owner alone.
+    pub key_passphrase_file: Option<PathBuf>,
     /// How long a stopping node lets the work in hand come to its end.
     pub drain_timeout: Duration,
     /// How long it then takes to stop its actors, before it leaves without them.
@@ -131,6 +133,7 @@ impl Default for Config {
             namespace: "connectome".to_owned(),
             data_dir: PathBuf::from(".connectome"),
             key_file: None,
+            key_passphrase_file: None,
             drain_timeout: Drain::default().0,
             stop_timeout: StopTimeout::default().0,
             router: RouterConfig::default(),

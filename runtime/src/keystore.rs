@@ -29,11 +29,13 @@ mod derive;
 mod file;
 #[cfg(feature = "nats")]
 mod node_identity;
+mod wrapped;
 
 use derive::{Root, labelled};
-pub use file::FileKeys;
+pub use file::{FileKeys, protect, read_passphrase};
 #[cfg(feature = "nats")]
 pub use node_identity::NodeIdentity;
+pub use wrapped::{PASSPHRASE_MIN, Passphrase};
 
 /// The root in memory only: gone with the process.
 ///

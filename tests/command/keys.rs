@@ -145,3 +145,29 @@ fn evidence_is_checked_offline() {
     let refused = run(&["message", "verify", &file(data.path(), "lie", &changed)]).bad(1);
     assert!(refused.contains("proves nothing"), "{refused}");
 }
+
+/// A root that is put under a passphrase opens the same store, with the passphrase and not without.
+#[test]
+fn a_root_is_protected() {
+    let data = directory();
+    let path = data.path().to_str().unwrap();
+    let secret = file(data.path(), "passphrase", b"correct horse battery staple");
+    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let (dir, named) = (format!("data_dir={path}"), format!("key_passphrase_file={secret}"));
+    let missing = run(&["keys", "protect", "--set", &dir]).bad(2);
+    assert!(missing.contains("there is no passphrase"), "{missing}");
+    let shown = || run(&["dead", "show", "1", "--json", "--set", &dir, "--set", &named]).json();
+    assert_ne!(
+        shown()["letter"]["envelope"]["body"],
+        "poison",
+        "a root in the open is not used with a passphrase"
+    );
+    let said = run(&["keys", "protect", "--set", &dir, "--set", &named]).good();
+    assert!(said.contains("is under the passphrase now"), "{said}");
+    assert_eq!(shown()["letter"]["envelope"]["body"], "poison");
+    let without = run(&["keys", "ls", "--set", &dir]).bad(1);
+    assert!(
+        without.contains("is under a passphrase") && without.contains("key_passphrase_file"),
+        "{without}"
+    );
+}

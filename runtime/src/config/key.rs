@@ -119,6 +119,12 @@ pub(super) const KEYS: &[Key] = &[
         field: |c| Field::OptionalPath(&mut c.key_file),
     },
     Key {
+        name: "key_passphrase_file",
+        about: "the file of the passphrase that the root key is under; none: it is in the open",
+        aliases: &[],
+        field: |c| Field::OptionalPath(&mut c.key_passphrase_file),
+    },
+    Key {
         name: "storage",
         about: "where streams are kept: file, or memory (gone with the process)",
         aliases: &["NATS_STREAM_STORAGE"],

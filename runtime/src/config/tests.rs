@@ -53,6 +53,7 @@ fn the_defaults_are_pinned() {
         namespace connectome
         data_dir .connectome
         key_file none
+        key_passphrase_file none
         storage file
         call_timeout 5s
         stream_timeout 10m

@@ -200,3 +200,72 @@ fn each_capability_has_its_pool() {
     assert_ne!(pool("a.b"), pool("a_b"));
     assert_eq!(pool("a.b"), MemoryKeys::from_seed([7; 32], "there").pool_id(&"a.b".parse().unwrap()));
 }
+
+fn passphrase(text: &str) -> Passphrase {
+    Passphrase::new(text.as_bytes()).unwrap()
+}
+
+/// A root under a passphrase is the same root again, and of no use without that passphrase or with a changed byte.
+#[test]
+fn a_passphrase_guards_the_root() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("root.key");
+    let right = passphrase("correct horse battery staple\n");
+    let made = FileKeys::open_with(&path, "node", Some(&right)).unwrap().node_id();
+    assert_eq!(mode(&path), 0o600);
+    let file = fs::read(&path).unwrap();
+    assert_eq!(FileKeys::open_with(&path, "node", Some(&right)).unwrap().node_id(), made);
+
+    let told = FileKeys::open(&path, "node").unwrap_err().to_string();
+    assert!(told.contains("under a passphrase") && told.contains("key_passphrase_file"), "{told}");
+    let wrong = passphrase("correct horse battery stable");
+    let told = FileKeys::open_with(&path, "node", Some(&wrong)).unwrap_err().to_string();
+    assert!(told.contains("does not open with this passphrase"), "{told}");
+    // The magic, each number, the salt, the sealed root.
+    for at in [0, 18, 23, 27, 30, 45, 60, file.len() - 1] {
+        let mut changed = file.clone();
+        changed[at] ^= 1;
+        write(&path, &changed, 0o600);
+        assert!(FileKeys::open_with(&path, "node", Some(&right)).is_err(), "byte {at} was changed");
+    }
+    for cut in [33, 44, 60, file.len() - 1] {
+        write(&path, &file[..cut], 0o600);
+        assert!(FileKeys::open_with(&path, "node", Some(&right)).is_err(), "cut to {cut}");
+    }
+}
+
+/// A file that asks for all the memory there is is refused before it gets any.
+#[test]
+fn a_dear_file_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("root.key");
+    let mut file = b"connectome root\n".to_vec();
+    [u32::MAX, 1, 1].iter().for_each(|number| file.extend(number.to_be_bytes()));
+    file.extend([0; 100]);
+    write(&path, &file, 0o600);
+    let right = passphrase("correct horse battery staple");
+    let told = FileKeys::open_with(&path, "node", Some(&right)).unwrap_err().to_string();
+    assert!(told.contains("more work than any root is worth"), "{told}");
+}
+
+/// A root in the open is put under a passphrase and stays the same root; until then the passphrase is refused, not passed over.
+#[test]
+fn a_root_is_put_under_a_passphrase() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, named) = (dir.path().join("root.key"), dir.path().join("passphrase"));
+    let open = FileKeys::open(&path, "node").unwrap().node_id();
+    write(&named, b"correct horse battery staple\n", 0o640);
+    assert!(read_passphrase(&named).unwrap_err().to_string().contains("chmod 600"));
+    write(&named, b"too short\n", 0o600);
+    assert!(read_passphrase(&named).unwrap_err().to_string().contains("six random words"));
+    write(&named, b"correct horse battery staple\n", 0o600);
+    let right = read_passphrase(&named).unwrap();
+    let told = FileKeys::open_with(&path, "node", Some(&right)).unwrap_err().to_string();
+    assert!(told.contains("in the open") && told.contains("connectome keys protect"), "{told}");
+
+    protect(&path, &right).unwrap();
+    assert_eq!(FileKeys::open_with(&path, "node", Some(&right)).unwrap().node_id(), open);
+    assert!(FileKeys::open(&path, "node").is_err());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "no draft is left");
+    assert_eq!(format!("{right:?}"), "Passphrase(..)");
+}

@@ -11,7 +11,7 @@ use super::NodeError;
 use crate::config::Config;
 #[cfg(feature = "nats")]
 use crate::config::Profile;
-use crate::keystore::{FileKeys, MemoryKeys};
+use crate::keystore::{FileKeys, MemoryKeys, read_passphrase};
 use crate::streams::Embedded;
 #[cfg(feature = "libp2p")]
 use crate::transport::libp2p::Libp2pTransport;
@@ -84,7 +84,8 @@ impl Keys {
                 }
             }
             (Storage::Memory, Some(_)) | (Storage::File, _) => {
-                let keys = FileKeys::open(&config.key_path(), &config.name)?;
+                let passphrase = config.key_passphrase_file.as_deref().map(read_passphrase).transpose()?;
+                let keys = FileKeys::open_with(&config.key_path(), &config.name, passphrase.as_ref())?;
                 Keys {
                     #[cfg(feature = "libp2p")]
                     peer: keys.peer_key(),

@@ -1,11 +1,16 @@
 //! The command line: every command, its options, its help.
 
+mod keys;
+
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::{Args, Parser, Subcommand, value_parser};
-use connectome::codecs::{AgentName, EventType, TaskId, TaskState};
+use connectome::codecs::{EventType, TaskId, TaskState};
 use connectome::config::{Config, ConfigError};
+
+pub(crate) use keys::{CardInput, KeysAction, KeysCommand, MessageAction, MessageCommand};
+use keys::{KEYS, KEYS_EXAMPLES};
 
 /// Rows that a listing shows unless it is told otherwise: a few screens.
 const LISTED: &str = "100";
@@ -146,22 +151,6 @@ Examples:
   connectome dead show 7 --json
   connectome dead replay 7 --keep
   connectome dead drop 7";
-
-const KEYS: &str = "\
-Look after the keys of agents: who they are, newer keys, keys taken back.
-
-Each agent that is sent durable messages has keys for them, and its owner's root key stands behind those
-by a certificate. Keys are made, published, renewed and erased without anyone doing anything; this
-command is for looking, for comparing, and for the day when something has leaked.
-
-The root key is the one of the configuration, or the file root.key beside the store.";
-
-const KEYS_EXAMPLES: &str = "\
-Examples:
-  connectome keys ls                          the agents that have keys, and their fingerprints
-  connectome keys export greeter > greeter.id who greeter is, to hand to somebody
-  connectome keys verify greeter.id --fingerprint '2c26 b46b 68ff c68f f99b 453c 1d30 4134'
-  connectome keys revoke greeter              take back its certificate, and give it other keys";
 
 /// Where a configuration comes from.
 #[derive(Debug, Args)]
@@ -369,88 +358,6 @@ pub(crate) enum DeadAction {
         sequence: u64,
     },
 }
-
-#[derive(Debug, Args)]
-pub(crate) struct KeysCommand {
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
-    #[command(subcommand)]
-    pub(crate) action: KeysAction,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum KeysAction {
-    /// List the agents that have keys for their mail, with their fingerprints
-    Ls,
-    /// Show who an agent is, and what is published of it
-    Show {
-        /// The agent's name
-        agent: AgentName,
-    },
-    /// Print who an agent is as a line of text, with nothing secret in it: a card
-    Export {
-        /// The agent's name
-        agent: AgentName,
-    },
-    /// Say whose card this is, and whether it holds; needs no store, key or network
-    Verify(CardInput),
-    /// Give an agent new prekeys now, not when they are due
-    Rotate {
-        /// The agent's name
-        agent: AgentName,
-    },
-    /// Take back an agent's certificate, and give it other keys
-    #[command(after_help = REVOKE)]
-    Revoke {
-        /// The agent's name
-        agent: AgentName,
-        /// The certificate of this serial instead of the one of its mail; may be given several times
-        #[arg(long = "serial", value_name = "N")]
-        serials: Vec<u64>,
-    },
-}
-
-const REVOKE: &str = "\
-From the moment when the nodes hear of it nobody begins a session with what was taken back, and the next
-message of a session that is open is refused. What was sealed to those keys and not read yet is not
-opened any more: it becomes a dead letter.";
-
-/// A card, and what is known of whose it should be.
-#[derive(Debug, Args)]
-pub(crate) struct CardInput {
-    /// The file to read; - or nothing reads the standard input
-    #[arg(default_value = "-", hide_default_value = true)]
-    pub(crate) file: PathBuf,
-    /// Fail unless the agent has this fingerprint; spaces and case do not count
-    #[arg(long)]
-    pub(crate) fingerprint: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct MessageCommand {
-    #[command(subcommand)]
-    pub(crate) action: MessageAction,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum MessageAction {
-    /// Say who said an exported message, and whether that is proved; needs no store, key or network
-    #[command(long_about = EVIDENCE)]
-    Verify {
-        #[command(flatten)]
-        input: Input,
-        /// The card of its sender, from whoever is trusted to know: what it took back is not believed
-        #[arg(long, value_name = "FILE")]
-        card: Option<PathBuf>,
-    },
-}
-
-const EVIDENCE: &str = "\
-Say who said an exported message, and whether that is proved.
-
-The input is what Context::evidence gave to the agent that was told the message: the message, the
-certificate of its sender, and the signature. It proves that the sender said this to the holder of one
-certificate; when it was said is only what the message itself says. Needs no store, key or network.";
 
 #[derive(Debug, Args)]
 pub(crate) struct EnvelopeCommand {

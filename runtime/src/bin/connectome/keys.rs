@@ -4,10 +4,11 @@ use std::path::Path;
 
 use connectome::codecs::identity::{Card, Claims, IdentityLog, Suite};
 use connectome::codecs::{AgentId, AgentName};
+use connectome::keystore::{self, read_passphrase};
 use connectome::port::World;
 use connectome::{Published, Router};
 
-use crate::args::{CardInput, KeysAction, KeysCommand};
+use crate::args::{CardInput, KeysAction, KeysCommand, StoreArgs};
 use crate::decode;
 use crate::doc::{Doc, Table};
 use crate::failure::Failure;
@@ -16,6 +17,7 @@ use crate::store::{self, Store};
 pub(crate) fn run(command: &KeysCommand) -> Result<Doc, Failure> {
     match &command.action {
         KeysAction::Verify(input) => verify(input),
+        KeysAction::Protect => protect(&command.store),
         action => store::with(&command.store, async |store| act(&store, action).await),
     }
 }
@@ -43,7 +45,23 @@ async fn act(store: &Store, action: &KeysAction) -> Result<Doc, Failure> {
             Ok(said(sentence, &published))
         }
         KeysAction::Verify(input) => verify(input),
+        KeysAction::Protect => Err(Failure::usage("this needs no store")),
     }
+}
+
+/// Needs no store: only the file of the root, and that of the passphrase.
+fn protect(args: &StoreArgs) -> Result<Doc, Failure> {
+    let config = args.config.load()?;
+    let none = || {
+        Failure::usage(
+            "there is no passphrase: name the file that holds it with --set key_passphrase_file=FILE",
+        )
+    };
+    let passphrase = read_passphrase(config.key_passphrase_file.as_deref().ok_or_else(none)?)?;
+    let path = config.key_path();
+    keystore::protect(&path, &passphrase)?;
+    let sentence = format!("the root key in {} is under the passphrase now", path.display());
+    Ok(Doc::Said(sentence, vec![("key_file", Doc::text(path.display()))]))
 }
 
 async fn list(router: &Router) -> Result<Doc, Failure> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use connectome::codecs::{Envelope, Sequence};
 use connectome::config::Config;
-use connectome::keystore::FileKeys;
+use connectome::keystore::{FileKeys, read_passphrase};
 use connectome::port::{KeyStore, Storage, Stored, StreamInfo, Streams};
 #[cfg(feature = "nats")]
 use connectome::streams::JetStream;
@@ -117,7 +117,8 @@ impl Store {
         keys: &[PathBuf],
         config: Option<&Config>,
     ) -> Result<Store, Failure> {
-        let seals = find_keys(keys).and_then(|keys| {
+        let passphrase = config.and_then(|config| config.key_passphrase_file.as_deref());
+        let seals = find_keys(keys, passphrase).and_then(|keys| {
             let retention = config.map_or(Config::default().streams.max_age, |config| config.streams.max_age);
             let router = config.map_or_else(RouterConfig::default, |config| config.router.clone());
             let (keys, world, streams): (Arc<dyn KeyStore>, _, _) =
@@ -269,9 +270,10 @@ impl Store {
 }
 
 /// The first root key that is there. What it opens is told without it too, so a missing one is no failure yet.
-fn find_keys(paths: &[PathBuf]) -> Result<FileKeys, String> {
+fn find_keys(paths: &[PathBuf], passphrase: Option<&Path>) -> Result<FileKeys, String> {
+    let passphrase = passphrase.map(read_passphrase).transpose().map_err(|error| error.to_string())?;
     for path in paths {
-        match FileKeys::find(path, "connectome command") {
+        match FileKeys::find(path, "connectome command", passphrase.as_ref()) {
             Ok(Some(keys)) => return Ok(keys),
             Ok(None) => {}
             Err(error) => return Err(error.to_string()),
