@@ -303,11 +303,7 @@ impl Config {
                 Problem::new(name, Some(&shorter), self.origin(name, &shorter), wrong)
             },
         );
-        let two_ways = self
-            .libp2p
-            .beside(self.nats.url.is_some())
-            .map(|(name, shown, wrong)| Problem::new(name, Some(&shown), self.origin(name, &shown), wrong));
-        durable.into_iter().chain(two_ways).chain(in_order)
+        durable.into_iter().chain(in_order)
     }
 
     /// Where the present value of a key comes from. One that differs from what was loaded was set by the program.
