@@ -1,4 +1,4 @@
-//! A link between two servers that can be cut and healed: a proxy on loopback.
+//! A link that can be cut and healed, between two servers or two nodes: a proxy on loopback.
 
 use std::io::copy;
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// A way from one port of loopback to another.
-pub(super) struct Link {
+pub(crate) struct Link {
     state: Arc<Mutex<State>>,
 }
 
@@ -18,7 +18,7 @@ struct State {
 
 impl Link {
     /// Listens on one port and carries to the other.
-    pub(super) fn new(from: u16, to: u16) -> Link {
+    pub(crate) fn new(from: u16, to: u16) -> Link {
         let listener = TcpListener::bind(("127.0.0.1", from)).expect("the port was free a moment ago");
         let state = Arc::<Mutex<State>>::default();
         let shared = state.clone();
@@ -31,7 +31,7 @@ impl Link {
     }
 
     /// Ends all connections, and every new one at once.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         let mut state = self.state.lock().unwrap();
         state.is_cut = true;
         for stream in state.open.drain(..) {
@@ -41,7 +41,7 @@ impl Link {
     }
 
     /// Carries again.
-    pub(super) fn heal(&self) {
+    pub(crate) fn heal(&self) {
         self.state.lock().unwrap().is_cut = false;
     }
 }
