@@ -24,6 +24,7 @@ use crate::agent_ref::{bury_displaced, refuse_full};
 use crate::dead_letters::Reason;
 use crate::deadline;
 use crate::error::{CallError, HandlerError};
+use crate::mail::Handed;
 use crate::mailbox::{Overflow, Pushed};
 use crate::message::{Message, Streaming};
 use crate::monitor::{Down, DownReason, MonitorId, Watcher};
@@ -219,11 +220,24 @@ impl Router {
         let (end, answer) = oneshot::channel();
         let call = self.open_call(&request, node, within, None, end)?;
         self.transmit(node, request).await?;
-        match timeout_at(deadline::after(within), answer).await {
-            Ok(Ok(result)) => call.closed(started.elapsed(), result),
-            Ok(Err(_)) => Err(CallError::PathLost(node)),
-            Err(_) => Err(CallError::TimedOut(within)),
-        }
+        call.wait(started, within, answer).await
+    }
+
+    /// The same for what is asked again until it is answered: that it was not sent is no loss.
+    pub(crate) async fn ask_quietly(
+        &self,
+        node: NodeId,
+        request: Envelope,
+        within: Duration,
+    ) -> Result<Bytes, CallError> {
+        let started = Instant::now();
+        let (end, answer) = oneshot::channel();
+        let call = self.open_call(&request, node, within, None, end)?;
+        let busy = self.inner().remote.in_flight(node) > 1;
+        let frame = self.frame(node, request)?;
+        let sent = self.inner().peers.send(node, frame, deadline::after(within), busy).await;
+        sent.map_err(|error| CallError::NotSent(error.to_string()))?;
+        call.wait(started, within, answer).await
     }
 
     pub(crate) async fn stream_to<M: Streaming>(
@@ -375,6 +389,22 @@ impl Router {
         }
     }
 
+    /// Answers what the machinery of another node has asked for.
+    pub(crate) fn respond_to(
+        &self,
+        node: NodeId,
+        correlation: CorrelationId,
+        result: Result<Bytes, CallError>,
+    ) {
+        let envelope = match result {
+            Ok(result) => self.about(node, correlation, Kind::Response, &Response::whole(result)),
+            Err(error) => self.about(node, correlation, Kind::Error, &wire_error(&error)),
+        };
+        if let Err(error) = envelope.and_then(|envelope| Ok(self.transmit_later(node, envelope)?)) {
+            tracing::error!(%error, "an answer could not be encoded");
+        }
+    }
+
     /// An envelope from machinery to machinery.
     fn about<B: Body>(
         &self,
@@ -477,6 +507,19 @@ struct OpenCall {
 }
 
 impl OpenCall {
+    async fn wait(
+        self,
+        started: Instant,
+        within: Duration,
+        answer: oneshot::Receiver<Result<Bytes, CallError>>,
+    ) -> Result<Bytes, CallError> {
+        match timeout_at(deadline::after(within), answer).await {
+            Ok(Ok(result)) => self.closed(started.elapsed(), result),
+            Ok(Err(_)) => Err(CallError::PathLost(self.node)),
+            Err(_) => Err(CallError::TimedOut(within)),
+        }
+    }
+
     fn closed<T>(mut self, took: Duration, result: Result<T, CallError>) -> Result<T, CallError> {
         self.open = false;
         let answered = !matches!(result, Err(CallError::PathLost(_)));
@@ -602,6 +645,9 @@ impl Router {
                 }
             }
             Control::MailKeys => self.furnish_mail(&envelope.to),
+            Control::Keep { outbox, sequence, envelope: message } => {
+                self.take_handed(from, &envelope, Handed { outbox, sequence, envelope: message });
+            }
             Control::Unknown { action } => {
                 tracing::debug!(%from, action, "a control message of a newer node")
             }

@@ -221,6 +221,8 @@ impl Config {
         let mut router = self.router.clone();
         router.namespace.clone_from(&self.namespace);
         router.mailbox = self.mailbox;
+        // Without a broker each node has a store of its own, whoever it speaks to.
+        router.store_is_shared = self.nats.url.is_some() || !self.libp2p.is_used();
         router.compression_threshold = self.compression.threshold;
         if !self.compression.enabled {
             router.encodings = vec![Encoding::Identity];

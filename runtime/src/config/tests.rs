@@ -379,5 +379,8 @@ fn streams_are_configured_by_the_names_one_knows() {
         assert!(error.contains(words), "{flags:?}: {error}");
     }
     let both = [("libp2p.listen", "/ip4/0.0.0.0/tcp/1"), ("nats.url", "one")];
-    assert!(Config::load(None, [("CONNECTOME_NAME", "n")], both).is_ok(), "a node may have two ways to the others");
+    assert!(
+        Config::load(None, [("CONNECTOME_NAME", "n")], both).is_ok(),
+        "a node may have two ways to the others"
+    );
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use connectome_actors::Ports;
 #[cfg(feature = "libp2p")]
 use connectome_actors::port::Transport;
-use connectome_actors::port::{KeyStore, Storage, Streams};
 #[cfg(all(feature = "libp2p", feature = "nats"))]
 use connectome_actors::port::World;
+use connectome_actors::port::{KeyStore, Storage, Streams};
 
 use super::NodeError;
 use crate::config::Config;

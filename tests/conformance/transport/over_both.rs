@@ -43,10 +43,12 @@ async fn ways(namespace: &str, at: usize, peers: Vec<String>) -> Ways {
     let keys = MemoryKeys::from_seed([7; 32], &format!("{namespace}/{at}"));
     let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
     let options = Libp2pOptions { listen, peers, ..Libp2pOptions::default() };
-    let direct = Libp2pTransport::open(keys.peer_key(), namespace, &options).await.expect("there is a free port");
+    let direct =
+        Libp2pTransport::open(keys.peer_key(), namespace, &options).await.expect("there is a free port");
     let options = NatsOptions::new(&server().url()).expect("it is a URL");
     let connection = NatsConnection::open(&options).await.expect("the server is there");
     let identity = Arc::new(NodeIdentity::new(Arc::new(keys)));
-    let broker = NatsTransport::open(connection, namespace, identity).await.expect("the subjects are free to use");
+    let broker =
+        NatsTransport::open(connection, namespace, identity).await.expect("the subjects are free to use");
     (Arc::new(direct), Arc::new(broker))
 }

@@ -91,7 +91,12 @@ impl Outgoing {
         }
     }
 
-    pub(super) fn send(&mut self, ways: &impl Ways, frame: Bytes, now: Instant) -> Result<(), TransportError> {
+    pub(super) fn send(
+        &mut self,
+        ways: &impl Ways,
+        frame: Bytes,
+        now: Instant,
+    ) -> Result<(), TransportError> {
         let unreachable = TransportError::Unreachable { to: self.peer };
         // Twice: a way that turns out to have ended is left for the other one.
         for _ in 0..2 {
@@ -143,8 +148,16 @@ impl Outgoing {
         self.kept.forget();
     }
 
-    pub(super) fn answered(&mut self, life: u64, stint: Stint, read: Option<u64>, ways: &impl Ways, now: Instant) {
-        let Some(Changing { to, .. }) = self.changing.filter(|asked| asked.stint == stint && life == self.life)
+    pub(super) fn answered(
+        &mut self,
+        life: u64,
+        stint: Stint,
+        read: Option<u64>,
+        ways: &impl Ways,
+        now: Instant,
+    ) {
+        let Some(Changing { to, .. }) =
+            self.changing.filter(|asked| asked.stint == stint && life == self.life)
         else {
             return;
         };

@@ -208,7 +208,11 @@ async fn a_cut_link_costs_no_frame() {
     }
     pair.settle().await;
     assert_eq!(pair.frames(), (0..40).collect::<Vec<_>>());
-    assert_eq!((pair.counts().changes, pair.told.lock().ends), (2, 0), "no end is told while one way is there");
+    assert_eq!(
+        (pair.counts().changes, pair.told.lock().ends),
+        (2, 0),
+        "no end is told while one way is there"
+    );
 }
 
 /// A node that neither way reaches is gone, which is told once; it can be spoken to again when one is back.
@@ -223,10 +227,7 @@ async fn a_node_is_gone_when_neither_way_reaches_it() {
     pair.line(Way::Broker).cut(0);
     pair.settle().await;
     assert_eq!(pair.told.lock().ends, 1);
-    assert_eq!(
-        pair.sender.send(IDS[1], Bytes::new()),
-        Err(TransportError::Unreachable { to: IDS[1] })
-    );
+    assert_eq!(pair.sender.send(IDS[1], Bytes::new()), Err(TransportError::Unreachable { to: IDS[1] }));
     for way in [Way::Broker, Way::Direct] {
         pair.line(way).heal();
         pair.send_surely().await;
