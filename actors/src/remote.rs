@@ -4,6 +4,8 @@
 //! a mailbox, to a caller that waits, or to the membership keeper. A full mailbox never holds up the others: to a
 //! sender on another node it says no.
 
+mod asking;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -223,23 +225,6 @@ impl Router {
         call.wait(started, within, answer).await
     }
 
-    /// The same for what is asked again until it is answered: that it was not sent is no loss.
-    pub(crate) async fn ask_quietly(
-        &self,
-        node: NodeId,
-        request: Envelope,
-        within: Duration,
-    ) -> Result<Bytes, CallError> {
-        let started = Instant::now();
-        let (end, answer) = oneshot::channel();
-        let call = self.open_call(&request, node, within, None, end)?;
-        let busy = self.inner().remote.in_flight(node) > 1;
-        let frame = self.frame(node, request)?;
-        let sent = self.inner().peers.send(node, frame, deadline::after(within), busy).await;
-        sent.map_err(|error| CallError::NotSent(error.to_string()))?;
-        call.wait(started, within, answer).await
-    }
-
     pub(crate) async fn stream_to<M: Streaming>(
         &self,
         node: NodeId,
@@ -386,22 +371,6 @@ impl Router {
         });
         if let Err(error) = sent {
             tracing::error!(%error, "a control message could not be encoded");
-        }
-    }
-
-    /// Answers what the machinery of another node has asked for.
-    pub(crate) fn respond_to(
-        &self,
-        node: NodeId,
-        correlation: CorrelationId,
-        result: Result<Bytes, CallError>,
-    ) {
-        let envelope = match result {
-            Ok(result) => self.about(node, correlation, Kind::Response, &Response::whole(result)),
-            Err(error) => self.about(node, correlation, Kind::Error, &wire_error(&error)),
-        };
-        if let Err(error) = envelope.and_then(|envelope| Ok(self.transmit_later(node, envelope)?)) {
-            tracing::error!(%error, "an answer could not be encoded");
         }
     }
 

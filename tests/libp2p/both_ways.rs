@@ -102,6 +102,28 @@ async fn calls_go_on_over_nats_while_the_link_is_cut() {
     pair.stop().await;
 }
 
+/// A link on which nothing arrives any more is noticed by silence, and calls that were under way on it come by NATS within their
+/// deadline.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_outlive_a_link_that_falls_silent() {
+    let server = NatsServer::start();
+    let pair = Pair::start(&server, "silent").await;
+    pair.calls(1).await;
+    pair.link.stall();
+    let (sum, longest) = pair.calls(20).await;
+    assert_eq!(sum, 21, "each call was handled once");
+    let counts = pair.counts();
+    println!("the longest call over the silence took {longest:?}; {counts:?}");
+    assert!(
+        counts.again > 0 && counts.lost == 0 && longest < Duration::from_secs(5),
+        "{longest:?} {counts:?}"
+    );
+    pair.link.heal();
+    pair.is_linked(true).await;
+    assert_eq!(pair.calls(10).await.0, 31);
+    pair.stop().await;
+}
+
 /// Without its server a cluster's live links carry casts and calls; with it again, everything is as before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_and_casts_go_on_while_the_server_is_away() {
