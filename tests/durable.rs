@@ -1,4 +1,6 @@
-//! Durable messages and tasks on a local cluster: what survives crashes, kills and impatience.
+//! Durable messages and tasks: what survives crashes, kills and impatience, on a local cluster, and between nodes that share no
+//! store.
 
+mod apart;
 mod mail;
 mod tasks;

@@ -3,6 +3,7 @@
 //! What every transport promises is in `conformance/transport.rs`.
 
 mod admission;
+mod both_ways;
 mod foreign;
 mod hostile;
 mod nodes;

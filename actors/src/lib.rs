@@ -65,7 +65,9 @@ pub use error::{CallError, HandlerError};
 pub use event_dispatcher::{EventFilter, EventListener, Heard, SYSTEM_EVENTS};
 pub use identities::{KeysError, Published};
 pub use incarnation::{POST_STOP_MAX, PRE_START_MAX};
-pub use mail::{AGENT_MESSAGES, STATE_MAX, STATES, SendError};
+pub use mail::{
+    AGENT_MESSAGES, AGENT_OUTBOX, OUTBOX_MESSAGES_MAX, OutboxCounts, STATE_MAX, STATES, SendError,
+};
 pub use mailbox::{Accounts, MAILBOX_BYTES, MAILBOX_CAPACITY, MailboxConfig, Overflow};
 pub use message::{Message, Streaming};
 pub use monitor::{Down, DownReason, MonitorId};

@@ -25,6 +25,7 @@ mod keeper;
 mod keys;
 mod lane;
 mod opening;
+mod outbox;
 mod sealing;
 mod state;
 
@@ -33,6 +34,8 @@ pub(crate) use inherit::{NotInherited, inherit};
 pub(crate) use keeper::MailKeeper;
 pub(crate) use keys::{KEYS_OF_MAIL, KeyTable, MailKeys, NoMailKeys, own, published, rotate};
 pub(crate) use lane::{LaneHandle, Word};
+pub use outbox::{AGENT_OUTBOX, OUTBOX_MESSAGES_MAX, OutboxCounts};
+pub(crate) use outbox::{Forwarder, Handed, Outbox};
 pub(crate) use sealing::Outgoing as OutgoingMail;
 use sealing::Sealed;
 pub(crate) use state::{Kept, States};
@@ -91,22 +94,36 @@ impl Router {
         if self.has_bug(crate::planted::Planted::LosesAcknowledged) && self.dice().is_multiple_of(64) {
             return Ok(id);
         }
-        if !self.inner().config.sealed {
-            self.store_mail(&agent, id, &envelope).await?;
-            return Ok(id);
+        if self.leaves(&agent).await? {
+            self.put_out(&agent, id, &envelope).await?;
+        } else {
+            self.store_for(&agent, id, &envelope).await?;
         }
-        let (outer, sealed) = self.sealed_for(&agent, &envelope).await?;
-        let stored = self.store_mail(&agent, id, &outer).await?;
+        Ok(id)
+    }
+
+    /// Stores a message for the agent's lane, sealed where that is so.
+    pub(crate) async fn store_for(
+        &self,
+        agent: &AgentName,
+        id: MessageId,
+        envelope: &Envelope,
+    ) -> Result<(), SendError> {
+        if !self.inner().config.sealed {
+            return self.store_mail(agent, id, envelope).await.map(drop);
+        }
+        let (outer, sealed) = self.sealed_for(agent, envelope).await?;
+        let stored = self.store_mail(agent, id, &outer).await?;
         let doubt = |error: &dyn std::fmt::Display| {
             SendError::Unknown(format!("it was stored in a stream that was made again, and {error}"))
         };
-        if sealed.is_stranded(self, &agent, stored).await.map_err(|error| doubt(&error))? {
+        if sealed.is_stranded(self, agent, stored).await.map_err(|error| doubt(&error))? {
             // Whoever has opened it all the same knows its id.
             self.streams().delete(AGENT_MESSAGES, stored).await?;
-            let (outer, _) = self.sealed_for(&agent, &envelope).await?;
-            self.store_mail(&agent, self.message_id(), &outer).await.map_err(|error| doubt(&error))?;
+            let (outer, _) = self.sealed_for(agent, envelope).await?;
+            self.store_mail(agent, self.message_id(), &outer).await.map_err(|error| doubt(&error))?;
         }
-        Ok(id)
+        Ok(())
     }
 
     async fn sealed_for(

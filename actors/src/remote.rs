@@ -4,6 +4,8 @@
 //! a mailbox, to a caller that waits, or to the membership keeper. A full mailbox never holds up the others: to a
 //! sender on another node it says no.
 
+mod asking;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -25,6 +27,7 @@ use crate::agent_ref::{bury_displaced, refuse_full};
 use crate::dead_letters::Reason;
 use crate::deadline;
 use crate::error::{CallError, HandlerError};
+use crate::mail::Handed;
 use crate::mailbox::{Overflow, Pushed};
 use crate::message::{Message, Streaming};
 use crate::monitor::{Down, DownReason, MonitorId, Watcher};
@@ -220,11 +223,7 @@ impl Router {
         let (end, answer) = oneshot::channel();
         let call = self.open_call(&request, node, within, None, end)?;
         self.transmit(node, request).await?;
-        match timeout_at(deadline::after(within), answer).await {
-            Ok(Ok(result)) => call.closed(started.elapsed(), result),
-            Ok(Err(_)) => Err(CallError::PathLost(node)),
-            Err(_) => Err(CallError::TimedOut(within)),
-        }
+        call.wait(started, within, answer).await
     }
 
     pub(crate) async fn stream_to<M: Streaming>(
@@ -478,6 +477,19 @@ struct OpenCall {
 }
 
 impl OpenCall {
+    async fn wait(
+        self,
+        started: Instant,
+        within: Duration,
+        answer: oneshot::Receiver<Result<Bytes, CallError>>,
+    ) -> Result<Bytes, CallError> {
+        match timeout_at(deadline::after(within), answer).await {
+            Ok(Ok(result)) => self.closed(started.elapsed(), result),
+            Ok(Err(_)) => Err(CallError::PathLost(self.node)),
+            Err(_) => Err(CallError::TimedOut(within)),
+        }
+    }
+
     fn closed<T>(mut self, took: Duration, result: Result<T, CallError>) -> Result<T, CallError> {
         self.open = false;
         let answered = !matches!(result, Err(CallError::PathLost(_)));
@@ -603,6 +615,9 @@ impl Router {
                 }
             }
             Control::MailKeys => self.furnish_mail(&envelope.to),
+            Control::Keep { outbox, sequence, envelope: message } => {
+                self.take_handed(from, &envelope, Handed { outbox, sequence, envelope: message });
+            }
             Control::Unknown { action } => {
                 tracing::debug!(%from, action, "a control message of a newer node")
             }

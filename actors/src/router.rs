@@ -26,7 +26,7 @@ use crate::cell::AgentCell;
 use crate::dead_letters::{DeadLetter, DeadLetters, Reason, address_of};
 use crate::error::CallError;
 use crate::event_dispatcher::Events;
-use crate::mail::{KeyTable, OutgoingMail, States};
+use crate::mail::{KeyTable, Outbox, OutgoingMail, States};
 use crate::mailbox::Accounts;
 use crate::monitor::{Down, DownReason, MonitorId, Signal, Watcher};
 use crate::ownership::Offers;
@@ -87,6 +87,7 @@ pub(crate) struct Inner {
     pub(crate) remote: Remote,
     pub(crate) peers: Arc<Peers>,
     pub(crate) outgoing_mail: OutgoingMail,
+    pub(crate) outbox: Outbox,
     pub(crate) mail_keys: KeyTable,
     pub(crate) events: Events,
     pub(crate) tasks: Tasks,
@@ -126,6 +127,7 @@ impl Router {
             remote: Remote::default(),
             peers,
             outgoing_mail: OutgoingMail::default(),
+            outbox: Outbox::default(),
             mail_keys: KeyTable::default(),
             events,
             tasks: Tasks::default(),

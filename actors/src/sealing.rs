@@ -9,6 +9,7 @@
 //! | a task's input | the prekey of the capability's pool | the worker that has claimed it |
 //! | a task's result, errors and notes | the root, `task` | whoever has a handle to it |
 //! | the body and the cause of a dead letter | the root, `dead` | `connectome dead` |
+//! | a message that waits in the outbox | the root, `outbox` | the node that hands it over |
 //! | a pool's private keys | the root, `pool/<capability>` | nodes with such workers |
 //!
 //! It keeps no root and derives nothing itself: that is the [`KeyStore`]'s. What is said between two agents is sealed in
@@ -22,6 +23,7 @@ mod pools;
 mod records;
 mod states;
 mod tasks;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::event_dispatcher::SYSTEM_EVENTS;
-use crate::mail::AGENT_MESSAGES;
+use crate::mail::{AGENT_MESSAGES, AGENT_OUTBOX, OUTBOX_MESSAGES_MAX};
 use crate::port::{BucketConfig, Discard, Expect, Retention, Storage, StreamConfig, StreamError, Streams};
 use crate::registration::AGENT_DISCOVERY;
 use crate::router::RouterConfig;
@@ -57,6 +57,9 @@ pub(crate) async fn create(
     for stream in configs(&config.namespace, limits) {
         store.create_stream(stream).await?;
     }
+    if !config.store_is_shared {
+        store.create_stream(outbox(&config.namespace, limits)).await?;
+    }
     // Made now, so that no message is the first to need it when there is no room.
     store.bucket(keys_bucket()).await?;
     agree(store, "streams.shards", &config.shards.to_string(), limits.storage).await
@@ -79,6 +82,21 @@ async fn agree(
     }
     let name = "the cluster".to_owned();
     Err(StreamError::Conflict { name, field: what, is: theirs, wanted: mine.to_owned() })
+}
+
+/// What waits to leave is given up by whoever hands it over, with a letter: the stream forgets nothing by itself.
+fn outbox(namespace: &str, limits: &StreamLimits) -> StreamConfig {
+    StreamConfig {
+        name: AGENT_OUTBOX.to_owned(),
+        subjects: vec![format!("{namespace}.outbox.*")],
+        retention: Retention::Limits,
+        storage: limits.storage,
+        max_age: None,
+        max_bytes: limits.max_bytes,
+        max_messages: Some(OUTBOX_MESSAGES_MAX),
+        discard: Discard::New,
+        duplicate_window: limits.duplicate_window,
+    }
 }
 
 fn configs(namespace: &str, limits: &StreamLimits) -> [StreamConfig; 5] {

@@ -7,7 +7,7 @@
 //! │           registrar · registration keeper · task keeper
 //! ├─ agents   dynamic: each agent counted alone; below an agent the children it spawned
 //! ├─ offered  the same for agents that several nodes offer, so that a take-over never waits for one of the others
-//! └─ streams  one_for_one: lanes, one for each agent that has mail · mail keeper
+//! └─ streams  one_for_one: lanes, one for each agent that has mail · mail keeper · forwarder, where others have another store
 //!    └─ tasks one_for_all: queues, one for each capability that agents here have · task router
 //! ```
 //!
@@ -27,7 +27,7 @@ use crate::agent_ref::AgentRef;
 use crate::cluster::ClusterKeeper;
 use crate::event_dispatcher::Publisher;
 use crate::identities::IdentityKeeper;
-use crate::mail::{Credit, MailKeeper};
+use crate::mail::{Credit, Forwarder, MailKeeper};
 use crate::message_handler::MessageHandler;
 use crate::ownership::OwnershipKeeper;
 use crate::parts;
@@ -232,9 +232,18 @@ fn core(
 
 fn consumers(router: &Router) -> SupervisorSpec {
     let lanes = SupervisorSlot::default();
-    SupervisorSpec::new("streams")
-        .supervisor(Supervisor::for_agents("lanes").published(&lanes))
-        .service("mail-keeper", {
+    let consumers = mail(router, lanes).supervisor(tasks(router));
+    if router.inner().config.store_is_shared {
+        return consumers;
+    }
+    let router = router.clone();
+    consumers.service("forwarder", move || Forwarder { router: router.clone() })
+}
+
+fn mail(router: &Router, lanes: SupervisorSlot) -> SupervisorSpec {
+    SupervisorSpec::new("streams").supervisor(Supervisor::for_agents("lanes").published(&lanes)).service(
+        "mail-keeper",
+        {
             let router = router.clone();
             let credit = Arc::new(Credit::new(router.inner().config.ack_pending_max));
             move || MailKeeper {
@@ -245,8 +254,8 @@ fn consumers(router: &Router) -> SupervisorSpec {
                 shards: BTreeSet::new(),
                 unseen: None,
             }
-        })
-        .supervisor(tasks(router))
+        },
+    )
 }
 
 /// The task router knows the queues that it has opened, so it falls with them, and they with it.

@@ -224,6 +224,8 @@ impl Config {
         let mut router = self.router.clone();
         router.namespace.clone_from(&self.namespace);
         router.mailbox = self.mailbox;
+        // Without a broker each node has a store of its own, whoever it speaks to.
+        router.store_is_shared = self.nats.url.is_some() || !self.libp2p.is_used();
         router.compression_threshold = self.compression.threshold;
         if !self.compression.enabled {
             router.encodings = vec![Encoding::Identity];
@@ -306,11 +308,7 @@ impl Config {
                 Problem::new(name, Some(&shorter), self.origin(name, &shorter), wrong)
             },
         );
-        let two_ways = self
-            .libp2p
-            .beside(self.nats.url.is_some())
-            .map(|(name, shown, wrong)| Problem::new(name, Some(&shown), self.origin(name, &shown), wrong));
-        durable.into_iter().chain(two_ways).chain(in_order)
+        durable.into_iter().chain(in_order)
     }
 
     /// Where the present value of a key comes from. One that differs from what was loaded was set by the program.

@@ -32,14 +32,14 @@ pub use config::Config;
 #[cfg(feature = "planted-bugs")]
 pub use connectome_actors::Planted;
 pub use connectome_actors::{
-    AGENT_DISCOVERY, AGENT_MESSAGES, AGENTS, Accounts, Agent, AgentRef, AgentSpec, AutoShutdown, Branch,
-    BranchState, Buried, CallError, Context, DEAD_LETTERS, DeadLetter, Down, DownReason, EventFilter,
-    EventListener, Exit, Flags, Handle, HandlerError, Heard, Intensity, ItemSink, ItemStream, KeysError,
-    MailboxConfig, Message, MonitorId, NodeState, Overflow, OwnershipCounts, Ports, Published, Reason,
-    RegistrationCounts, Restart, Router, RouterConfig, SYSTEM_EVENTS, SealingCounts, Seals, SendError,
-    StopWithin, Strategy, StreamLimits, Streaming, Submit, Supervisor, SupervisorError, SupervisorSpec,
-    TASK_ROUTING, TASKS, Table, TaskContext, TaskCounts, TaskError, TaskHandle, Timer, keys_bucket, port,
-    protocol, tasks_bucket,
+    AGENT_DISCOVERY, AGENT_MESSAGES, AGENT_OUTBOX, AGENTS, Accounts, Agent, AgentRef, AgentSpec,
+    AutoShutdown, Branch, BranchState, Buried, CallError, Context, DEAD_LETTERS, DeadLetter, Down,
+    DownReason, EventFilter, EventListener, Exit, Flags, Handle, HandlerError, Heard, Intensity, ItemSink,
+    ItemStream, KeysError, MailboxConfig, Message, MonitorId, NodeState, OutboxCounts, Overflow,
+    OwnershipCounts, Ports, Published, Reason, RegistrationCounts, Restart, Router, RouterConfig,
+    SYSTEM_EVENTS, SealingCounts, Seals, SendError, StopWithin, Strategy, StreamLimits, Streaming, Submit,
+    Supervisor, SupervisorError, SupervisorSpec, TASK_ROUTING, TASKS, Table, TaskContext, TaskCounts,
+    TaskError, TaskHandle, Timer, keys_bucket, port, protocol, tasks_bucket,
 };
 pub use connectome_codecs as codecs;
 pub use node::{Drain, Node, NodeError, NodeOptions, StopTimeout};

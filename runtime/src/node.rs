@@ -24,6 +24,8 @@ use crate::transport::libp2p::{Libp2pError, Libp2pTransport};
 use crate::transport::local::JoinError;
 #[cfg(feature = "nats")]
 use crate::transport::nats::{self, Attended, NatsConnection};
+#[cfg(all(feature = "libp2p", feature = "nats"))]
+use crate::transport::routed::{RouteCounts, Routed};
 
 mod look;
 #[cfg(feature = "nats")]
@@ -112,6 +114,9 @@ pub struct Node {
     /// What the transport can do beside frames, when it is this one.
     #[cfg(feature = "libp2p")]
     libp2p: Option<Arc<Libp2pTransport>>,
+    /// The same with a broker beside it.
+    #[cfg(all(feature = "libp2p", feature = "nats"))]
+    routed: Option<Arc<Routed>>,
 }
 
 /// What measures a node, and its store as it is measured.
@@ -142,6 +147,8 @@ impl Node {
         #[cfg(feature = "nats")]
         if let Some(connection) = made.connection {
             let node = Node::on_nats(made.ports, connection, &config).await?;
+            #[cfg(feature = "libp2p")]
+            let node = Node { libp2p: made.libp2p, routed: made.routed, ..node };
             if let Some(losses) = made.losses {
                 tokio::spawn(losses::tell(node.clone(), losses));
             }
@@ -194,6 +201,8 @@ impl Node {
             nats: None,
             #[cfg(feature = "libp2p")]
             libp2p: None,
+            #[cfg(all(feature = "libp2p", feature = "nats"))]
+            routed: None,
         };
         node.announce(node.ready_fact()).await;
         Ok(node)
@@ -411,6 +420,12 @@ impl Node {
     #[cfg(feature = "libp2p")]
     pub fn libp2p(&self) -> Option<&Libp2pTransport> {
         self.libp2p.as_deref()
+    }
+
+    /// Which ways this node's frames went, where it reaches others both directly and by NATS.
+    #[cfg(all(feature = "libp2p", feature = "nats"))]
+    pub fn route_counts(&self) -> Option<RouteCounts> {
+        self.routed.as_ref().map(|routed| routed.counts())
     }
 
     /// Stops gracefully: fetches nothing new, lets work in hand finish until the drain deadline, then stops the agents

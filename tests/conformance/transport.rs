@@ -19,6 +19,7 @@ mod ends;
 mod frames;
 mod futures;
 mod member;
+mod over_both;
 mod over_libp2p;
 mod over_nats;
 mod pressure;
@@ -110,3 +111,4 @@ transport_suite! {
 transport_suite! {
     libp2p_quic, super::over_libp2p::Libp2p<super::over_libp2p::Quic>, tokio::test(flavor = "multi_thread", worker_threads = 2)
 }
+transport_suite! { both, super::over_both::Both, tokio::test(flavor = "multi_thread", worker_threads = 2) }

@@ -7,7 +7,7 @@ use connectome::{Buried, DEAD_LETTERS, LocalCluster, NodeOptions};
 
 #[derive(Message, Serialize, Deserialize)]
 #[message(name = "note", reply = ())]
-struct Note(u64);
+pub(super) struct Note(pub(super) u64);
 
 #[derive(Message, Serialize, Deserialize)]
 #[message(name = "poison", reply = ())]
@@ -15,7 +15,7 @@ struct Poison;
 
 #[derive(Message, Serialize, Deserialize)]
 #[message(name = "read", reply = Vec<u64>)]
-struct Read;
+pub(super) struct Read;
 
 #[derive(Message, Serialize, Deserialize)]
 #[message(name = "crash", reply = ())]
@@ -23,7 +23,7 @@ struct Crash;
 
 /// Keeps every note it was ever sent.
 #[derive(Default, Serialize, Deserialize)]
-struct Ledger {
+pub(super) struct Ledger {
     notes: Vec<u64>,
 }
 
@@ -72,7 +72,7 @@ impl Handle<Read> for Ledger {
     }
 }
 
-async fn notes(node: &Node, count: usize) -> Vec<u64> {
+pub(super) async fn notes(node: &Node, count: usize) -> Vec<u64> {
     let ledger = node.agent("ledger").unwrap();
     loop {
         match ledger.call(Read).await {

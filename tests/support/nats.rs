@@ -19,6 +19,7 @@ use std::time::Duration;
 pub(crate) use cluster::NatsCluster;
 pub(crate) use deployed::Deployed;
 use guard::Guard;
+pub(crate) use link::Link;
 use log::Log;
 pub(crate) use port::free as free_port;
 

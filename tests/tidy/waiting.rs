@@ -23,6 +23,8 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "tests/agents/support.rs",
         "`until` looks again and again for what has no event, and gives up with a panic",
     ),
+    ("tests/durable/apart.rs", "the same; a link stays cut for a while, and a sender keeps a pace"),
+    ("tests/libp2p/both_ways.rs", "calls go on at a pace for as long as a server is away"),
     ("tests/ownership/support.rs", "the same, and a desk that takes its time"),
     ("tests/registration/support.rs", "the same, also for what a store is asked"),
     ("tests/nats/deploy.rs", "`until` asks servers again and again until they agree"),

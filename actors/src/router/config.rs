@@ -58,6 +58,9 @@ pub struct RouterConfig {
     pub sealed: bool,
     /// The age that a durable message can reach on its stream: for so long the keys for it are kept.
     pub mail_age: Duration,
+    /// Whether all nodes have one store. Where each has its own, durable messages to agents of others wait in an outbox until
+    /// those have them.
+    pub store_is_shared: bool,
     /// Whether every durable message that is handled is followed by a `MESSAGE_RECEIVED` event.
     pub message_events: bool,
     /// A bug on purpose.
@@ -83,6 +86,7 @@ impl Default for RouterConfig {
             sealing: Policy { retention: FRAME_AGE_MAX, ..Policy::default() },
             sealed: true,
             mail_age: StreamLimits::default().max_age.unwrap_or(MAIL_AGE_MAX),
+            store_is_shared: true,
             message_events: false,
             #[cfg(feature = "planted-bugs")]
             planted: None,

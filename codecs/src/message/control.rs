@@ -3,6 +3,7 @@
 //! On the wire it is one flat map whose `action` says which of the other fields matter, so that an older node can
 //! read, and pass over, what a newer one adds.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::invalid::{Invalid, at_most, ensure};
@@ -44,6 +45,15 @@ pub enum Control {
     },
     /// Publish the keys of the mail of the agent that the envelope addresses: I have something for it.
     MailKeys,
+    /// Keep this durable message for the agent that the envelope addresses, and answer when it is stored.
+    Keep {
+        /// The name of the outbox that it waits in.
+        outbox: u64,
+        /// Where it stands there: for one agent always further.
+        sequence: u64,
+        /// The message: an envelope.
+        envelope: Bytes,
+    },
     /// One from a later version.
     Unknown {
         /// What it is called there.
@@ -81,7 +91,9 @@ impl Body for Control {
             Self::Unknown { action } => {
                 check_code("control action", action).map_err(|e| Invalid::new("action", e.to_string()))
             }
-            Self::Cancel | Self::MailKeys | Self::Watch { .. } | Self::Unwatch { .. } => Ok(()),
+            Self::Cancel | Self::MailKeys | Self::Watch { .. } | Self::Unwatch { .. } | Self::Keep { .. } => {
+                Ok(())
+            }
         }
     }
 }
@@ -92,6 +104,7 @@ const WATCH: &str = "watch";
 const UNWATCH: &str = "unwatch";
 const DOWN: &str = "down";
 const MAIL_KEYS: &str = "mail_keys";
+const KEEP: &str = "keep";
 
 #[derive(Default, Serialize, Deserialize)]
 struct Wire {
@@ -106,6 +119,12 @@ struct Wire {
     reason: Option<DownReason>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     detail: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    outbox: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sequence: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    envelope: Option<Bytes>,
 }
 
 impl From<Control> for Wire {
@@ -125,6 +144,13 @@ impl From<Control> for Wire {
                 ..none
             },
             Control::MailKeys => Self { action: action(MAIL_KEYS), ..none },
+            Control::Keep { outbox, sequence, envelope } => Self {
+                action: action(KEEP),
+                outbox: Some(outbox),
+                sequence: Some(sequence),
+                envelope: Some(envelope),
+                ..none
+            },
             Control::Unknown { action } => Self { action, ..none },
         }
     }
@@ -146,6 +172,11 @@ impl TryFrom<Wire> for Control {
                 detail: wire.detail,
             },
             MAIL_KEYS => Self::MailKeys,
+            KEEP => Self::Keep {
+                outbox: needed("outbox", wire.outbox)?,
+                sequence: needed("sequence", wire.sequence)?,
+                envelope: needed("envelope", wire.envelope)?,
+            },
             _ => Self::Unknown { action: wire.action },
         })
     }

@@ -253,6 +253,11 @@ pub(super) fn control() -> impl Strategy<Value = Control> {
         (count(), count(), reason(), "\\PC{0,100}").prop_map(|(watcher, incarnation, reason, detail)| {
             Control::Down { watcher, incarnation, reason, detail }
         }),
+        (count(), count(), bytes()).prop_map(|(outbox, sequence, envelope)| Control::Keep {
+            outbox,
+            sequence,
+            envelope
+        }),
         "[a-z]{12,64}".prop_map(|action| Control::Unknown { action }),
     ]
 }

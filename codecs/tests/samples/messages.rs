@@ -96,6 +96,7 @@ pub(super) fn messages() -> Vec<Sample> {
 
 pub(super) fn controls() -> Vec<Sample> {
     let reason = DownReason::Crashed;
+    let keep = Control::Keep { outbox: 0x5eed, sequence: 7, envelope: Bytes::from_static(b"envelope") };
     let down = Control::Down { watcher: 9, incarnation: NOW.0, reason, detail: "panicked at 'x'".into() };
     vec![
         sample("message-control-cancel", "stop the work", Control::Cancel),
@@ -103,6 +104,7 @@ pub(super) fn controls() -> Vec<Sample> {
         sample("message-control-watch", "tell me when it goes down", Control::Watch { watcher: 9 }),
         sample("message-control-unwatch", "do not tell me any more", Control::Unwatch { watcher: 9 }),
         sample("message-control-down", "it went down", down),
+        sample("message-control-keep", "keep this for its agent, and say when it is stored", keep),
         sample(
             "message-control-unknown",
             "an action of a later version",

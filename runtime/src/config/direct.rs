@@ -55,18 +55,6 @@ impl Libp2pConfig {
     pub fn is_used(&self) -> bool {
         self.listen.is_some() || self.peers.is_some() || self.mdns
     }
-
-    /// What does not go together with NATS: the key, its value, and what is wrong.
-    pub(super) fn beside(&self, has_nats: bool) -> Option<(&'static str, String, Wrong)> {
-        if !has_nats || !self.is_used() {
-            return None;
-        }
-        let used = [("libp2p.listen", &self.listen), ("libp2p.peers", &self.peers)];
-        let set = used.into_iter().find_map(|(name, value)| value.clone().map(|value| (name, value)));
-        let (name, value) = set.unwrap_or(("libp2p.mdns", "on".to_owned()));
-        let problem = "nats.url is set as well, and a node has one way to the others";
-        Some((name, value, Wrong::new(problem, "unset it, or unset nats.url")))
-    }
 }
 
 #[cfg(feature = "libp2p")]

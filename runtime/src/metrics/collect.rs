@@ -83,6 +83,7 @@ impl Meter {
             ownership: ownership(&moment),
             tasks: tasks(&moment),
             sealing: SealingMetrics { messages: router.seal_counts(), store: router.sealing_counts() },
+            outbox: router.outbox_counts(),
             dead_letters: letters
                 .into_iter()
                 .map(|(reason, count)| (reason.as_str().to_owned(), count))

@@ -260,6 +260,7 @@ mod tests {
             ownership: OwnershipMetrics::default(),
             tasks: TaskMetrics::default(),
             sealing: Default::default(),
+            outbox: Default::default(),
             dead_letters: Default::default(),
             dead_letters_per_second: 0.0,
             streams: vec![stream],

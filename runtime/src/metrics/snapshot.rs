@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use connectome_actors::port::{ConnectionFigures, Storage};
-use connectome_actors::{Accounts, Branch, OwnershipCounts, SealCounts, SealingCounts, TaskCounts};
+use connectome_actors::{
+    Accounts, Branch, OutboxCounts, OwnershipCounts, SealCounts, SealingCounts, TaskCounts,
+};
 use connectome_codecs::{NodeId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +52,9 @@ pub struct Metrics {
     pub tasks: TaskMetrics,
     /// What was sealed and opened, and what was not believed.
     pub sealing: SealingMetrics,
+    /// Durable messages that were handed to nodes with another store, and taken from them.
+    #[serde(default)]
+    pub outbox: OutboxCounts,
     /// Messages that were given up on this node, by reason.
     pub dead_letters: BTreeMap<String, u64>,
     /// All of them together.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use connectome_actors::Ports;
 #[cfg(feature = "libp2p")]
 use connectome_actors::port::Transport;
+#[cfg(all(feature = "libp2p", feature = "nats"))]
+use connectome_actors::port::World;
 use connectome_actors::port::{KeyStore, Storage, Streams};
 
 use super::NodeError;
@@ -18,6 +20,8 @@ use crate::transport::libp2p::Libp2pTransport;
 use crate::transport::local::Hub;
 #[cfg(feature = "nats")]
 use crate::transport::nats::check_durable;
+#[cfg(all(feature = "libp2p", feature = "nats"))]
+use crate::transport::routed::Routed;
 use crate::world::SystemWorld;
 
 /// Ports, and what must be closed once nobody uses them.
@@ -25,6 +29,9 @@ pub(super) struct Made {
     pub(super) ports: Ports,
     #[cfg(feature = "libp2p")]
     pub(super) libp2p: Option<Arc<Libp2pTransport>>,
+    /// Where there is a broker as well.
+    #[cfg(all(feature = "libp2p", feature = "nats"))]
+    pub(super) routed: Option<Arc<Routed>>,
     #[cfg(feature = "nats")]
     pub(super) connection: Option<crate::transport::nats::NatsConnection>,
     /// What the servers have lost.
@@ -38,7 +45,7 @@ pub(super) async fn make(config: &Config) -> Result<Made, NodeError> {
     let keys = Keys::open(config)?;
     #[cfg(feature = "nats")]
     if let Some(options) = config.nats.connection(&config.name)? {
-        return on_nats(config, &options, world, keys.store).await;
+        return on_nats(config, &options, world, keys).await;
     }
     let streams: Arc<dyn Streams> = match config.streams.storage {
         Storage::Memory => Arc::new(Embedded::in_memory(world.clone())),
@@ -58,6 +65,8 @@ pub(super) async fn make(config: &Config) -> Result<Made, NodeError> {
         ports: Ports { world, keys: keys.store, transport, streams },
         #[cfg(feature = "libp2p")]
         libp2p,
+        #[cfg(all(feature = "libp2p", feature = "nats"))]
+        routed: None,
         #[cfg(feature = "nats")]
         connection: None,
         #[cfg(feature = "nats")]
@@ -113,7 +122,7 @@ async fn on_nats(
     config: &Config,
     options: &crate::transport::nats::NatsOptions,
     world: Arc<SystemWorld>,
-    keys: Arc<dyn KeyStore>,
+    keys: Keys,
 ) -> Result<Made, NodeError> {
     use crate::keystore::NodeIdentity;
     use crate::streams::JetStream;
@@ -130,13 +139,21 @@ async fn on_nats(
     let kept = config.nats.store(&config.namespace);
     let streams = Arc::new(JetStream::open(&connection, kept).await.map_err(NodeError::Streams)?);
     let losses = Some(streams.losses());
-    let identity = Arc::new(NodeIdentity::new(keys.clone()));
-    let transport = NatsTransport::open(connection.clone(), &config.namespace, identity).await?;
-    let ports = Ports { world, keys, transport: Arc::new(transport), streams };
+    let identity = Arc::new(NodeIdentity::new(keys.store.clone()));
+    let broker = Arc::new(NatsTransport::open(connection.clone(), &config.namespace, identity).await?);
+    #[cfg(feature = "libp2p")]
+    if let Some(direct) = keys.libp2p(config).await? {
+        let routed = Arc::new(Routed::new(direct.clone(), broker, world.random() as u64));
+        let ports = Ports { world, keys: keys.store, transport: routed.clone(), streams };
+        let (libp2p, routed, connection) = (Some(direct), Some(routed), Some(connection));
+        return Ok(Made { ports, libp2p, routed, connection, losses });
+    }
     Ok(Made {
-        ports,
+        ports: Ports { world, keys: keys.store, transport: broker, streams },
         #[cfg(feature = "libp2p")]
         libp2p: None,
+        #[cfg(feature = "libp2p")]
+        routed: None,
         connection: Some(connection),
         losses,
     })

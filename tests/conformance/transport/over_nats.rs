@@ -38,7 +38,7 @@ async fn node(namespace: &str, at: usize) -> NatsTransport {
 }
 
 /// One for all cases, as a new one comes: it carries 1 MB, so the largest frames go in parts.
-fn server() -> &'static NatsServer {
+pub(super) fn server() -> &'static NatsServer {
     static SERVER: OnceLock<NatsServer> = OnceLock::new();
     SERVER.get_or_init(|| NatsServer::start_with("max_payload: 1048576"))
 }

@@ -1,38 +1,48 @@
-//! A link between two servers that can be cut and healed: a proxy on loopback.
+//! A link that can be cut, stalled and healed, between two servers or two nodes: a proxy on loopback.
 
-use std::io::copy;
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
+/// Bytes that are carried at once.
+const CHUNK: usize = 64 * 1024;
+
 /// A way from one port of loopback to another.
-pub(super) struct Link {
-    state: Arc<Mutex<State>>,
+pub(crate) struct Link {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     is_cut: bool,
+    is_stalled: bool,
     open: Vec<TcpStream>,
 }
 
 impl Link {
     /// Listens on one port and carries to the other.
-    pub(super) fn new(from: u16, to: u16) -> Link {
+    pub(crate) fn new(from: u16, to: u16) -> Link {
         let listener = TcpListener::bind(("127.0.0.1", from)).expect("the port was free a moment ago");
-        let state = Arc::<Mutex<State>>::default();
-        let shared = state.clone();
+        let shared = Arc::<Shared>::default();
+        let carried = shared.clone();
         thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
-                accept(&shared, near, to);
+                accept(&carried, near, to);
             }
         });
-        Link { state }
+        Link { shared }
     }
 
     /// Ends all connections, and every new one at once.
-    pub(super) fn cut(&self) {
-        let mut state = self.state.lock().unwrap();
+    pub(crate) fn cut(&self) {
+        let mut state = self.shared.state.lock().unwrap();
         state.is_cut = true;
         for stream in state.open.drain(..) {
             // One that has ended by itself is cut already.
@@ -40,26 +50,44 @@ impl Link {
         }
     }
 
+    /// Carries nothing any more, and ends nothing: as if every packet were lost.
+    pub(crate) fn stall(&self) {
+        self.shared.state.lock().unwrap().is_stalled = true;
+    }
+
     /// Carries again.
-    pub(super) fn heal(&self) {
-        self.state.lock().unwrap().is_cut = false;
+    pub(crate) fn heal(&self) {
+        let mut state = self.shared.state.lock().unwrap();
+        (state.is_cut, state.is_stalled) = (false, false);
+        drop(state);
+        self.shared.changed.notify_all();
     }
 }
 
-fn accept(state: &Mutex<State>, near: TcpStream, to: u16) {
-    let mut state = state.lock().unwrap();
+fn accept(shared: &Arc<Shared>, near: TcpStream, to: u16) {
+    let mut state = shared.state.lock().unwrap();
     if state.is_cut {
         return;
     }
     let Ok(far) = TcpStream::connect(("127.0.0.1", to)) else { return };
     let twin = |stream: &TcpStream| stream.try_clone().expect("a socket can be shared");
-    for (mut source, mut sink) in [(twin(&near), twin(&far)), (twin(&far), twin(&near))] {
-        thread::spawn(move || {
-            // Whichever end closes first ends both ways.
-            let _ = copy(&mut source, &mut sink);
-            let _ = sink.shutdown(Shutdown::Both);
-            let _ = source.shutdown(Shutdown::Both);
-        });
+    for (source, sink) in [(twin(&near), twin(&far)), (twin(&far), twin(&near))] {
+        let shared = shared.clone();
+        thread::spawn(move || carry(&shared, source, sink));
     }
     state.open.extend([near, far]);
+}
+
+fn carry(shared: &Shared, mut source: TcpStream, mut sink: TcpStream) {
+    let mut chunk = vec![0; CHUNK];
+    while let Ok(length @ 1..) = source.read(&mut chunk) {
+        let state = shared.state.lock().unwrap();
+        drop(shared.changed.wait_while(state, |state| state.is_stalled).unwrap());
+        if sink.write_all(&chunk[..length]).is_err() {
+            break;
+        }
+    }
+    // Whichever end closes first ends both ways.
+    let _ = sink.shutdown(Shutdown::Both);
+    let _ = source.shutdown(Shutdown::Both);
 }
