@@ -260,7 +260,7 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         name: "nats.url",
-        about: "the NATS servers, separated by commas; none: an embedded store, and no other nodes",
+        about: "the NATS servers, separated by commas; none: a store of its own, and the nodes that libp2p reaches",
         aliases: &["NATS_URL"],
         field: |c| Field::Servers(&mut c.nats.url),
     },

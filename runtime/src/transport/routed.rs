@@ -210,7 +210,7 @@ impl Routed {
     fn heed(&self, peer: &Peer, way: Way, mark: Mark) {
         let now = Instant::now();
         match mark {
-            Mark::Begin { life, stint } => peer.incoming.lock().begun(way, life, stint),
+            Mark::Begin { life, stint } => peer.incoming.lock().begun(way, life, stint, now),
             Mark::Ask(ask) => {
                 let answer = peer.incoming.lock().asked(way, ask, now);
                 self.carry_out(peer, Due { answer, is_gone: false });
@@ -282,11 +282,13 @@ impl Transport for Routed {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(TransportError::Closed);
         }
-        let ways = self.to(to);
-        if !self.peers.read().contains_key(&to) && ways.best().is_none() {
-            return Err(TransportError::Unreachable { to });
-        }
-        self.peer(to).outgoing.lock().send(&ways, frame, Instant::now())
+        let (ways, known) = (self.to(to), self.peers.read().get(&to).cloned());
+        let peer = match known {
+            Some(peer) => peer,
+            None if ways.best().is_none() => return Err(TransportError::Unreachable { to }),
+            None => self.peer(to),
+        };
+        peer.outgoing.lock().send(&ways, frame, Instant::now())
     }
 
     async fn ready(&self, to: NodeId) {

@@ -70,6 +70,10 @@ impl Incoming {
         self.ended[way.at()] = false;
         self.farewell = self.farewell.map(|_| now + HOLD);
         self.is_told = false;
+        if let Some((ask, _)) = self.asked.filter(|(ask, _)| ask.to == way) {
+            // The sender has not waited for our answer: whatever comes the other way now is late.
+            self.free(&ask, now);
+        }
         if self.deaf[way.at()].is_some_and(|until| now < until) {
             return Fate::Drop;
         }
@@ -90,9 +94,10 @@ impl Incoming {
         }
     }
 
-    pub(super) fn begun(&mut self, way: Way, life: u64, stint: Stint) {
+    pub(super) fn begun(&mut self, way: Way, life: u64, stint: Stint, now: Instant) {
         self.meet(life);
         if self.stint.as_ref().is_none_or(|now| now.stint < stint) {
+            self.leave(way.other(), now);
             self.begin(stint, way);
             self.before = None;
         }
@@ -171,11 +176,18 @@ impl Incoming {
             }
             Some(_) | None => self.before.filter(|(stint, _)| *stint == ask.left),
         };
-        if ask.from != ask.to && !self.ended[ask.from.at()] {
-            self.deaf[ask.from.at()] = Some(now + DEAF_MAX);
+        if ask.from != ask.to {
+            self.leave(ask.from, now);
         }
         self.begin(ask.stint, ask.to);
         self.answer(ask)
+    }
+
+    /// Nothing is taken from a way any more until its link has ended, or the sender goes back to it.
+    fn leave(&mut self, way: Way, now: Instant) {
+        if !self.ended[way.at()] {
+            self.deaf[way.at()] = Some(now + DEAF_MAX);
+        }
     }
 
     fn begin(&mut self, stint: Stint, way: Way) {

@@ -130,7 +130,7 @@ impl Outgoing {
             return self.kept.tend(now);
         }
         let Some(best) = ways.best() else { return self.changing = None };
-        self.choose(best, now);
+        self.choose(best, ways, now);
         self.ask(ways, now);
         self.begin(ways);
         self.repeat(ways, now);
@@ -176,19 +176,24 @@ impl Outgoing {
         (self.torn, self.changing) = (false, None);
     }
 
-    fn choose(&mut self, best: Way, now: Instant) {
+    fn choose(&mut self, best: Way, ways: &impl Ways, now: Instant) {
         match (self.way, self.stint) {
             (None, _) => self.settle(best, None),
             // Nobody counts, and the way keeps its own order.
             (Some(way), None) if way == best => self.settle(best, None),
             (Some(way), Some(_)) if way == best && !self.torn && self.changing.is_none() => {}
-            (Some(_), _) => self.change(best, now),
+            (Some(_), _) => self.change(best, ways, now),
         }
     }
 
-    fn change(&mut self, to: Way, now: Instant) {
+    fn change(&mut self, to: Way, ways: &impl Ways, now: Instant) {
         match self.changing {
             Some(asked) if now.duration_since(asked.since) >= ASK_MAX => {
+                // Read before the frames that follow it, so that what comes the old way is not taken for newer.
+                let asked = Changing { to, ..asked };
+                if self.way.is_some_and(|from| ways.send(to, self.question(&asked, from)).is_err()) {
+                    return;
+                }
                 self.kept.unread(u64::MAX);
                 self.sent.lost += self.again.len() as u64;
                 self.again.clear();
@@ -212,13 +217,16 @@ impl Outgoing {
         if changing.asked.is_some_and(|asked| now.duration_since(asked) < ASK_EVERY) {
             return;
         }
-        let (left, sent) = (self.stint.unwrap_or(0), self.kept.sent());
-        let Changing { to, stint, .. } = changing;
-        let ask = Mark::Ask(Ask { life: self.life, stint, left, sent, from, to }).encode();
-        let over = if ways.reach(from) { from } else { to };
-        if ways.send(over, ask).is_ok() {
+        let over = if ways.reach(from) { from } else { changing.to };
+        if ways.send(over, self.question(&changing, from)).is_ok() {
             self.changing = Some(Changing { asked: Some(now), ..changing });
         }
+    }
+
+    fn question(&self, changing: &Changing, from: Way) -> Bytes {
+        let (left, sent) = (self.stint.unwrap_or(0), self.kept.sent());
+        let Changing { to, stint, .. } = *changing;
+        Mark::Ask(Ask { life: self.life, stint, left, sent, from, to }).encode()
     }
 
     /// Has the peer count, once it is known to have both ways.

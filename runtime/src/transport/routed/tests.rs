@@ -121,6 +121,8 @@ struct Pair {
     lines: [Arc<Line>; 2],
     sender: Arc<Routed>,
     told: Arc<Mutex<Told>>,
+    /// The receiver reads while nobody else holds this.
+    reads: Arc<tokio::sync::Mutex<()>>,
     sent: u64,
 }
 
@@ -133,10 +135,13 @@ impl Pair {
             Arc::new(Routed::of(direct, broker, 7 + at as u64))
         });
         let told: Arc<Mutex<Told>> = Arc::default();
-        let (reads, tells) = (sender.clone(), told.clone());
-        tokio::spawn(async move { while reads.receive().await.is_some() {} });
+        let (sends, tells) = (sender.clone(), told.clone());
+        let reads: Arc<tokio::sync::Mutex<()>> = Arc::default();
+        let turn = reads.clone();
+        tokio::spawn(async move { while sends.receive().await.is_some() {} });
         tokio::spawn(async move {
             while let Some(inbound) = receiver.receive().await {
+                let _turn = turn.lock().await;
                 match inbound {
                     Inbound::Frame { frame, .. } => {
                         tells.lock().frames.push(u64::from_be_bytes(frame[..8].try_into().unwrap()));
@@ -146,7 +151,7 @@ impl Pair {
                 }
             }
         });
-        Pair { lines, sender, told, sent: 0 }
+        Pair { lines, sender, told, reads, sent: 0 }
     }
 
     fn line(&self, way: Way) -> &Line {
@@ -259,6 +264,8 @@ enum Step {
     Heal(usize),
     /// Everyone reads for so many milliseconds.
     Run(u64),
+    /// The receiver does not.
+    Hang(u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -267,19 +274,32 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..2_usize, 0..6_usize).prop_map(|(way, lost)| Step::Cut(way, lost)),
         3 => (0..2_usize).prop_map(Step::Heal),
         3 => (0..400_u64).prop_map(Step::Run),
+        1 => (0..3_000_u64).prop_map(Step::Hang),
     ]
 }
 
 async fn run(steps: &[Step]) -> (Vec<u64>, u64) {
     let mut pair = Pair::new();
+    let reads = pair.reads.clone();
+    let mut hung = None;
     for step in steps {
         match step {
             Step::Send(frames) => (0..*frames).for_each(|_| pair.send()),
             Step::Cut(way, lost) => pair.lines[*way].cut(*lost),
             Step::Heal(way) => pair.lines[*way].heal(),
-            Step::Run(moment) => sleep(Duration::from_millis(*moment)).await,
+            Step::Run(moment) => {
+                hung = None;
+                sleep(Duration::from_millis(*moment)).await;
+            }
+            Step::Hang(moment) => {
+                if hung.is_none() {
+                    hung = Some(reads.lock().await);
+                }
+                sleep(Duration::from_millis(*moment)).await;
+            }
         }
     }
+    drop(hung);
     pair.settle().await;
     pair.lines.iter().for_each(|line| line.heal());
     pair.send_surely().await;
