@@ -2,7 +2,7 @@
 //!
 //! No frame passes this loop; messages of topics do. It decides nothing: what becomes of a connection is its peer's affair.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,17 +12,19 @@ use futures_util::StreamExt;
 use libp2p::gossipsub::{self, IdentTopic, MessageAcceptance};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, ListenError, StreamProtocol, Swarm, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, SwarmBuilder, mdns, noise, tcp, yamux};
+use libp2p::{Multiaddr, PeerId, SwarmBuilder, mdns, noise, ping, relay, tcp, yamux};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::address::{is_usable, parse, take_peer};
+use super::address::{is_relayed, is_usable, parse, take_peer};
 use super::behaviour::{Behaviour, BehaviourEvent};
 use super::gate::Denied;
 use super::lanes::{Came, Opened, Protocols};
+use super::moving::MOVE;
 use super::net::{DialReply, Net, NotDialled, Order};
 use super::options::{Libp2pError, Libp2pOptions};
 use super::peer_key::{PeerKey, node_of, peer_of};
+use super::reach::{self, Reservations};
 use super::topics::{self, Judged, TopicError};
 use crate::transport::looped::Run;
 
@@ -50,23 +52,27 @@ pub(super) struct Driven {
     orders: mpsc::Receiver<Order>,
     dialling: BTreeMap<ConnectionId, DialReply>,
     announced: Vec<Multiaddr>,
+    reservations: Reservations,
 }
 
 impl Driven {
     /// Makes a swarm and begins to listen; the addresses are known when this returns.
     pub(super) async fn start(
         key: &PeerKey,
+        net: &Arc<Net>,
         options: &Libp2pOptions,
         protocols: Arc<Protocols>,
         copies: Arc<AtomicU64>,
         orders: mpsc::Receiver<Order>,
     ) -> Result<Driven, Libp2pError> {
         let announced = options.announce.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
-        let swarm = build(key, Behaviour::new(key, options, protocols, copies)?)?;
-        let mut driven = Driven { swarm, orders, dialling: BTreeMap::new(), announced };
+        let reservations = Reservations::new(net, &options.relays)?;
+        let swarm = build(key, Behaviour::prepare(key, options, protocols, copies, net)?)?;
+        let mut driven = Driven { swarm, orders, dialling: BTreeMap::new(), announced, reservations };
         for address in &options.listen {
             driven.listen(address).await?;
         }
+        driven.reach_outside(net);
         Ok(driven)
     }
 
@@ -95,12 +101,22 @@ impl Driven {
         listening.unwrap_or_else(|_| Err("the system did not answer".to_owned())).map_err(failed)
     }
 
-    /// Where others can dial this node.
-    pub(super) fn addresses(&self) -> Vec<Multiaddr> {
-        match self.announced.is_empty() {
-            true => self.swarm.listeners().cloned().collect(),
+    /// Tells where others can dial this node: where relays, its router and those who tried say so, and where it listens or was
+    /// told to announce.
+    fn reach_outside(&mut self, net: &Net) {
+        let here = match self.announced.is_empty() {
+            true => self.swarm.listeners().filter(|address| !is_relayed(address)).cloned().collect(),
             false => self.announced.clone(),
+        };
+        if net.carries() {
+            // A relay says where it is reached to whom it carries for.
+            here.iter().for_each(|address| self.swarm.add_external_address(address.clone()));
         }
+        let proven: BTreeSet<_> = self.swarm.external_addresses().cloned().map(without_peer).collect();
+        let mut all: Vec<_> =
+            proven.into_iter().filter(|address| is_usable(address) && !here.contains(address)).collect();
+        all.extend(here);
+        net.set_own_addresses(all);
     }
 
     /// Drives the swarm until the transport is closed.
@@ -114,6 +130,7 @@ impl Driven {
                     run.notices.attend(part).await;
                 },
                 event = self.swarm.select_next_some() => self.happened(net, event),
+                () = self.reservations.due() => self.reservations.ask(&mut self.swarm),
                 order = self.orders.recv() => match order {
                     Some(order) => self.carry_out(order),
                     None => return Ok(()),
@@ -181,10 +198,10 @@ impl Driven {
                     discovered(net, &peer, address);
                 }
             }
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, .. } => {
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.dialled(connection_id, Ok(peer_id));
                 match net.meet_peer(&peer_id) {
-                    Some(peer) => peer.connected(connection_id),
+                    Some(peer) => peer.connected(connection_id, endpoint.is_relayed()),
                     None => tracing::debug!(peer = %peer_id, "a peer that is no node is connected"),
                 }
             }
@@ -214,10 +231,25 @@ impl Driven {
                     net.counts.failed_inbound.fetch_add(1, Ordering::Relaxed);
                 }
             },
-            SwarmEvent::NewListenAddr { .. } | SwarmEvent::ExpiredListenAddr { .. } => {
-                net.set_own_addresses(self.addresses());
+            SwarmEvent::NewListenAddr { .. }
+            | SwarmEvent::ExpiredListenAddr { .. }
+            | SwarmEvent::ExternalAddrConfirmed { .. }
+            | SwarmEvent::ExternalAddrExpired { .. } => self.reach_outside(net),
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event {
+                peer,
+                connection,
+                result: Err(problem),
+            })) => {
+                if node_of(&peer).is_some_and(|node| net.is_relay(node)) {
+                    tracing::debug!(relay = %peer, %problem, "a relay does not answer: its connection is closed");
+                    self.swarm.close_connection(connection);
+                }
             }
-            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+            SwarmEvent::Behaviour(event) => reach::told(net, &mut self.reservations, event),
+            SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
+                if self.reservations.closed(net, listener_id, &reason) {
+                    return;
+                }
                 tracing::error!(?addresses, ?reason, "this node does not listen there any more");
             }
             _ => {}
@@ -254,6 +286,8 @@ impl Driven {
         let Some(peer) = net.meet_peer(&peer) else { return };
         if protocol == LINK {
             peer.offer(connection, stream);
+        } else if protocol == MOVE {
+            peer.offer_to_move(connection, stream);
         } else if net.is_trusted(&peer) {
             net.streams.came(peer.id, &protocol, stream);
         }
@@ -277,6 +311,12 @@ fn discovered(net: &Arc<Net>, peer: &PeerId, mut address: Multiaddr) {
     }
 }
 
+/// An address, and not who is there.
+fn without_peer(mut address: Multiaddr) -> Multiaddr {
+    take_peer(&mut address);
+    address
+}
+
 fn dial_problem(error: &DialError) -> NotDialled {
     match error {
         DialError::LocalPeerId { .. } => NotDialled::Ourselves,
@@ -288,7 +328,10 @@ fn dial_problem(error: &DialError) -> NotDialled {
     }
 }
 
-fn build(key: &PeerKey, behaviour: Behaviour) -> Result<Swarm<Behaviour>, Libp2pError> {
+fn build(
+    key: &PeerKey,
+    behaviour: impl FnOnce(relay::client::Behaviour) -> Behaviour,
+) -> Result<Swarm<Behaviour>, Libp2pError> {
     let start = |problem: &dyn std::fmt::Display| Libp2pError::Start(problem.to_string());
     let multiplexed = || {
         let mut config = yamux::Config::default();
@@ -306,7 +349,9 @@ fn build(key: &PeerKey, behaviour: Behaviour) -> Result<Swarm<Behaviour>, Libp2p
         config
     });
     let swarm = builder
-        .with_behaviour(|_| behaviour)
+        .with_relay_client(noise::Config::new, multiplexed)
+        .map_err(|error| start(&error))?
+        .with_behaviour(|_, relayed| behaviour(relayed))
         .map_err(|error| start(&error))?
         .with_swarm_config(|config| {
             config.with_idle_connection_timeout(IDLE_MAX).with_max_negotiating_inbound_streams(AGREEING_MAX)
