@@ -4,8 +4,11 @@
 
 mod admission;
 mod hostile;
+mod networks;
 mod nodes;
 mod process;
+mod reach;
+mod relays;
 mod stranger;
 mod streams;
 mod support;

@@ -19,7 +19,7 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
 
-use super::address::{is_relayed, relay_of, take_peer};
+use super::address::{is_relayed, relay_of};
 use super::options::{Admission, Limits};
 use super::peer_key::node_of;
 
@@ -185,13 +185,11 @@ enum Origin {
 }
 
 fn origin_of(to: &Multiaddr, from: &Multiaddr) -> Option<Origin> {
-    let mut way = to.clone();
-    // Over a relay it comes to where we are reached through that: the circuit, and perhaps ourselves.
-    if is_relayed(to) {
-        take_peer(&mut way);
-        return relay_of(&way).or_else(|| relay_of(to)).map(Origin::Relay);
+    // Over a relay it comes to where we are reached through that.
+    match is_relayed(to) {
+        true => relay_of(to).map(Origin::Relay).or_else(|| host_of(to).map(Origin::Host)),
+        false => host_of(from).map(Origin::Host),
     }
-    host_of(from).map(Origin::Host)
 }
 
 /// The network address that a connection came from. An IPv6 host has a whole /64, so that counts as one.

@@ -153,7 +153,7 @@ async fn stream(net: &Arc<Net>, peer: &Peer, backoff: &mut Backoff) -> Option<(O
                 Some(offer) => return Some((offer, true)),
                 None => peer.give_up_on(connection),
             }
-        } else if !peer.is_connected() && !peer.addresses().is_empty() {
+        } else if !peer.is_connected() && !net.ways_to(peer).is_empty() {
             dial(net, peer, backoff).await;
         } else if !wait(net, peer).await {
             return None;
@@ -188,7 +188,7 @@ async fn dial(net: &Net, peer: &Peer, backoff: &mut Backoff) {
     let dialling = async {
         backoff.wait().await;
         let (reply, dialled) = oneshot::channel();
-        let addresses = peer.addresses();
+        let addresses = net.ways_to(peer);
         net.know_relays(&addresses);
         net.order(Order::Dial { peer: Some(peer.peer_id), addresses, reply }).await;
         dialled.await.unwrap_or_else(|_| Err(NotDialled::Failed("the transport is closed".to_owned())))

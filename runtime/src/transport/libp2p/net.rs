@@ -341,8 +341,7 @@ impl Net {
                 continue;
             }
             if let Some(peer) = self.meet(node) {
-                // Over this node others reach it; this node itself does not.
-                for address in addresses.into_iter().filter(|address| relay_of(address) != Some(self.node)) {
+                for address in addresses {
                     is_new |= peer.learn(address, false);
                 }
             }
@@ -350,6 +349,13 @@ impl Net {
         if is_new {
             self.knowledge.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Where a peer can be dialled from here. Others reach some over this node; this node itself does not.
+    pub(super) fn ways_to(&self, peer: &Peer) -> Vec<Multiaddr> {
+        let mut ways = peer.addresses();
+        ways.retain(|address| relay_of(address) != Some(self.node));
+        ways
     }
 
     /// Another number whenever there may be something new to tell.
