@@ -38,6 +38,11 @@ async fn echoed(from: &Libp2pTransport, to: &Libp2pTransport) {
     assert_eq!(soon(received).await, frame);
 }
 
+/// Reads to the end of a link: the next one begins after that.
+async fn cut(transport: &Libp2pTransport) {
+    while !matches!(transport.receive().await, Some(Inbound::Disconnected { .. })) {}
+}
+
 /// Two nodes that listen nowhere and know nothing but a relay come to know each other, and frames go both ways.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hidden_nodes_meet_over_a_relay() {
@@ -66,6 +71,8 @@ async fn what_a_limit_cuts_comes_back() {
     let mut watcher = ada.watch();
     for _ in 0..2 {
         println!("cut: {}", next_end(&mut watcher).await);
+        soon(cut(&ada)).await;
+        soon(cut(&bob)).await;
         linked(&ada, &bob).await;
         echoed(&ada, &bob).await;
     }
