@@ -43,8 +43,8 @@ async fn part() {
     std::process::exit(0);
 }
 
-/// `call NAME`: until it is answered. `gap NAME`: for a while, again and again; the longest time without an answer. `held COUNT`: until so many relays carry for this node. `direct`: until a direct connection
-/// was tried, with what came of it.
+/// `call NAME`: until it is answered. `gap NAME`: for a while, again and again; the longest time without an answer.
+/// `held COUNT`: until so many relays carry for this node. `direct`: until a direct connection was tried, with what came of it.
 async fn obey(node: &Node, line: &str) -> String {
     let p2p = node.libp2p().unwrap();
     match line.split_once(' ').unwrap_or((line, "")) {

@@ -23,10 +23,13 @@ pub(super) const MOVE: StreamProtocol = StreamProtocol::new("/connectome/link/1/
 /// How often an opener looks for a better connection.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// What was not fetched yet of a stream: what is read, what is written.
+type Halves = (Option<ReadHalf<Stream>>, Option<WriteHalf<Stream>>);
+
 /// The stream that a link goes on with, until each side has changed over.
 #[derive(Default)]
 pub(super) struct Next {
-    halves: Mutex<(Option<ReadHalf<Stream>>, Option<WriteHalf<Stream>>)>,
+    halves: Mutex<Halves>,
     reads: Notify,
     writes: Notify,
 }

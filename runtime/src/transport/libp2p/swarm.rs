@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use libp2p::core::transport::ListenerId;
 use libp2p::gossipsub::{self, IdentTopic, MessageAcceptance};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, ListenError, StreamProtocol, Swarm, SwarmEvent};
@@ -183,21 +184,7 @@ impl Driven {
 
     fn happened(&mut self, net: &Arc<Net>, event: SwarmEvent<BehaviourEvent>) {
         match event {
-            SwarmEvent::Behaviour(BehaviourEvent::Lanes(opened)) => self.opened(net, opened),
-            SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Message {
-                propagation_source,
-                message_id,
-                message,
-            })) => {
-                let acceptance = self.heard(net, propagation_source, message);
-                let gossip = &mut self.swarm.behaviour_mut().gossip;
-                gossip.report_message_validation_result(&message_id, &propagation_source, acceptance);
-            }
-            SwarmEvent::Behaviour(BehaviourEvent::Mdns(mdns::Event::Discovered(found))) => {
-                for (peer, address) in found {
-                    discovered(net, &peer, address);
-                }
-            }
+            SwarmEvent::Behaviour(event) => self.told(net, event),
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.dialled(connection_id, Ok(peer_id));
                 match net.meet_peer(&peer_id) {
@@ -206,7 +193,7 @@ impl Driven {
                 }
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
-                if let Some(peer) = node_of(&peer_id).and_then(|node| net.peer(node)) {
+                if let Some(peer) = net.known(&peer_id) {
                     peer.disconnected(connection_id);
                 }
             }
@@ -219,40 +206,52 @@ impl Driven {
                 }
                 self.dialled(connection_id, Err(dial_problem(&error)));
             }
-            SwarmEvent::IncomingConnectionError { error, .. } => match error {
-                ListenError::Denied { cause } => {
-                    tracing::debug!(
-                        listed = cause.downcast_ref::<Denied>().is_some(),
-                        "a connection was turned away"
-                    );
-                    net.count_denied();
-                }
-                _ => {
-                    net.counts.failed_inbound.fetch_add(1, Ordering::Relaxed);
-                }
-            },
+            SwarmEvent::IncomingConnectionError { error, .. } => turned_away(net, &error),
             SwarmEvent::NewListenAddr { .. }
             | SwarmEvent::ExpiredListenAddr { .. }
             | SwarmEvent::ExternalAddrConfirmed { .. }
             | SwarmEvent::ExternalAddrExpired { .. } => self.reach_outside(net),
-            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event {
-                peer,
-                connection,
-                result: Err(problem),
-            })) => {
+            SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
+                self.unheard(net, listener_id, &addresses, &reason);
+            }
+            _ => {}
+        }
+    }
+
+    /// Nothing comes in that way any more: a relay is asked again, an address of this machine is lost.
+    fn unheard(
+        &mut self,
+        net: &Net,
+        listener: ListenerId,
+        addresses: &[Multiaddr],
+        reason: &Result<(), std::io::Error>,
+    ) {
+        if !self.reservations.closed(net, listener, reason) {
+            tracing::error!(?addresses, ?reason, "this node does not listen there any more");
+        }
+    }
+
+    /// A part of the swarm tells something.
+    fn told(&mut self, net: &Arc<Net>, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Lanes(opened) => self.opened(net, opened),
+            BehaviourEvent::Gossip(gossipsub::Event::Message { propagation_source, message_id, message }) => {
+                let acceptance = self.heard(net, propagation_source, message);
+                let gossip = &mut self.swarm.behaviour_mut().gossip;
+                gossip.report_message_validation_result(&message_id, &propagation_source, acceptance);
+            }
+            BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
+                for (peer, address) in found {
+                    discovered(net, &peer, address);
+                }
+            }
+            BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(problem) }) => {
                 if node_of(&peer).is_some_and(|node| net.is_relay(node)) {
                     tracing::debug!(relay = %peer, %problem, "a relay does not answer: its connection is closed");
                     self.swarm.close_connection(connection);
                 }
             }
-            SwarmEvent::Behaviour(event) => reach::told(net, &mut self.reservations, event),
-            SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
-                if self.reservations.closed(net, listener_id, &reason) {
-                    return;
-                }
-                tracing::error!(?addresses, ?reason, "this node does not listen there any more");
-            }
-            _ => {}
+            other => reach::told(net, &mut self.reservations, other),
         }
     }
 
@@ -297,6 +296,20 @@ impl Driven {
         if let Some(reply) = self.dialling.remove(&connection) {
             // Whoever asked may have something better by now.
             drop(reply.send(result));
+        }
+    }
+}
+
+/// A connection that somebody made did not come to be.
+fn turned_away(net: &Net, error: &ListenError) {
+    match error {
+        ListenError::Denied { cause } => {
+            let listed = cause.downcast_ref::<Denied>().is_some();
+            tracing::debug!(listed, "a connection was turned away");
+            net.count_denied();
+        }
+        _ => {
+            net.counts.failed_inbound.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
