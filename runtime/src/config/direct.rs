@@ -1,11 +1,13 @@
 //! How nodes reach each other directly: where they listen, whom they dial, whom they let in.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::problem::Wrong;
 #[cfg(feature = "libp2p")]
 use crate::transport::libp2p::{
-    Admission, ClusterSecret, Libp2pError, Libp2pOptions, Limits, check_address, check_target, parse_peer,
+    Admission, ClusterSecret, Libp2pError, Libp2pOptions, Limits, RelayLimits, check_address, check_relay,
+    check_target, parse_peer,
 };
 
 /// How a node speaks to others with no one between. Lists are separated by commas.
@@ -19,6 +21,20 @@ pub struct Libp2pConfig {
     pub peers: Option<String>,
     /// Whether it looks for nodes on the local network.
     pub mdns: bool,
+    /// Relays that are to carry connections for it.
+    pub relays: Option<String>,
+    /// Whether it carries connections for others.
+    pub relay: bool,
+    /// Nodes that may be reached over it.
+    pub relay_reservations: usize,
+    /// Connections that it carries.
+    pub relay_circuits: usize,
+    /// After so many bytes one way, such a connection is cut and made again. `None`: never.
+    pub relay_circuit_bytes: Option<u64>,
+    /// After this long, such a connection is cut and made again.
+    pub relay_circuit_duration: Duration,
+    /// Whether it asks the router of its network to let others in.
+    pub upnp: bool,
     /// Peer ids that may connect. `None`: all.
     pub allow: Option<String>,
     /// Peer ids that may not.
@@ -40,6 +56,13 @@ impl Default for Libp2pConfig {
             announce: None,
             peers: None,
             mdns: false,
+            relays: None,
+            relay: false,
+            relay_reservations: 128,
+            relay_circuits: 128,
+            relay_circuit_bytes: Some(1 << 30),
+            relay_circuit_duration: Duration::from_secs(3_600),
+            upnp: false,
             allow: None,
             deny: None,
             secret_file: None,
@@ -53,7 +76,7 @@ impl Default for Libp2pConfig {
 impl Libp2pConfig {
     /// Whether the node reaches others directly: it listens, dials, or looks for them.
     pub fn is_used(&self) -> bool {
-        self.listen.is_some() || self.peers.is_some() || self.mdns
+        self.listen.is_some() || self.peers.is_some() || self.relays.is_some() || self.mdns
     }
 }
 
@@ -75,8 +98,16 @@ impl Libp2pConfig {
             ..Limits::default()
         };
         let texts = |list| each(list).map(ToOwned::to_owned).collect();
-        let (listen, announce, peers) = (texts(&self.listen), texts(&self.announce), texts(&self.peers));
-        Ok(Libp2pOptions { listen, announce, peers, mdns: self.mdns, admission, limits })
+        let [listen, announce, peers, relays] =
+            [&self.listen, &self.announce, &self.peers, &self.relays].map(texts);
+        let relay = self.relay.then_some(RelayLimits {
+            reservations: self.relay_reservations,
+            circuits: self.relay_circuits,
+            circuit_bytes: self.relay_circuit_bytes,
+            circuit_duration: self.relay_circuit_duration,
+        });
+        let (mdns, upnp) = (self.mdns, self.upnp);
+        Ok(Libp2pOptions { listen, announce, peers, mdns, relays, relay, upnp, admission, limits })
     }
 
     fn secret(&self) -> Result<Option<ClusterSecret>, Libp2pError> {
@@ -106,6 +137,14 @@ pub(super) fn check_addresses(list: &str) -> Result<(), Wrong> {
 pub(super) fn check_targets(list: &str) -> Result<(), Wrong> {
     #[cfg(feature = "libp2p")]
     return check(list, check_target, "write /dns/host/tcp/4001/p2p/12D3…, several separated by commas");
+    #[cfg(not(feature = "libp2p"))]
+    not_built(list)
+}
+
+/// Whether these are addresses of relays.
+pub(super) fn check_relays(list: &str) -> Result<(), Wrong> {
+    #[cfg(feature = "libp2p")]
+    return check(list, check_relay, "write /dns/host/tcp/4001/p2p/12D3…, several separated by commas");
     #[cfg(not(feature = "libp2p"))]
     not_built(list)
 }

@@ -90,6 +90,10 @@ const REQUEST_MAX: Duration = Duration::from_secs(60);
 const CONNECTIONS_MIN: usize = 8;
 /// More than a process may have files.
 const CONNECTIONS_MAX: usize = 65_536;
+/// A handshake and a hello pass in it.
+const CIRCUIT_BYTES_MIN: u64 = 64 << 10;
+/// A link is up in less.
+const CIRCUIT_MIN: Duration = Duration::from_secs(1);
 /// A node that does nothing uses a quarter of it.
 const MEMORY_MIN: u64 = 64 << 20;
 
@@ -323,6 +327,50 @@ pub(super) const KEYS: &[Key] = &[
         about: "whether nodes of the local network find each other by mDNS",
         aliases: &[],
         field: |c| Field::Word(&mut c.libp2p.mdns),
+    },
+    Key {
+        name: "libp2p.relays",
+        about: "relays over which others reach this node where they can't dial it: /dns/host/tcp/4001/p2p/12D3…, separated by commas",
+        aliases: &[],
+        field: |c| Field::Listed(&mut c.libp2p.relays, direct::check_relays),
+    },
+    Key {
+        name: "libp2p.relay",
+        about: "whether this node carries connections for others, who know it as a relay; members only, where there is a secret",
+        aliases: &[],
+        field: |c| Field::Word(&mut c.libp2p.relay),
+    },
+    Key {
+        name: "libp2p.relay_reservations",
+        about: "nodes that may be reached over this one, where it is a relay",
+        aliases: &[],
+        field: |c| Field::Count(&mut c.libp2p.relay_reservations, 1..=CONNECTIONS_MAX),
+    },
+    Key {
+        name: "libp2p.relay_circuits",
+        about: "connections that it carries at a time",
+        aliases: &[],
+        field: |c| Field::Count(&mut c.libp2p.relay_circuits, 1..=CONNECTIONS_MAX),
+    },
+    Key {
+        name: "libp2p.relay_circuit_bytes",
+        about: "after so many bytes such a connection is cut, and made again by its nodes; none: never",
+        aliases: &[],
+        field: |c| {
+            Field::OptionalSize(&mut c.libp2p.relay_circuit_bytes, CIRCUIT_BYTES_MIN..=STREAM_BYTES_MAX)
+        },
+    },
+    Key {
+        name: "libp2p.relay_circuit_duration",
+        about: "after so long such a connection is cut, and made again by its nodes",
+        aliases: &[],
+        field: |c| Field::Duration(&mut c.libp2p.relay_circuit_duration, CIRCUIT_MIN..=AGE_MAX),
+    },
+    Key {
+        name: "libp2p.upnp",
+        about: "whether the router of the local network is asked to let others in",
+        aliases: &[],
+        field: |c| Field::Word(&mut c.libp2p.upnp),
     },
     Key {
         name: "libp2p.allow",

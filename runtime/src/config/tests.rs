@@ -87,6 +87,13 @@ fn the_defaults_are_pinned() {
         libp2p.announce none
         libp2p.peers none
         libp2p.mdns off
+        libp2p.relays none
+        libp2p.relay off
+        libp2p.relay_reservations 128
+        libp2p.relay_circuits 128
+        libp2p.relay_circuit_bytes 1GiB
+        libp2p.relay_circuit_duration 1h
+        libp2p.upnp off
         libp2p.allow none
         libp2p.deny none
         libp2p.secret_file none
@@ -373,6 +380,7 @@ fn streams_are_configured_by_the_names_one_knows() {
         (vec![("nats.monitors", "https://one")], "http://host:8222"),
         (vec![("libp2p.listen", "127.0.0.1:4001")], "/ip4/0.0.0.0/tcp/4001"),
         (vec![("libp2p.peers", "/ip4/1.2.3.4/tcp/4001/p2p/somebody")], "/dns/host/tcp/4001/p2p/12D3"),
+        (vec![("libp2p.relays", "/ip4/1.2.3.4/tcp/4001")], "/dns/host/tcp/4001/p2p/12D3"),
         (vec![("libp2p.allow", "ada")], "12D3"),
         (vec![("libp2p.connections", "1")], "between 8 and 65536"),
     ] {

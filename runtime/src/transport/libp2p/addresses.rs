@@ -13,8 +13,8 @@ use super::wire::ADDRESSES_BYTES_MAX;
 /// Nodes that are told of at once, at the most.
 pub(super) const NODES_TOLD_MAX: usize = 64;
 
-/// Addresses of one node that are told, kept and dialled: two ways, each over IPv4 and IPv6.
-pub(super) const ADDRESSES_PER_NODE_MAX: usize = 4;
+/// Addresses of one node that are told, kept and dialled: two ways, each over IPv4 and IPv6, and as many relays.
+pub(super) const ADDRESSES_PER_NODE_MAX: usize = 8;
 
 /// A node and where it can be dialled.
 pub(super) type Known = (NodeId, Vec<Multiaddr>);

@@ -1,8 +1,9 @@
 //! What the swarm does on each connection, put together: our own parts beside libp2p's, each with its bounds.
 
-use std::sync::Arc;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::gossipsub::{
@@ -11,11 +12,12 @@ use libp2p::gossipsub::{
 };
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::{identify, mdns, ping};
+use libp2p::{Multiaddr, PeerId, autonat::v2 as autonat, dcutr, identify, mdns, ping, relay, upnp};
 
 use super::gate::Gate;
 use super::lanes::{Lanes, Protocols};
-use super::options::{Libp2pError, Libp2pOptions, Limits};
+use super::net::Net;
+use super::options::{Libp2pError, Libp2pOptions, Limits, RelayLimits};
 use super::peer_key::PeerKey;
 use super::topics::{PUBLISHED_BYTES_MAX, TOPICS_MAX};
 
@@ -27,6 +29,16 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// Messages of topics that wait for one connection; a peer that reads more slowly misses some.
 const TOPIC_MESSAGES_WAITING_MAX: usize = 1_024;
+
+/// Connections that one node may have carried, at the least: a relay that carries few would else carry none for some.
+const CIRCUITS_PER_PEER_MIN: usize = 4;
+
+/// The longest that the protocol can say.
+const CIRCUIT_DURATION_MAX: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// How often one node may ask to be carried, at once and after that: whoever is cut off by a limit comes back at once.
+const ASKED_AT_ONCE_MAX: NonZeroU32 = NonZeroU32::new(64).expect("64 is not 0");
+const ASKED_EVERY: Duration = Duration::from_secs(1);
 
 /// What each message adds: who, where, its number and its signature.
 const TOPIC_MESSAGE_HEAD_MAX: usize = 1_024;
@@ -45,25 +57,52 @@ pub(super) struct Behaviour {
     mdns: Toggle<mdns::tokio::Behaviour>,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
+    /// Others carry connections for this node.
+    relayed: relay::client::Behaviour,
+    /// This node carries connections for others.
+    relay: Toggle<relay::Behaviour>,
+    /// Direct connections where a relay connects.
+    puncher: dcutr::Behaviour,
+    /// Asks others to dial this node.
+    probed: Toggle<autonat::client::Behaviour>,
+    /// Dials others that ask for it.
+    prober: Toggle<autonat::server::Behaviour>,
+    upnp: Toggle<upnp::tokio::Behaviour>,
 }
 
 impl Behaviour {
-    pub(super) fn new(
+    /// Makes all parts but one, which the swarm has when it is built.
+    pub(super) fn prepare(
         key: &PeerKey,
         options: &Libp2pOptions,
         protocols: Arc<Protocols>,
         copies: Arc<AtomicU64>,
-    ) -> Result<Behaviour, Libp2pError> {
+        net: &Arc<Net>,
+    ) -> Result<impl FnOnce(relay::client::Behaviour) -> Behaviour, Libp2pError> {
         let about = identify::Config::new(FAMILY.to_owned(), key.pair().public())
             .with_agent_version(concat!("connectome/", env!("CARGO_PKG_VERSION")).to_owned());
-        Ok(Behaviour {
-            gate: Gate::new(options.admission.clone(), &options.limits),
-            limits: connection_limits::Behaviour::new(limits(&options.limits)),
+        let here = key.pair().public().to_peer_id();
+        let gossip = gossip(key, copies).map_err(Libp2pError::Start)?;
+        let mdns = Toggle::from(options.mdns.then(|| mdns(key)).transpose()?);
+        let relay = Toggle::from(options.relay.map(|limits| carry(here, &limits, net)));
+        let prober = Toggle::from(options.relay.map(|_| autonat::server::Behaviour::default()));
+        let probed = Toggle::from((!options.relays.is_empty()).then(autonat::client::Behaviour::default));
+        let upnp = Toggle::from(options.upnp.then(upnp::tokio::Behaviour::default));
+        let (admission, bounds) = (options.admission.clone(), options.limits);
+        Ok(move |relayed| Behaviour {
+            gate: Gate::new(admission, &bounds),
+            limits: connection_limits::Behaviour::new(limits(&bounds)),
             lanes: Lanes::new(protocols),
-            gossip: gossip(key, copies).map_err(Libp2pError::Start)?,
-            mdns: Toggle::from(options.mdns.then(|| mdns(key)).transpose()?),
+            gossip,
+            mdns,
             identify: identify::Behaviour::new(about),
             ping: ping::Behaviour::default(),
+            relayed,
+            relay,
+            puncher: dcutr::Behaviour::new(here),
+            probed,
+            prober,
+            upnp,
         })
     }
 }
@@ -75,6 +114,36 @@ fn limits(limits: &Limits) -> ConnectionLimits {
         .with_max_established_per_peer(Some(limits.per_peer))
         .with_max_pending_incoming(Some(limits.pending_inbound))
         .with_max_pending_outgoing(Some(limits.pending_outbound))
+}
+
+/// A relay for those who may have one: members, where a cluster has a secret.
+fn carry(here: PeerId, limits: &RelayLimits, net: &Arc<Net>) -> relay::Behaviour {
+    let may = |net: &Weak<Net>, peer: &PeerId| {
+        let net = net.upgrade();
+        net.is_some_and(|net| {
+            !net.needs_members() || net.known(peer).is_some_and(|peer| net.is_trusted(&peer))
+        })
+    };
+    let members = || -> Box<dyn relay::RateLimiter> {
+        let net = Arc::downgrade(net);
+        Box::new(move |peer: PeerId, _: &Multiaddr, _: Instant| may(&net, &peer))
+    };
+    let config = relay::Config {
+        max_reservations: limits.reservations,
+        max_circuits: limits.circuits,
+        max_circuits_per_peer: (limits.circuits / 4).max(CIRCUITS_PER_PEER_MIN),
+        max_circuit_bytes: limits.circuit_bytes.unwrap_or(0),
+        max_circuit_duration: limits.circuit_duration.min(CIRCUIT_DURATION_MAX),
+        reservation_rate_limiters: vec![members()],
+        circuit_src_rate_limiters: vec![members()],
+        ..relay::Config::default()
+    };
+    let config = config
+        .reservation_rate_per_peer(ASKED_AT_ONCE_MAX, ASKED_EVERY)
+        .circuit_src_per_peer(ASKED_AT_ONCE_MAX, ASKED_EVERY);
+    let mut relay = relay::Behaviour::new(here, config);
+    relay.set_status(Some(relay::Status::Enable));
+    relay
 }
 
 fn mdns(key: &PeerKey) -> Result<mdns::tokio::Behaviour, Libp2pError> {

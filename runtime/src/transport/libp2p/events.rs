@@ -65,6 +65,37 @@ pub enum LinkEvent {
         /// Why.
         end: LinkEnd,
     },
+    /// A link over a relay goes on, on a direct connection. Nothing was lost.
+    Moved {
+        /// To whom.
+        peer: NodeId,
+    },
+    /// A relay carries connections for this node from now on.
+    Reserved {
+        /// Which.
+        relay: NodeId,
+    },
+    /// It does not any more; it is asked again.
+    Unreserved {
+        /// Which.
+        relay: NodeId,
+    },
+    /// A direct connection was tried with a peer that a relay connects us with.
+    Punched {
+        /// With whom.
+        peer: NodeId,
+        /// Whether it came to be.
+        direct: bool,
+    },
+    /// A node has tried to dial this one at one of its addresses.
+    Probed {
+        /// Who.
+        by: NodeId,
+        /// Where.
+        address: String,
+        /// Whether it came through.
+        reachable: bool,
+    },
     /// So many events were missed by this watcher.
     Missed(u64),
 }
@@ -106,6 +137,22 @@ pub struct Libp2pCounts {
     pub failed_inbound: u64,
     /// Dials that came to nothing.
     pub failed_dials: u64,
+    /// Links that began over a relay and moved to a direct connection.
+    pub moved: u64,
+    /// Relays that carry connections for this node now.
+    pub reserved: u64,
+    /// Direct connections that were tried where a relay connects, and came to be.
+    pub punched: u64,
+    /// The same that did not.
+    pub not_punched: u64,
+    /// Times that somebody dialled an address of this node at its request, and came through.
+    pub reachable: u64,
+    /// The same that did not.
+    pub unreachable: u64,
+    /// Connections that this node has carried for others.
+    pub circuits: u64,
+    /// Connections and places that others asked of this node as a relay, and that it refused.
+    pub circuits_refused: u64,
     /// Messages of topics that arrived, each as often as it did.
     pub copies: u64,
 }
@@ -118,6 +165,15 @@ pub(super) struct Counting {
     not_met: AtomicU64,
     silent: AtomicU64,
     broken: AtomicU64,
+    moved: AtomicU64,
+    reserved: AtomicU64,
+    unreserved: AtomicU64,
+    punched: AtomicU64,
+    not_punched: AtomicU64,
+    reachable: AtomicU64,
+    unreachable: AtomicU64,
+    pub(super) circuits: AtomicU64,
+    pub(super) circuits_refused: AtomicU64,
     pub(super) denied: AtomicU64,
     pub(super) failed_inbound: AtomicU64,
     pub(super) failed_dials: AtomicU64,
@@ -147,6 +203,22 @@ impl Counting {
         }
     }
 
+    /// Something else has happened that watchers are told.
+    pub(super) fn told(&self, event: &LinkEvent) {
+        let counter = match event {
+            LinkEvent::Moved { .. } => &self.moved,
+            LinkEvent::Reserved { .. } => &self.reserved,
+            LinkEvent::Unreserved { .. } => &self.unreserved,
+            LinkEvent::Punched { direct: true, .. } => &self.punched,
+            LinkEvent::Punched { direct: false, .. } => &self.not_punched,
+            LinkEvent::Probed { reachable: true, .. } => &self.reachable,
+            LinkEvent::Probed { reachable: false, .. } => &self.unreachable,
+            // Counted with their reasons, or never told here.
+            LinkEvent::Up { .. } | LinkEvent::Down { .. } | LinkEvent::Missed(_) => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn read(&self) -> Libp2pCounts {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (met, ended) = (of(&self.met), of(&self.ended));
@@ -157,6 +229,14 @@ impl Counting {
             not_met: of(&self.not_met),
             silent: of(&self.silent),
             broken: of(&self.broken),
+            moved: of(&self.moved),
+            reserved: of(&self.reserved).saturating_sub(of(&self.unreserved)),
+            punched: of(&self.punched),
+            not_punched: of(&self.not_punched),
+            reachable: of(&self.reachable),
+            unreachable: of(&self.unreachable),
+            circuits: of(&self.circuits),
+            circuits_refused: of(&self.circuits_refused),
             denied: of(&self.denied),
             failed_inbound: of(&self.failed_inbound),
             failed_dials: of(&self.failed_dials),

@@ -19,6 +19,7 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
 
+use super::address::{is_relayed, relay_of};
 use super::options::{Admission, Limits};
 use super::peer_key::node_of;
 
@@ -50,7 +51,7 @@ pub(super) struct Gate {
     admission: Admission,
     per_address_max: u32,
     /// Connections and handshakes that came in, and from where: as many as the limits let come.
-    inbound: BTreeMap<ConnectionId, IpAddr>,
+    inbound: BTreeMap<ConnectionId, Origin>,
     /// Until when somebody is turned away.
     blocked: BTreeMap<NodeId, Instant>,
     memory: Memory,
@@ -98,16 +99,16 @@ impl NetworkBehaviour for Gate {
     fn handle_pending_inbound_connection(
         &mut self,
         connection: ConnectionId,
-        _: &Multiaddr,
+        to: &Multiaddr,
         from: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
         self.memory.check()?;
-        let Some(host) = host_of(from) else { return Ok(()) };
-        let here = self.inbound.values().filter(|other| **other == host).count();
+        let Some(origin) = origin_of(to, from) else { return Ok(()) };
+        let here = self.inbound.values().filter(|other| **other == origin).count();
         if here >= self.per_address_max as usize {
             return Err(ConnectionDenied::new(Denied::Address(self.per_address_max)));
         }
-        self.inbound.insert(connection, host);
+        self.inbound.insert(connection, origin);
         Ok(())
     }
 
@@ -173,6 +174,22 @@ fn resident() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kilobytes * 1024)
+}
+
+/// Where a connection came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Host(IpAddr),
+    /// Who carries it says who comes, and nobody says from where.
+    Relay(NodeId),
+}
+
+fn origin_of(to: &Multiaddr, from: &Multiaddr) -> Option<Origin> {
+    // Over a relay it comes to where we are reached through that.
+    match is_relayed(to) {
+        true => relay_of(to).map(Origin::Relay).or_else(|| host_of(to).map(Origin::Host)),
+        false => host_of(from).map(Origin::Host),
+    }
 }
 
 /// The network address that a connection came from. An IPv6 host has a whole /64, so that counts as one.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use connectome_codecs::NodeId;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use libp2p::swarm::{ConnectionId, StreamProtocol};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::{Mutex, oneshot};
@@ -60,6 +61,11 @@ impl Backoff {
         self.until = Instant::now();
     }
 
+    /// When it is time again.
+    pub(super) fn until(&self) -> Instant {
+        self.until
+    }
+
     pub(super) async fn wait(&self) {
         sleep_until(self.until).await;
     }
@@ -94,20 +100,23 @@ async fn live(net: Arc<Net>, peer: Arc<Peer>) {
     let mut backoff = Backoff::new(seed(&net, peer.id));
     while !net.is_closed() {
         let Some((offer, is_opener)) = stream(&net, &peer, &mut backoff).await else { break };
-        let connection = offer.0;
         let begun = Instant::now();
-        let (end, unread) = tokio::select! {
+        let (connection, end, unread) = tokio::select! {
             biased;
-            ended = link::run(&net, &peer, offer.1, is_opener) => ended,
+            ended = link::run(&net, &peer, offer, is_opener) => ended,
             () = net.closed.cancelled() => break,
         };
-        if end != LinkEnd::Replaced {
+        let is_kept = is_no_member(&end) && net.is_of_use(&peer);
+        if end != LinkEnd::Replaced && !is_kept {
             net.order_later(Order::Close(connection));
             peer.disconnected(connection);
         }
         match begun.elapsed() >= STOOD_MIN {
             true => backoff.succeeded(),
             false => backoff.failed(),
+        }
+        if is_kept {
+            backoff.wait().await;
         }
         if matches!(end, LinkEnd::Farewell(_)) {
             peer.unlearn();
@@ -117,6 +126,11 @@ async fn live(net: Arc<Net>, peer: Arc<Peer>) {
             unread.over().await;
         }
     }
+}
+
+/// Whether there is no link because one does not want the other.
+fn is_no_member(end: &LinkEnd) -> bool {
+    matches!(end, LinkEnd::Refused(_) | LinkEnd::NotMet(_))
 }
 
 /// Two nodes wait differently, and so does one node for two peers.
@@ -135,11 +149,11 @@ async fn stream(net: &Arc<Net>, peer: &Peer, backoff: &mut Backoff) -> Option<(O
             return Some((offer, false));
         }
         if is_opener && let Some(connection) = peer.hopeful() {
-            match open(net, peer, connection).await {
+            match open(net, peer, connection, LINK).await {
                 Some(offer) => return Some((offer, true)),
                 None => peer.give_up_on(connection),
             }
-        } else if !peer.is_connected() && !peer.addresses().is_empty() {
+        } else if !peer.is_connected() && !net.ways_to(peer).is_empty() {
             dial(net, peer, backoff).await;
         } else if !wait(net, peer).await {
             return None;
@@ -148,9 +162,14 @@ async fn stream(net: &Arc<Net>, peer: &Peer, backoff: &mut Backoff) -> Option<(O
 }
 
 /// Opens a stream for a link.
-async fn open(net: &Net, peer: &Peer, connection: libp2p::swarm::ConnectionId) -> Option<Offer> {
+pub(super) async fn open(
+    net: &Net,
+    peer: &Peer,
+    connection: ConnectionId,
+    protocol: StreamProtocol,
+) -> Option<Offer> {
     let (reply, opened) = oneshot::channel();
-    net.order(Order::Open { peer: peer.peer_id, connection, protocol: LINK, reply }).await;
+    net.order(Order::Open { peer: peer.peer_id, connection, protocol, reply }).await;
     let problem = match timeout(MEET_MAX, opened).await {
         Ok(Ok(Ok(stream))) => return Some((connection, stream)),
         // It speaks libp2p and not our protocol: its connection stays, for those who open other streams on it.
@@ -169,7 +188,8 @@ async fn dial(net: &Net, peer: &Peer, backoff: &mut Backoff) {
     let dialling = async {
         backoff.wait().await;
         let (reply, dialled) = oneshot::channel();
-        let addresses = peer.addresses();
+        let addresses = net.ways_to(peer);
+        net.know_relays(&addresses);
         net.order(Order::Dial { peer: Some(peer.peer_id), addresses, reply }).await;
         dialled.await.unwrap_or_else(|_| Err(NotDialled::Failed("the transport is closed".to_owned())))
     };

@@ -10,15 +10,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use libp2p::swarm::Stream;
+use futures_util::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use libp2p::swarm::{ConnectionId, Stream};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::addresses;
 use super::events::LinkEnd;
 use super::inbox::Unread;
+use super::moving::{self, Next};
 use super::net::Net;
-use super::peer::{Found, Peer};
+use super::peer::{Found, Offer, Peer};
 use super::window::Bounds;
 use super::wire::{self, Decoder, Hello, Unit};
 
@@ -44,13 +45,14 @@ const COALESCED_BYTES: usize = 60 * 1024;
 /// A frame longer than this is not copied to leave together with others.
 const COPIED_BYTES_MAX: usize = 16 * 1024;
 
-/// Runs a link to its end, and tells that. Beside the end, what of the link may be left to be read.
+/// Runs a link to its end, and tells that. Beside the end, the connection that it had then, and what of the link may be left to
+/// be read.
 pub(super) async fn run(
     net: &Arc<Net>,
     peer: &Arc<Peer>,
-    stream: Stream,
+    (connection, stream): Offer,
     is_opener: bool,
-) -> (LinkEnd, Option<Arc<Unread>>) {
+) -> (ConnectionId, LinkEnd, Option<Arc<Unread>>) {
     let (mut reader, mut writer) = stream.split();
     let mut decoder = Decoder::new();
     let meeting = meet(net, peer, &mut decoder, &mut reader, &mut writer, is_opener);
@@ -60,13 +62,18 @@ pub(super) async fn run(
         Err(end) => {
             drop(timeout(ALIVE_EVERY, refuse(&end, &mut reader, &mut writer)).await);
             net.ended(peer, end.clone(), false);
-            return (end, None);
+            return (connection, end, None);
         }
     };
-    let mut up = Up::new(net, peer, bounds);
-    let end = up.carry(decoder, reader, writer).await;
+    let mut up = Up::new(net, peer, connection, bounds);
+    let end = tokio::select! {
+        biased;
+        end = up.carry(decoder, reader, writer) => end,
+        () = moving::seek(net, peer, &up.next, is_opener) => LinkEnd::Closed,
+    };
     up.end = end.clone();
-    (end, Some(up.unread.clone()))
+    let connection = peer.link_connection().unwrap_or(connection);
+    (connection, end, Some(up.unread.clone()))
 }
 
 /// Tells a peer why there is no link, and waits until it has heard it.
@@ -143,6 +150,8 @@ struct Up<'l> {
     net: &'l Arc<Net>,
     peer: &'l Arc<Peer>,
     unread: Arc<Unread>,
+    /// Where it goes on.
+    next: Next,
     begun: Instant,
     /// When the peer was heard last, in milliseconds since it began.
     heard: AtomicU64,
@@ -150,20 +159,16 @@ struct Up<'l> {
 }
 
 impl<'l> Up<'l> {
-    fn new(net: &'l Arc<Net>, peer: &'l Arc<Peer>, bounds: Bounds) -> Up<'l> {
-        peer.link_up(bounds);
+    fn new(net: &'l Arc<Net>, peer: &'l Arc<Peer>, connection: ConnectionId, bounds: Bounds) -> Up<'l> {
+        peer.link_up(connection, bounds);
         net.linked(peer);
         let unread = Arc::new(Unread::new(peer.id));
-        Up { net, peer, unread, begun: Instant::now(), heard: AtomicU64::new(0), end: LinkEnd::Crashed }
+        let (begun, heard) = (Instant::now(), AtomicU64::new(0));
+        Up { net, peer, unread, next: Next::default(), begun, heard, end: LinkEnd::Crashed }
     }
 
     /// Carries frames until the link ends.
-    async fn carry(
-        &self,
-        decoder: Decoder,
-        reader: impl AsyncRead + Unpin,
-        writer: impl AsyncWrite + Unpin,
-    ) -> LinkEnd {
+    async fn carry(&self, decoder: Decoder, reader: ReadHalf<Stream>, writer: WriteHalf<Stream>) -> LinkEnd {
         let (reading, writing) = (pin!(self.read(decoder, reader)), pin!(self.write(writer)));
         tokio::select! {
             biased;
@@ -173,19 +178,25 @@ impl<'l> Up<'l> {
         }
     }
 
-    async fn read(&self, mut decoder: Decoder, mut reader: impl AsyncRead + Unpin) -> LinkEnd {
+    async fn read(&self, mut decoder: Decoder, mut reader: ReadHalf<Stream>) -> LinkEnd {
         let mut frames = Vec::new();
         loop {
             // A peer that always has something to say must still let others run.
             tokio::task::coop::consume_budget().await;
-            let ended = self.take_units(&mut decoder, &mut frames);
+            let taken = self.take_units(&mut decoder, &mut frames);
             let bytes: usize = frames.iter().map(Bytes::len).sum();
             if !self.unread.receive(frames.len() as u64, bytes as u64) {
                 return LinkEnd::Broken("it sent more than its window".to_owned());
             }
             self.net.inbox.put(&self.unread, &mut frames);
-            if let Some(end) = ended {
-                return end;
+            match taken {
+                Taken::All => {}
+                Taken::End(end) => return end,
+                // What follows comes on the next stream, and from the peer that has said hello.
+                Taken::Moved => {
+                    (decoder, reader) = (Decoder::new(), self.next.reader().await);
+                    decoder.trust();
+                }
             }
             match reader.read(decoder.space()).await {
                 Ok(0) => return LinkEnd::Lost("it closed the stream".to_owned()),
@@ -196,26 +207,28 @@ impl<'l> Up<'l> {
         }
     }
 
-    /// Takes all whole units; `Some`: nothing may follow.
-    fn take_units(&self, decoder: &mut Decoder, frames: &mut Vec<Bytes>) -> Option<LinkEnd> {
+    /// Takes all whole units.
+    fn take_units(&self, decoder: &mut Decoder, frames: &mut Vec<Bytes>) -> Taken {
+        let broken = |why: &str| Taken::End(LinkEnd::Broken(why.to_owned()));
         loop {
             match decoder.next() {
-                Ok(None) => return None,
+                Ok(None) => return Taken::All,
                 Ok(Some(Unit::Frame(frame))) => frames.push(frame),
                 Ok(Some(Unit::Read(total))) => self.peer.was_read(total),
-                Ok(Some(Unit::Farewell(why))) => return Some(LinkEnd::Farewell(words(&why))),
+                Ok(Some(Unit::Farewell(why))) => return Taken::End(LinkEnd::Farewell(words(&why))),
                 Ok(Some(Unit::Addresses(rest))) => match addresses::decode(rest) {
                     Some(known) => self.net.learn(known),
-                    None => return Some(LinkEnd::Broken("its list of addresses is none".to_owned())),
+                    None => return broken("its list of addresses is none"),
                 },
-                Ok(Some(Unit::Hello(_))) => return Some(LinkEnd::Broken("a second hello".to_owned())),
+                Ok(Some(Unit::Moved)) => return Taken::Moved,
+                Ok(Some(Unit::Hello(_))) => return broken("a second hello"),
                 Ok(Some(Unit::Unknown)) => {}
-                Err(error) => return Some(LinkEnd::Broken(error.to_string())),
+                Err(error) => return broken(&error.to_string()),
             }
         }
     }
 
-    async fn write(&self, mut writer: impl AsyncWrite + Unpin) -> LinkEnd {
+    async fn write(&self, mut writer: WriteHalf<Stream>) -> LinkEnd {
         let mut written = Writing { out: Vec::with_capacity(2 * COALESCED_BYTES), batch: VecDeque::new() };
         match self.write_on(&mut written, &mut writer).await {
             // The peer closes the stream once it has read our farewell.
@@ -225,11 +238,7 @@ impl<'l> Up<'l> {
     }
 
     /// `Ok`: the farewell is out.
-    async fn write_on(
-        &self,
-        writing: &mut Writing,
-        writer: &mut (impl AsyncWrite + Unpin),
-    ) -> std::io::Result<()> {
+    async fn write_on(&self, writing: &mut Writing, writer: &mut WriteHalf<Stream>) -> std::io::Result<()> {
         let mut alive = interval(ALIVE_EVERY);
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut addresses = interval(ADDRESSES_EVERY);
@@ -259,6 +268,12 @@ impl<'l> Up<'l> {
                 biased;
                 () = self.peer.written.notified() => {}
                 () = self.unread.changed.notified() => {}
+                next = self.next.writer() => {
+                    wire::put_moved(&mut writing.out);
+                    writing.write(writer).await?;
+                    writer.close().await?;
+                    *writer = next;
+                }
                 _ = alive.tick() => wire::put_read(&mut writing.out, self.unread.tell()),
                 _ = addresses.tick() => {
                     let known = Some(self.net.knowledge());
@@ -295,6 +310,16 @@ impl<'l> Up<'l> {
             }
         }
     }
+}
+
+/// What was found in what has been read.
+enum Taken {
+    /// Whole units, and perhaps a part of the next one.
+    All,
+    /// Nothing may follow.
+    End(LinkEnd),
+    /// The rest comes on another stream.
+    Moved,
 }
 
 impl Drop for Up<'_> {

@@ -1,6 +1,6 @@
 //! What all parts of one node's transport share: the table of peers, the inbox, and the way to the swarm.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::address::relay_of;
 use super::addresses::{self, Known, NODES_TOLD_MAX};
 use super::events::{Counting, LinkEnd, LinkEvent};
 use super::inbox::Inbox;
@@ -75,6 +76,10 @@ pub(super) struct Net {
     pub(super) topics: Topics,
     pub(super) counts: Counting,
     pub(super) closed: CancellationToken,
+    /// Whether this node carries connections for others.
+    carries: bool,
+    /// Nodes that carry connections for this one, or may: at most as many as there are peers.
+    relays: RwLock<BTreeSet<NodeId>>,
     is_closing: AtomicBool,
     peers: RwLock<BTreeMap<NodeId, Member>>,
     orders: mpsc::Sender<Order>,
@@ -114,6 +119,8 @@ impl Net {
             topics,
             counts: Counting::default(),
             closed: CancellationToken::new(),
+            carries: options.relay.is_some(),
+            relays: RwLock::default(),
             is_closing: AtomicBool::new(false),
             peers: RwLock::default(),
             orders,
@@ -222,6 +229,16 @@ impl Net {
         }
     }
 
+    /// Whether peers must prove that they are members.
+    pub(super) fn needs_members(&self) -> bool {
+        self.admission.secret.is_some()
+    }
+
+    /// The peer at the other end of a connection, if it is known.
+    pub(super) fn known(&self, peer: &PeerId) -> Option<Arc<Peer>> {
+        self.peer(node_of(peer)?)
+    }
+
     /// Whether a peer may have streams beside its link: where members must prove that they are, once it has.
     pub(super) fn is_trusted(&self, peer: &Peer) -> bool {
         self.admission.secret.is_none() || peer.is_up()
@@ -242,6 +259,7 @@ impl Net {
     }
 
     pub(super) fn tell(&self, event: LinkEvent) {
+        self.counts.told(&event);
         // Without watchers nobody hears it; it is counted and logged all the same.
         drop(self.events.send(event));
     }
@@ -252,6 +270,12 @@ impl Net {
         self.knowledge.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(peer = %peer.id, "a link is up");
         self.tell(LinkEvent::Up { peer: peer.id });
+    }
+
+    /// A link goes on, on a direct connection.
+    pub(super) fn moved(&self, peer: &Peer) {
+        tracing::debug!(peer = %peer.id, "a link has moved to a direct connection");
+        self.tell(LinkEvent::Moved { peer: peer.id });
     }
 
     /// A meeting or a link has ended.
@@ -327,9 +351,42 @@ impl Net {
         }
     }
 
+    /// Where a peer can be dialled from here. Others reach some over this node; this node itself does not.
+    pub(super) fn ways_to(&self, peer: &Peer) -> Vec<Multiaddr> {
+        let mut ways = peer.addresses();
+        ways.retain(|address| relay_of(address) != Some(self.node));
+        ways
+    }
+
     /// Another number whenever there may be something new to tell.
     pub(super) fn knowledge(&self) -> u64 {
         self.knowledge.load(Ordering::Relaxed)
+    }
+
+    /// Somebody may be dialled over these: relays among them are known as such from now on.
+    pub(super) fn know_relays<'a>(&self, addresses: impl IntoIterator<Item = &'a Multiaddr>) {
+        let mut over = addresses.into_iter().filter_map(relay_of).peekable();
+        if over.peek().is_some() {
+            let mut relays = self.relays.write();
+            relays.extend(over);
+            while relays.len() > PEERS_MAX {
+                relays.pop_first();
+            }
+        }
+    }
+
+    pub(super) fn is_relay(&self, node: NodeId) -> bool {
+        self.relays.read().contains(&node)
+    }
+
+    /// Whether this node is a relay.
+    pub(super) fn carries(&self) -> bool {
+        self.carries
+    }
+
+    /// Whether a connection is of use also where no link comes of it: a relay need not be a member, nor whom we carry.
+    pub(super) fn is_of_use(&self, peer: &Peer) -> bool {
+        self.carries || self.is_relay(peer.id)
     }
 
     pub(super) fn count_denied(&self) {

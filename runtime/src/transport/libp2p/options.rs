@@ -1,6 +1,7 @@
 //! How a node is reached, whom it dials, and whom it lets in.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use connectome_codecs::NodeId;
 
@@ -32,6 +33,13 @@ pub struct Libp2pOptions {
     pub peers: Vec<String>,
     /// Whether it looks for nodes on the local network, and is found there, by mDNS.
     pub mdns: bool,
+    /// Relays that are to carry connections for it, so that nodes reach it that can't dial it. Each is a direct address that ends
+    /// with `/p2p/` and the relay's peer id; where there are lists of who may connect, they must let it.
+    pub relays: Vec<String>,
+    /// Whether it carries connections for others, and how many. It then also dials who asks whether they can be dialled.
+    pub relay: Option<RelayLimits>,
+    /// Whether it asks the router of its network to let others in, by UPnP.
+    pub upnp: bool,
     /// Whom it links with.
     pub admission: Admission,
     /// How much of it others may use.
@@ -69,9 +77,10 @@ pub struct Limits {
     pub connections: u32,
     /// Of these, the ones that others have made: the rest is left for those that this node makes.
     pub inbound: u32,
-    /// Connections with one peer: one that carries, one that was made at the same moment, and one that takes its place.
+    /// Connections with one peer: one over a relay, one that carries, one that was made at the same moment, and one that takes
+    /// its place.
     pub per_peer: u32,
-    /// Connections and handshakes that came from one network address.
+    /// Connections and handshakes that came from one network address, or over one relay.
     pub per_address: u32,
     /// Handshakes that others have begun. Each is given five seconds.
     pub pending_inbound: u32,
@@ -91,12 +100,39 @@ impl Default for Limits {
         Limits {
             connections: 512,
             inbound: 384,
-            per_peer: 3,
+            per_peer: 4,
             per_address: 64,
             pending_inbound: 64,
             pending_outbound: 64,
             inbound_streams: 64,
             memory: None,
+        }
+    }
+}
+
+/// How much a node carries for others: for members of its cluster where that has a secret, for whoever may connect elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RelayLimits {
+    /// Nodes that may be reached over it.
+    pub reservations: usize,
+    /// Connections that it carries.
+    pub circuits: usize,
+    /// After so many bytes one way a connection is cut; its nodes make another one. `None`: never.
+    pub circuit_bytes: Option<u64>,
+    /// After this long a connection is cut; its nodes make another one, and try again to reach each other directly.
+    pub circuit_duration: Duration,
+}
+
+impl Default for RelayLimits {
+    /// For a cluster of some hundred nodes, a third of which can't be dialled. A connection that carries a gigabyte, or stands
+    /// for an hour, is due for another attempt at a direct one.
+    fn default() -> RelayLimits {
+        RelayLimits {
+            reservations: 128,
+            circuits: 128,
+            circuit_bytes: Some(1 << 30),
+            circuit_duration: Duration::from_secs(3_600),
         }
     }
 }

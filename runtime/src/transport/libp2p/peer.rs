@@ -25,12 +25,16 @@ pub(super) struct Peer {
     pub(super) written: Notify,
     /// There is something for whoever makes the link: a connection, a stream, an address.
     pub(super) stirred: Notify,
+    /// The peer has opened a stream for the link to go on with.
+    pub(super) moved: Notify,
 }
 
 #[derive(Default)]
 struct State {
     connections: BTreeMap<ConnectionId, Connection>,
     offered: Option<Offer>,
+    /// The stream that the link is to go on with.
+    moved: Option<Offer>,
     /// Where it can be dialled, and whether that was configured.
     addresses: BTreeMap<Multiaddr, bool>,
     link: Option<Outgoing>,
@@ -39,10 +43,10 @@ struct State {
 
 /// A connection with the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Connection {
-    Fresh,
+struct Connection {
+    is_relayed: bool,
     /// No link came of it.
-    Useless,
+    is_useless: bool,
 }
 
 /// A stream that the peer has opened for a link.
@@ -50,6 +54,8 @@ pub(super) type Offer = (ConnectionId, Stream);
 
 /// What waits to be written on the link that is up.
 struct Outgoing {
+    connection: ConnectionId,
+    is_relayed: bool,
     sending: Sending,
     queue: VecDeque<Bytes>,
 }
@@ -65,8 +71,8 @@ pub(super) enum Found {
 
 impl Peer {
     pub(super) fn new(id: NodeId, peer_id: PeerId) -> Peer {
-        let [room, written, stirred] = [(); 3].map(|()| Notify::new());
-        Peer { id, peer_id, state: Mutex::default(), room, written, stirred }
+        let [room, written, stirred, moved] = [(); 4].map(|()| Notify::new());
+        Peer { id, peer_id, state: Mutex::default(), room, written, stirred, moved }
     }
 
     /// Queues a frame for the link.
@@ -120,10 +126,34 @@ impl Peer {
         self.state.lock().link.is_some()
     }
 
-    /// A link is up: frames may be sent.
-    pub(super) fn link_up(&self, bounds: Bounds) {
-        self.state.lock().link = Some(Outgoing { sending: Sending::new(bounds), queue: VecDeque::new() });
+    /// A link is up on a connection: frames may be sent.
+    pub(super) fn link_up(&self, connection: ConnectionId, bounds: Bounds) {
+        let mut state = self.state.lock();
+        let is_relayed = state.is_relayed(connection);
+        let (sending, queue) = (Sending::new(bounds), VecDeque::new());
+        state.moved = None;
+        state.link = Some(Outgoing { connection, is_relayed, sending, queue });
+        drop(state);
         self.room.notify_waiters();
+    }
+
+    /// The link goes on, on another connection.
+    pub(super) fn link_moved(&self, connection: ConnectionId) {
+        let mut state = self.state.lock();
+        let is_relayed = state.is_relayed(connection);
+        if let Some(link) = &mut state.link {
+            (link.connection, link.is_relayed) = (connection, is_relayed);
+        }
+    }
+
+    /// The connection of the link that is up.
+    pub(super) fn link_connection(&self) -> Option<ConnectionId> {
+        self.state.lock().link.as_ref().map(|link| link.connection)
+    }
+
+    /// Whether there is a link, and it leads over a relay.
+    pub(super) fn is_relayed(&self) -> bool {
+        self.state.lock().link.as_ref().is_some_and(|link| link.is_relayed)
     }
 
     /// It is not any more. What was not written is lost.
@@ -168,8 +198,8 @@ impl Peer {
 
 /// Connections and addresses.
 impl Peer {
-    pub(super) fn connected(&self, connection: ConnectionId) {
-        self.state.lock().connections.insert(connection, Connection::Fresh);
+    pub(super) fn connected(&self, connection: ConnectionId, is_relayed: bool) {
+        self.state.lock().connections.insert(connection, Connection { is_relayed, is_useless: false });
         self.stirred.notify_one();
     }
 
@@ -182,21 +212,28 @@ impl Peer {
         !self.state.lock().connections.is_empty()
     }
 
-    /// The newest connection that a link may come of.
+    /// The newest connection that a link may come of; one over a relay where there is no other.
     pub(super) fn hopeful(&self) -> Option<ConnectionId> {
-        let state = self.state.lock();
-        state.connections.iter().rev().find(|(_, is)| **is == Connection::Fresh).map(|(id, _)| *id)
+        self.state.lock().best(|connection| !connection.is_useless)
     }
 
-    /// The newest connection.
+    /// The newest connection; one over a relay where there is no other.
     pub(super) fn newest(&self) -> Option<ConnectionId> {
-        self.state.lock().connections.keys().next_back().copied()
+        self.state.lock().best(|_| true)
+    }
+
+    /// A direct connection, where the link leads over a relay.
+    pub(super) fn better(&self) -> Option<ConnectionId> {
+        let state = self.state.lock();
+        let is_relayed = state.link.as_ref().is_some_and(|link| link.is_relayed);
+        let direct = || state.best(|connection| !connection.is_relayed && !connection.is_useless);
+        is_relayed.then(direct).flatten()
     }
 
     /// No link comes of this connection.
     pub(super) fn give_up_on(&self, connection: ConnectionId) {
         if let Some(known) = self.state.lock().connections.get_mut(&connection) {
-            *known = Connection::Useless;
+            known.is_useless = true;
         }
     }
 
@@ -205,6 +242,21 @@ impl Peer {
         let before = self.state.lock().offered.replace((connection, stream));
         drop(before);
         self.stirred.notify_one();
+    }
+
+    /// The peer has opened a stream for the link to go on with; only the last one counts.
+    pub(super) fn offer_to_move(&self, connection: ConnectionId, stream: Stream) {
+        let mut state = self.state.lock();
+        if state.link.is_some() {
+            let before = state.moved.replace((connection, stream));
+            drop(state);
+            drop(before);
+            self.moved.notify_one();
+        }
+    }
+
+    pub(super) fn take_offer_to_move(&self) -> Option<Offer> {
+        self.state.lock().moved.take()
     }
 
     pub(super) fn take_offer(&self) -> Option<Offer> {
@@ -237,6 +289,18 @@ impl Peer {
     /// Takes what was learned and did not help; configured addresses stay.
     pub(super) fn unlearn(&self) {
         self.state.lock().addresses.retain(|_, is_configured| *is_configured);
+    }
+}
+
+impl State {
+    fn is_relayed(&self, connection: ConnectionId) -> bool {
+        self.connections.get(&connection).is_some_and(|connection| connection.is_relayed)
+    }
+
+    /// The newest of those that will do; of those over a relay only where there is no other.
+    fn best(&self, will_do: impl Fn(&Connection) -> bool) -> Option<ConnectionId> {
+        let some = self.connections.iter().filter(|(_, connection)| will_do(connection));
+        some.max_by_key(|(id, connection)| (!connection.is_relayed, **id)).map(|(id, _)| *id)
     }
 }
 

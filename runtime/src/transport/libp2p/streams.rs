@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::lanes::{OpenError, Protocols};
 use super::link::MEET_MAX;
+use super::moving::MOVE;
 use super::net::{Net, Order};
 use super::swarm::LINK;
 
@@ -186,7 +187,7 @@ impl Table {
         if state.registered.len() >= PROTOCOLS_MAX {
             return Err(PeerStreamError::TooMany { of: "protocols", max: PROTOCOLS_MAX });
         }
-        if protocol == LINK || !self.protocols.add(protocol.clone()) {
+        if protocol == LINK || protocol == MOVE || !self.protocols.add(protocol.clone()) {
             return Err(taken());
         }
         let (sender, came) = mpsc::channel(WAITING_MAX);
@@ -288,7 +289,7 @@ impl Table {
 /// Opens a stream on the newest connection with a peer.
 pub(super) async fn open(net: &Net, node: NodeId, name: &str) -> Result<PeerStream, PeerStreamError> {
     let protocol = parse_name(name)?;
-    if protocol == LINK {
+    if protocol == LINK || protocol == MOVE {
         return Err(PeerStreamError::Taken { name: name.to_owned() });
     }
     net.streams.check_room(node)?;

@@ -2,27 +2,30 @@
 //!
 //! No frame passes this loop; messages of topics do. It decides nothing: what becomes of a connection is its peer's affair.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use libp2p::core::transport::ListenerId;
 use libp2p::gossipsub::{self, IdentTopic, MessageAcceptance};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, ListenError, StreamProtocol, Swarm, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, SwarmBuilder, mdns, noise, tcp, yamux};
+use libp2p::{Multiaddr, PeerId, SwarmBuilder, mdns, noise, ping, relay, tcp, yamux};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::address::{is_usable, parse, take_peer};
+use super::address::{is_relayed, is_usable, parse, take_peer};
 use super::behaviour::{Behaviour, BehaviourEvent};
 use super::gate::Denied;
 use super::lanes::{Came, Opened, Protocols};
+use super::moving::MOVE;
 use super::net::{DialReply, Net, NotDialled, Order};
 use super::options::{Libp2pError, Libp2pOptions};
 use super::peer_key::{PeerKey, node_of, peer_of};
+use super::reach::{self, Reservations};
 use super::topics::{self, Judged, TopicError};
 use crate::transport::looped::Run;
 
@@ -50,23 +53,27 @@ pub(super) struct Driven {
     orders: mpsc::Receiver<Order>,
     dialling: BTreeMap<ConnectionId, DialReply>,
     announced: Vec<Multiaddr>,
+    reservations: Reservations,
 }
 
 impl Driven {
     /// Makes a swarm and begins to listen; the addresses are known when this returns.
     pub(super) async fn start(
         key: &PeerKey,
+        net: &Arc<Net>,
         options: &Libp2pOptions,
         protocols: Arc<Protocols>,
         copies: Arc<AtomicU64>,
         orders: mpsc::Receiver<Order>,
     ) -> Result<Driven, Libp2pError> {
         let announced = options.announce.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
-        let swarm = build(key, Behaviour::new(key, options, protocols, copies)?)?;
-        let mut driven = Driven { swarm, orders, dialling: BTreeMap::new(), announced };
+        let reservations = Reservations::new(net, &options.relays)?;
+        let swarm = build(key, Behaviour::prepare(key, options, protocols, copies, net)?)?;
+        let mut driven = Driven { swarm, orders, dialling: BTreeMap::new(), announced, reservations };
         for address in &options.listen {
             driven.listen(address).await?;
         }
+        driven.reach_outside(net);
         Ok(driven)
     }
 
@@ -95,12 +102,22 @@ impl Driven {
         listening.unwrap_or_else(|_| Err("the system did not answer".to_owned())).map_err(failed)
     }
 
-    /// Where others can dial this node.
-    pub(super) fn addresses(&self) -> Vec<Multiaddr> {
-        match self.announced.is_empty() {
-            true => self.swarm.listeners().cloned().collect(),
+    /// Tells where others can dial this node: where relays, its router and those who tried say so, and where it listens or was
+    /// told to announce.
+    fn reach_outside(&mut self, net: &Net) {
+        let here = match self.announced.is_empty() {
+            true => self.swarm.listeners().filter(|address| !is_relayed(address)).cloned().collect(),
             false => self.announced.clone(),
+        };
+        if net.carries() {
+            // A relay says where it is reached to whom it carries for.
+            here.iter().for_each(|address| self.swarm.add_external_address(address.clone()));
         }
+        let proven: BTreeSet<_> = self.swarm.external_addresses().cloned().map(without_peer).collect();
+        let mut all: Vec<_> =
+            proven.into_iter().filter(|address| is_usable(address) && !here.contains(address)).collect();
+        all.extend(here);
+        net.set_own_addresses(all);
     }
 
     /// Drives the swarm until the transport is closed.
@@ -114,6 +131,7 @@ impl Driven {
                     run.notices.attend(part).await;
                 },
                 event = self.swarm.select_next_some() => self.happened(net, event),
+                () = self.reservations.due() => self.reservations.ask(&mut self.swarm),
                 order = self.orders.recv() => match order {
                     Some(order) => self.carry_out(order),
                     None => return Ok(()),
@@ -166,30 +184,16 @@ impl Driven {
 
     fn happened(&mut self, net: &Arc<Net>, event: SwarmEvent<BehaviourEvent>) {
         match event {
-            SwarmEvent::Behaviour(BehaviourEvent::Lanes(opened)) => self.opened(net, opened),
-            SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Message {
-                propagation_source,
-                message_id,
-                message,
-            })) => {
-                let acceptance = self.heard(net, propagation_source, message);
-                let gossip = &mut self.swarm.behaviour_mut().gossip;
-                gossip.report_message_validation_result(&message_id, &propagation_source, acceptance);
-            }
-            SwarmEvent::Behaviour(BehaviourEvent::Mdns(mdns::Event::Discovered(found))) => {
-                for (peer, address) in found {
-                    discovered(net, &peer, address);
-                }
-            }
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, .. } => {
+            SwarmEvent::Behaviour(event) => self.told(net, event),
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.dialled(connection_id, Ok(peer_id));
                 match net.meet_peer(&peer_id) {
-                    Some(peer) => peer.connected(connection_id),
+                    Some(peer) => peer.connected(connection_id, endpoint.is_relayed()),
                     None => tracing::debug!(peer = %peer_id, "a peer that is no node is connected"),
                 }
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
-                if let Some(peer) = node_of(&peer_id).and_then(|node| net.peer(node)) {
+                if let Some(peer) = net.known(&peer_id) {
                     peer.disconnected(connection_id);
                 }
             }
@@ -202,25 +206,52 @@ impl Driven {
                 }
                 self.dialled(connection_id, Err(dial_problem(&error)));
             }
-            SwarmEvent::IncomingConnectionError { error, .. } => match error {
-                ListenError::Denied { cause } => {
-                    tracing::debug!(
-                        listed = cause.downcast_ref::<Denied>().is_some(),
-                        "a connection was turned away"
-                    );
-                    net.count_denied();
-                }
-                _ => {
-                    net.counts.failed_inbound.fetch_add(1, Ordering::Relaxed);
-                }
-            },
-            SwarmEvent::NewListenAddr { .. } | SwarmEvent::ExpiredListenAddr { .. } => {
-                net.set_own_addresses(self.addresses());
-            }
-            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
-                tracing::error!(?addresses, ?reason, "this node does not listen there any more");
+            SwarmEvent::IncomingConnectionError { error, .. } => turned_away(net, &error),
+            SwarmEvent::NewListenAddr { .. }
+            | SwarmEvent::ExpiredListenAddr { .. }
+            | SwarmEvent::ExternalAddrConfirmed { .. }
+            | SwarmEvent::ExternalAddrExpired { .. } => self.reach_outside(net),
+            SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
+                self.unheard(net, listener_id, &addresses, &reason);
             }
             _ => {}
+        }
+    }
+
+    /// Nothing comes in that way any more: a relay is asked again, an address of this machine is lost.
+    fn unheard(
+        &mut self,
+        net: &Net,
+        listener: ListenerId,
+        addresses: &[Multiaddr],
+        reason: &Result<(), std::io::Error>,
+    ) {
+        if !self.reservations.closed(net, listener, reason) {
+            tracing::error!(?addresses, ?reason, "this node does not listen there any more");
+        }
+    }
+
+    /// A part of the swarm tells something.
+    fn told(&mut self, net: &Arc<Net>, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Lanes(opened) => self.opened(net, opened),
+            BehaviourEvent::Gossip(gossipsub::Event::Message { propagation_source, message_id, message }) => {
+                let acceptance = self.heard(net, propagation_source, message);
+                let gossip = &mut self.swarm.behaviour_mut().gossip;
+                gossip.report_message_validation_result(&message_id, &propagation_source, acceptance);
+            }
+            BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
+                for (peer, address) in found {
+                    discovered(net, &peer, address);
+                }
+            }
+            BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(problem) }) => {
+                if node_of(&peer).is_some_and(|node| net.is_relay(node)) {
+                    tracing::debug!(relay = %peer, %problem, "a relay does not answer: its connection is closed");
+                    self.swarm.close_connection(connection);
+                }
+            }
+            other => reach::told(net, &mut self.reservations, other),
         }
     }
 
@@ -254,6 +285,8 @@ impl Driven {
         let Some(peer) = net.meet_peer(&peer) else { return };
         if protocol == LINK {
             peer.offer(connection, stream);
+        } else if protocol == MOVE {
+            peer.offer_to_move(connection, stream);
         } else if net.is_trusted(&peer) {
             net.streams.came(peer.id, &protocol, stream);
         }
@@ -263,6 +296,20 @@ impl Driven {
         if let Some(reply) = self.dialling.remove(&connection) {
             // Whoever asked may have something better by now.
             drop(reply.send(result));
+        }
+    }
+}
+
+/// A connection that somebody made did not come to be.
+fn turned_away(net: &Net, error: &ListenError) {
+    match error {
+        ListenError::Denied { cause } => {
+            let listed = cause.downcast_ref::<Denied>().is_some();
+            tracing::debug!(listed, "a connection was turned away");
+            net.count_denied();
+        }
+        _ => {
+            net.counts.failed_inbound.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -277,6 +324,12 @@ fn discovered(net: &Arc<Net>, peer: &PeerId, mut address: Multiaddr) {
     }
 }
 
+/// An address, and not who is there.
+fn without_peer(mut address: Multiaddr) -> Multiaddr {
+    take_peer(&mut address);
+    address
+}
+
 fn dial_problem(error: &DialError) -> NotDialled {
     match error {
         DialError::LocalPeerId { .. } => NotDialled::Ourselves,
@@ -288,7 +341,10 @@ fn dial_problem(error: &DialError) -> NotDialled {
     }
 }
 
-fn build(key: &PeerKey, behaviour: Behaviour) -> Result<Swarm<Behaviour>, Libp2pError> {
+fn build(
+    key: &PeerKey,
+    behaviour: impl FnOnce(relay::client::Behaviour) -> Behaviour,
+) -> Result<Swarm<Behaviour>, Libp2pError> {
     let start = |problem: &dyn std::fmt::Display| Libp2pError::Start(problem.to_string());
     let multiplexed = || {
         let mut config = yamux::Config::default();
@@ -306,7 +362,9 @@ fn build(key: &PeerKey, behaviour: Behaviour) -> Result<Swarm<Behaviour>, Libp2p
         config
     });
     let swarm = builder
-        .with_behaviour(|_| behaviour)
+        .with_relay_client(noise::Config::new, multiplexed)
+        .map_err(|error| start(&error))?
+        .with_behaviour(|_, relayed| behaviour(relayed))
         .map_err(|error| start(&error))?
         .with_swarm_config(|config| {
             config.with_idle_connection_timeout(IDLE_MAX).with_max_negotiating_inbound_streams(AGREEING_MAX)

@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, mpsc};
 use super::address::{Target, parse_target};
 use super::events::{Libp2pCounts, LinkWatcher};
 use super::lanes::Protocols;
+use super::moving::MOVE;
 use super::net::{Net, ORDERS_WAITING_MAX};
 use super::options::{CONFIGURED_ADDRESSES_MAX, Libp2pError, Libp2pOptions};
 use super::peer::Peer;
@@ -75,6 +76,7 @@ impl Libp2pTransport {
         let (orders, received) = mpsc::channel(ORDERS_WAITING_MAX);
         let protocols = Arc::new(Protocols::default());
         protocols.add(LINK);
+        protocols.add(MOVE);
         let copies: Arc<AtomicU64> = Arc::default();
         let streams = Arc::new(Table::new(protocols.clone(), options.limits.inbound_streams));
         let net = Arc::new(Net::new(
@@ -86,8 +88,7 @@ impl Libp2pTransport {
             streams,
             Topics::new(copies.clone()),
         ));
-        let driven = Driven::start(&key, options, protocols, copies, received).await?;
-        net.set_own_addresses(driven.addresses());
+        let driven = Driven::start(&key, &net, options, protocols, copies, received).await?;
         let seeds = begin(&net, targets);
         let loops = [drive(&net, driven), keep(&net, seeds), watch(&net)];
         Ok(Libp2pTransport { key, net, loops })
@@ -113,6 +114,11 @@ impl Libp2pTransport {
     /// The nodes that can be sent to now, sorted.
     pub fn peers(&self) -> Vec<NodeId> {
         self.net.peers().iter().filter(|peer| peer.is_up()).map(|peer| peer.id).collect()
+    }
+
+    /// Whether what is sent to a peer goes over a relay now.
+    pub fn is_relayed(&self, peer: NodeId) -> bool {
+        self.net.peer(peer).is_some_and(|peer| peer.is_relayed())
     }
 
     /// Waits until this node can be sent to, or until the transport is closed. That may be never.
@@ -248,7 +254,7 @@ impl std::fmt::Debug for Libp2pTransport {
 }
 
 fn targets(options: &Libp2pOptions) -> Result<Vec<Target>, Libp2pError> {
-    let all = [&options.listen, &options.announce, &options.peers];
+    let all = [&options.listen, &options.announce, &options.peers, &options.relays];
     match all.iter().map(|addresses| addresses.len()).max() {
         Some(count) if count > CONFIGURED_ADDRESSES_MAX => Err(Libp2pError::TooMany { count }),
         Some(_) | None => options.peers.iter().map(|text| parse_target(text)).collect(),

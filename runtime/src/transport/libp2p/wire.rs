@@ -15,7 +15,7 @@ pub(super) use hello::{Hello, Proof};
 /// What stands before each unit: its length, four bytes, and its kind.
 pub(super) const HEAD_BYTES: usize = 5;
 
-/// The longest list of addresses: 64 nodes with four addresses of 60 bytes each.
+/// The longest list of addresses: 64 nodes with four addresses of 60 bytes each, or fewer with more.
 pub(super) const ADDRESSES_BYTES_MAX: usize = 16 * 1024;
 
 /// The longest farewell: a number and a short reason.
@@ -26,6 +26,7 @@ const FRAME: u8 = 2;
 const READ: u8 = 3;
 const FAREWELL: u8 = 4;
 const ADDRESSES: u8 = 5;
+const MOVED: u8 = 6;
 
 /// One thing that is said on a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(super) enum Unit {
     Farewell(Bytes),
     /// Where nodes can be dialled.
     Addresses(Bytes),
+    /// Nothing follows here: the link goes on, on the stream that it was given for that.
+    Moved,
     /// Of a later version: left.
     Unknown,
 }
@@ -75,6 +78,7 @@ fn longest(kind: u8, stage: Stage) -> Result<usize, Malformed> {
         (Stage::Known, FRAME) => Ok(FRAME_MAX),
         (Stage::Known, ADDRESSES) => Ok(ADDRESSES_BYTES_MAX),
         (Stage::Known, READ) => Ok(8),
+        (Stage::Known, MOVED) => Ok(0),
         (Stage::Known, FAREWELL) => Ok(FAREWELL_BYTES_MAX),
         (Stage::Known, _) => Ok(FRAME_BEFORE_AUTHENTICATION_MAX - HEAD_BYTES),
     }
@@ -92,6 +96,7 @@ fn unit(kind: u8, rest: Bytes) -> Result<Unit, Malformed> {
         }
         FAREWELL => Unit::Farewell(rest),
         ADDRESSES => Unit::Addresses(rest),
+        MOVED => Unit::Moved,
         _ => Unit::Unknown,
     })
 }
@@ -125,6 +130,11 @@ pub(super) fn put_farewell(out: &mut Vec<u8>, why: &str) {
     let why = &why[..why.floor_char_boundary(FAREWELL_BYTES_MAX)];
     put_head(out, FAREWELL, why.len());
     out.extend_from_slice(why.as_bytes());
+}
+
+/// Says that the link goes on, on its next stream.
+pub(super) fn put_moved(out: &mut Vec<u8>) {
+    put_head(out, MOVED, 0);
 }
 
 /// Says where nodes can be dialled: what [`addresses`](super::addresses) has encoded, of at most [`ADDRESSES_BYTES_MAX`].

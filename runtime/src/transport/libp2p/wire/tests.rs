@@ -43,8 +43,9 @@ fn units_are_pinned() {
     put_frame_head(&mut out, 2);
     out.extend_from_slice(b"hi");
     put_read(&mut out, 258);
+    put_moved(&mut out);
     put_farewell(&mut out, "bye");
-    let expected = b"\0\0\0\x02\x02hi\0\0\0\x08\x03\0\0\0\0\0\0\x01\x02\0\0\0\x03\x04bye";
+    let expected = b"\0\0\0\x02\x02hi\0\0\0\x08\x03\0\0\0\0\0\0\x01\x02\0\0\0\0\x06\0\0\0\x03\x04bye";
     assert_eq!(out, expected);
 }
 
