@@ -1,5 +1,6 @@
 //! Nodes that can't dial each other: over a relay, and past it once they can.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,10 +9,16 @@ use connectome::transport::libp2p::{
     Admission, ClusterSecret, Libp2pOptions, Libp2pTransport, LinkEvent, RelayLimits,
 };
 
+use tokio::sync::mpsc;
+use tokio::time::interval;
+
 use super::support::{LISTEN, key, linked, next_end, open_with, soon, until};
 
 /// Enough that some are under way while the link moves.
 const FRAMES: u32 = 20_000;
+
+/// Between two attempts to be heard.
+const PACE: Duration = Duration::from_millis(20);
 
 async fn relay(limits: RelayLimits, admission: Admission) -> Libp2pTransport {
     let listen = vec![LISTEN.to_owned()];
@@ -38,9 +45,19 @@ async fn echoed(from: &Libp2pTransport, to: &Libp2pTransport) {
     assert_eq!(soon(received).await, frame);
 }
 
-/// Reads to the end of a link: the next one begins after that.
-async fn cut(transport: &Libp2pTransport) {
-    while !matches!(transport.receive().await, Some(Inbound::Disconnected { .. })) {}
+/// Reads all that comes, so that links that end are followed by others; gives the frames.
+fn reading(transport: Arc<Libp2pTransport>) -> mpsc::Receiver<Bytes> {
+    let (told, frames) = mpsc::channel(FRAMES as usize);
+    tokio::spawn(async move {
+        while let Some(inbound) = transport.receive().await {
+            if let Inbound::Frame { frame, .. } = inbound
+                && told.send(frame).await.is_err()
+            {
+                return;
+            }
+        }
+    });
+    frames
 }
 
 /// Two nodes that listen nowhere and know nothing but a relay come to know each other, and frames go both ways.
@@ -68,13 +85,19 @@ async fn what_a_limit_cuts_comes_back() {
     let relay = relay(limits, Admission::default()).await;
     let (ada, bob) = (hidden("ada", &[&relay]).await, hidden("bob", &[&relay]).await);
     linked(&ada, &bob).await;
-    let mut watcher = ada.watch();
-    for _ in 0..2 {
+    let (ada, bob) = (Arc::new(ada), Arc::new(bob));
+    let (mut watcher, mut heard, _ends) = (ada.watch(), reading(bob.clone()), reading(ada.clone()));
+    for round in 0..2u8 {
         println!("cut: {}", next_end(&mut watcher).await);
-        soon(cut(&ada)).await;
-        soon(cut(&bob)).await;
-        linked(&ada, &bob).await;
-        echoed(&ada, &bob).await;
+        let frame = Bytes::from(vec![round]);
+        let mut pace = interval(PACE);
+        // What is sent while the link is cut once more is lost.
+        until(async || {
+            pace.tick().await;
+            drop(ada.send(bob.node_id(), frame.clone()));
+            std::iter::from_fn(|| heard.try_recv().ok()).any(|heard| heard == frame)
+        })
+        .await;
     }
 }
 

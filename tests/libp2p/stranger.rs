@@ -65,6 +65,8 @@ impl Stranger {
 
     /// Opens a stream for a link.
     pub(super) async fn open(&mut self) -> std::io::Result<Stream> {
+        // One that is asked for while the connection is being made may never come.
+        drop(self.seen.wait_for(|seen| seen.agent.is_some()).await);
         let opened = self.control.open_stream(self.peer, LINK).await;
         opened.map_err(|error| std::io::Error::other(error.to_string()))
     }
