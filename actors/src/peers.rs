@@ -156,9 +156,10 @@ impl Peers {
         if self.peers.len() >= NODES_MAX {
             return None;
         }
+        // Never with the table's lock held: whoever writes there is waited for, and may wait for the table.
+        let talk = Talk::new(&self.own.read(), node);
         let make = || {
-            let talk = Mutex::new(Talk::new(&self.own.read(), node));
-            let used = AtomicU64::new(now);
+            let (talk, used) = (Mutex::new(talk), AtomicU64::new(now));
             Arc::new(Peer { node, used, talk, waiting: Mutex::default(), room: Notify::new() })
         };
         Some(self.peers.entry(node).or_insert_with(make).clone())
