@@ -219,3 +219,62 @@ async fn an_outbox_has_an_end_in_size_and_in_time() {
     assert_eq!(node.router().outbox_counts().handed, 0);
     node.stop().await;
 }
+
+#[derive(Message, Serialize, Deserialize)]
+#[message(name = "tell", reply = ())]
+struct Tell;
+
+#[derive(Message, Serialize, Deserialize)]
+#[message(name = "told-by", reply = Vec<Option<String>>)]
+struct ToldBy;
+
+/// Remembers who told it; and tells the one called witness.
+#[derive(Default)]
+struct Witness(Vec<Option<String>>);
+
+impl Agent for Witness {
+    fn handles(table: &mut Table<Self>) {
+        table.on::<Note>();
+        table.on::<Tell>();
+        table.on::<ToldBy>();
+    }
+}
+
+impl Handle<Note> for Witness {
+    async fn handle(&mut self, _: Note, ctx: &mut Context<'_>) -> Result<(), HandlerError> {
+        self.0.push(ctx.sender().map(ToString::to_string));
+        Ok(())
+    }
+}
+
+impl Handle<Tell> for Witness {
+    async fn handle(&mut self, _: Tell, ctx: &mut Context<'_>) -> Result<(), HandlerError> {
+        ctx.agent("witness")?.send(Note(0)).await?;
+        Ok(())
+    }
+}
+
+impl Handle<ToldBy> for Witness {
+    async fn handle(&mut self, _: ToldBy, _: &mut Context<'_>) -> Result<Vec<Option<String>>, HandlerError> {
+        Ok(self.0.clone())
+    }
+}
+
+/// What is handed over is sealed in its sender's name by the node that takes it; so the name of an agent of that very node is not
+/// taken from another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_node_does_not_speak_for_agents_here() {
+    let (store, port) = (tempfile::tempdir().unwrap(), free_port());
+    let node = sender(store.path(), port).await;
+    for name in ["author", "scribe"] {
+        node.spawn(name, Witness::default).await.unwrap().call(Tell).await.unwrap();
+    }
+    let there = receiver(store.path(), port).await;
+    there.spawn("scribe", Witness::default).await.unwrap();
+    let witness = there.spawn("witness", Witness::default).await.unwrap();
+    are_handed(&node).await;
+    until(async || witness.call(ToldBy).await.unwrap().len() == 2).await;
+    assert_eq!(witness.call(ToldBy).await.unwrap(), [Some("author".to_owned()), None]);
+    node.stop().await;
+    there.stop().await;
+}
