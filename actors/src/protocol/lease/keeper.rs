@@ -55,6 +55,8 @@ enum State {
 struct Written {
     term: Term,
     sent: Now,
+    /// Tells it from what an earlier life of this node wrote under the same term, and what arrives late.
+    expires: UnixMillis,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,6 +68,8 @@ struct Held {
     ticket: Option<Ticket>,
     /// Whether a renewal went without an answer, so that the revision has to be looked up.
     unsure: Option<Now>,
+    /// What the last renewal wrote: an entry with another expiry is an earlier one, which arrived late.
+    expires: UnixMillis,
 }
 
 impl Keeper {
@@ -183,7 +187,8 @@ impl Keeper {
         if held.unsure.is_some() {
             self.actions.push(Action::Read { ticket });
         } else {
-            self.write(ticket, held.term, wall.after(self.ttl), Some(held.revision));
+            held.expires = wall.after(self.ttl);
+            self.write(ticket, held.term, held.expires, Some(held.revision));
         }
         held.tenure.sent(now);
         self.state = State::Holding(held);
@@ -192,7 +197,9 @@ impl Keeper {
     fn read(&mut self, now: Now, wall: UnixMillis, ticket: Ticket, entry: Option<(LeaseRecord, Revision)>) {
         match self.state {
             State::Looking { ticket: asked, written } if asked == ticket => match (written, entry) {
-                (Some(written), Some((record, revision))) if self.is_mine(&record, written.term) => {
+                (Some(written), Some((record, revision)))
+                    if self.is_mine(&record, written.term) && record.expires == written.expires =>
+                {
                     self.take_office(now, written, revision);
                 }
                 (Some(_) | None, entry) => self.consider(now, wall, entry),
@@ -215,8 +222,9 @@ impl Keeper {
             Move::Take { term } => {
                 let term = term.max(self.newest.next());
                 let ticket = self.ticket();
-                self.write(ticket, term, wall.after(self.ttl), entry.map(|(_, revision)| revision));
-                self.state = State::Taking { ticket, written: Written { term, sent: now } };
+                let expires = wall.after(self.ttl);
+                self.write(ticket, term, expires, entry.map(|(_, revision)| revision));
+                self.state = State::Taking { ticket, written: Written { term, sent: now, expires } };
             }
             Move::Wait { until } => {
                 let wait = until.since(wall).clamp(RETRY_AFTER, RETRY_AFTER.max(self.ttl / 3));
@@ -227,10 +235,11 @@ impl Keeper {
 
     /// What became of a renewal without an answer: if it was written, it counts from when it was sent.
     fn reassure(&mut self, now: Now, mut held: Held, entry: Option<(LeaseRecord, Revision)>) {
-        let Some((_, revision)) = entry.filter(|(record, _)| self.is_mine(record, held.term)) else {
+        let Some((record, revision)) = entry.filter(|(record, _)| self.is_mine(record, held.term)) else {
             return self.lose(held.term, Loss::Taken);
         };
         if revision != held.revision
+            && record.expires == held.expires
             && let Some(sent) = held.unsure
         {
             held.tenure.sent(sent);
@@ -282,8 +291,8 @@ impl Keeper {
             return self.look(None);
         }
         self.known(written.term);
-        self.state =
-            State::Holding(Held { term: written.term, revision, tenure, ticket: None, unsure: None });
+        let Written { term, expires, .. } = written;
+        self.state = State::Holding(Held { term, revision, tenure, ticket: None, unsure: None, expires });
         self.actions.push(Action::Acquired { term: written.term });
     }
 
