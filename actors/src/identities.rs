@@ -3,7 +3,8 @@
 //! A log stands in the bucket `keys`, at `log/<id>`, signed by the key that it is about; `connectome keys revoke` writes it.
 //! Every node follows these entries, so a revocation holds everywhere as soon as the store has told it: no session begins with
 //! a certificate that was taken back, and the next message of an open one is refused. It is not found out whether the store
-//! holds a log back; a node that has seen one takes no older one.
+//! holds a log back; a node that has seen one takes no older one. Whoever may write to the store can also fill the table with
+//! logs of keys of their own: then no further agent's log is taken, which is told in the log of the node.
 
 mod keeper;
 mod look;
@@ -21,8 +22,9 @@ pub use look::{KeysError, Published};
 /// Before the id of the agent or node whose log it is.
 pub(crate) const LOG: &str = "log/";
 
-/// The most logs that a node holds, of some 200 bytes each: one for each agent there may be that ever took anything back.
-const LOGS_MAX: usize = 65_536;
+/// The most logs that a node holds, of some 200 bytes each: half of the pins there may be, since each log needs two. Few agents
+/// ever take anything back.
+const LOGS_MAX: usize = 8_192;
 
 /// The logs of agents' keys, by whose they are.
 pub(crate) type Logs = BTreeMap<AgentId, IdentityLog>;
