@@ -3,6 +3,7 @@
 //! What every transport promises is in `conformance/transport.rs`.
 
 mod admission;
+mod announcer;
 mod both_ways;
 mod foreign;
 mod hostile;
@@ -15,3 +16,4 @@ mod stranger;
 mod streams;
 mod support;
 mod topics;
+mod wide;

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use connectome_codecs::session::Policy;
 use connectome_codecs::{
-    Address, AgentName, EventId, Fact, MessageId, MessageName, NodeId, ParseError, TaskId, TraceContext,
-    UnixMillis,
+    Address, AgentName, Capability, EventId, Fact, MessageId, MessageName, NodeId, ParseError, TaskId,
+    TraceContext, UnixMillis,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
@@ -450,6 +450,22 @@ impl Router {
     /// The names of this node's agents, sorted.
     pub fn local_agents(&self) -> Vec<AgentName> {
         self.0.registry.cells().into_iter().map(|cell| cell.name.clone()).collect()
+    }
+
+    /// The first names of this node's agents, at most so many: without sorting all of them.
+    pub fn first_local_agents(&self, max: usize) -> BTreeSet<AgentName> {
+        self.0.registry.fold_cells(BTreeSet::new(), |mut first: BTreeSet<AgentName>, cell| {
+            first.insert(cell.name.clone());
+            if first.len() > max {
+                first.pop_last();
+            }
+            first
+        })
+    }
+
+    /// What agents of this node can do.
+    pub fn local_capabilities(&self) -> BTreeSet<Capability> {
+        self.0.registry.capabilities_here()
     }
 
     /// The names of other nodes' agents and where they are, sorted.

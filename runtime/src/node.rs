@@ -32,6 +32,8 @@ mod look;
 mod losses;
 mod options;
 mod ports;
+#[cfg(feature = "libp2p")]
+mod wide;
 
 pub use options::{Drain, NodeOptions, StopTimeout};
 
@@ -149,6 +151,8 @@ impl Node {
             let node = Node::on_nats(made.ports, connection, &config).await?;
             #[cfg(feature = "libp2p")]
             let node = Node { libp2p: made.libp2p, routed: made.routed, ..node };
+            #[cfg(feature = "libp2p")]
+            node.announce_agents();
             if let Some(losses) = made.losses {
                 tokio::spawn(losses::tell(node.clone(), losses));
             }
@@ -157,6 +161,8 @@ impl Node {
         let node = Node::start_with(made.ports, config.node_options()).await?;
         #[cfg(feature = "libp2p")]
         let node = Node { libp2p: made.libp2p, ..node };
+        #[cfg(feature = "libp2p")]
+        node.announce_agents();
         Ok(node)
     }
 

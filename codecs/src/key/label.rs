@@ -95,6 +95,8 @@ labels! {
     GroupMessage = b"\xffconnectome/cxr1/group-sig";
     /// Binds a group message to its one key.
     Commit = b"\xffconnectome/cxr1/commit";
+    /// A node's signature below what it announces to a wide network.
+    Announcement = b"\xffconnectome/cxr1/announcement";
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::problem::Wrong;
 #[cfg(feature = "libp2p")]
 use crate::transport::libp2p::{
-    Admission, ClusterSecret, Libp2pError, Libp2pOptions, Limits, RelayLimits, check_address, check_relay,
-    check_target, parse_peer,
+    Admission, ClusterSecret, DhtOptions, Libp2pError, Libp2pOptions, Limits, RelayLimits, check_address,
+    check_relay, check_target, parse_peer,
 };
 
 /// How a node speaks to others with no one between. Lists are separated by commas.
@@ -35,6 +35,10 @@ pub struct Libp2pConfig {
     pub relay_circuit_duration: Duration,
     /// Whether it asks the router of its network to let others in.
     pub upnp: bool,
+    /// Whether it takes part in the distributed table.
+    pub dht: bool,
+    /// For how long others believe what it announces there.
+    pub dht_announced_for: Duration,
     /// Peer ids that may connect. `None`: all.
     pub allow: Option<String>,
     /// Peer ids that may not.
@@ -63,6 +67,8 @@ impl Default for Libp2pConfig {
             relay_circuit_bytes: Some(1 << 30),
             relay_circuit_duration: Duration::from_secs(3_600),
             upnp: false,
+            dht: false,
+            dht_announced_for: Duration::from_secs(300),
             allow: None,
             deny: None,
             secret_file: None,
@@ -106,8 +112,9 @@ impl Libp2pConfig {
             circuit_bytes: self.relay_circuit_bytes,
             circuit_duration: self.relay_circuit_duration,
         });
+        let dht = self.dht.then_some(DhtOptions { announced_for: self.dht_announced_for });
         let (mdns, upnp) = (self.mdns, self.upnp);
-        Ok(Libp2pOptions { listen, announce, peers, mdns, relays, relay, upnp, admission, limits })
+        Ok(Libp2pOptions { listen, announce, peers, mdns, relays, relay, upnp, dht, admission, limits })
     }
 
     fn secret(&self) -> Result<Option<ClusterSecret>, Libp2pError> {

@@ -94,6 +94,10 @@ const CONNECTIONS_MAX: usize = 65_536;
 const CIRCUIT_BYTES_MIN: u64 = 64 << 10;
 /// A link is up in less.
 const CIRCUIT_MIN: Duration = Duration::from_secs(1);
+/// It is announced again after a third of it, to some twenty nodes.
+const ANNOUNCED_MIN: Duration = Duration::from_secs(30);
+/// Whoever is gone is forgotten within it.
+const ANNOUNCED_MAX: Duration = Duration::from_secs(3_600);
 /// A node that does nothing uses a quarter of it.
 const MEMORY_MIN: u64 = 64 << 20;
 
@@ -371,6 +375,18 @@ pub(super) const KEYS: &[Key] = &[
         about: "whether the router of the local network is asked to let others in",
         aliases: &[],
         field: |c| Field::Word(&mut c.libp2p.upnp),
+    },
+    Key {
+        name: "libp2p.dht",
+        about: "whether this node and its agents are found across a wide network, and it finds others, by a distributed hash table",
+        aliases: &[],
+        field: |c| Field::Word(&mut c.libp2p.dht),
+    },
+    Key {
+        name: "libp2p.dht_announced_for",
+        about: "for how long others believe there what this node has announced, once it is gone",
+        aliases: &[],
+        field: |c| Field::Duration(&mut c.libp2p.dht_announced_for, ANNOUNCED_MIN..=ANNOUNCED_MAX),
     },
     Key {
         name: "libp2p.allow",

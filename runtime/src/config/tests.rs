@@ -94,6 +94,8 @@ fn the_defaults_are_pinned() {
         libp2p.relay_circuit_bytes 1GiB
         libp2p.relay_circuit_duration 1h
         libp2p.upnp off
+        libp2p.dht off
+        libp2p.dht_announced_for 5m
         libp2p.allow none
         libp2p.deny none
         libp2p.secret_file none

@@ -67,7 +67,7 @@ impl Meter {
         self.sample();
     }
 
-    pub(super) fn tree(&self) -> Option<&Tree> {
+    pub(crate) fn tree(&self) -> Option<&Tree> {
         self.tree.get()
     }
 

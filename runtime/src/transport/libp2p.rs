@@ -14,6 +14,7 @@
 //! | `swarm`, `behaviour`, `lanes`, `gate` | the swarm's loop and what it is made of: streams by name, who may connect |
 //! | `topics`, `floods` | what is said to everybody, and who says too much |
 //! | `streams` | streams for others, by the name of a protocol |
+//! | `dht` | what nodes of a wide network tell each other of who is where |
 //! | `seeds` | addresses that do not say who is there |
 //! | `peer_key`, `secret`, `address` | who, whether a member, where |
 //!
@@ -66,6 +67,7 @@
 mod address;
 mod addresses;
 mod behaviour;
+mod dht;
 mod events;
 mod floods;
 mod gate;
@@ -89,10 +91,16 @@ mod window;
 mod wire;
 
 pub(crate) use address::{check_address, check_relay, check_target, parse_peer};
+pub use dht::{
+    ANNOUNCED_FOR_MAX, ANNOUNCED_MAX, ANNOUNCEMENTS_PER_KEY_MAX, FINDS_MAX, FindError, Found, RECORDS_MAX,
+    Subject,
+};
 pub use events::{EVENTS_WAITING_MAX, Libp2pCounts, LinkEnd, LinkEvent, LinkWatcher};
 pub use floods::{AUTHOR_BURST_MAX, AUTHOR_EXCESS_MAX, AUTHOR_RATE_MAX};
 pub use net::PEERS_MAX;
-pub use options::{Admission, CONFIGURED_ADDRESSES_MAX, Libp2pError, Libp2pOptions, Limits, RelayLimits};
+pub use options::{
+    Admission, CONFIGURED_ADDRESSES_MAX, DhtOptions, Libp2pError, Libp2pOptions, Limits, RelayLimits,
+};
 pub use peer_key::PeerKey;
 pub use secret::{ClusterSecret, SECRET_BYTES_MIN};
 pub use streams::{

@@ -43,7 +43,8 @@ pub(crate) struct Attended {
 }
 
 impl Attended {
-    /// Begins a loop. A body that ends is over for good; one that fails is a supervisor's to run again.
+    /// Begins a loop. A body that fails is a supervisor's to run again, and so is one that ends too early: one that has nothing to
+    /// do waits until its transport or store is closed.
     pub(crate) fn start(
         name: impl Into<Cow<'static, str>>,
         body: impl for<'n> Fn(Run<'n>) -> BoxFuture<'n, Result<(), String>> + Send + Sync + 'static,

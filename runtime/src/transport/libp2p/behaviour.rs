@@ -14,6 +14,7 @@ use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{Multiaddr, PeerId, autonat::v2 as autonat, dcutr, identify, mdns, ping, relay, upnp};
 
+use super::dht::{Kademlia, kademlia};
 use super::gate::Gate;
 use super::lanes::{Lanes, Protocols};
 use super::net::Net;
@@ -68,6 +69,7 @@ pub(super) struct Behaviour {
     /// Dials others that ask for it.
     prober: Toggle<autonat::server::Behaviour>,
     upnp: Toggle<upnp::tokio::Behaviour>,
+    pub(super) dht: Toggle<Kademlia>,
 }
 
 impl Behaviour {
@@ -88,6 +90,9 @@ impl Behaviour {
         let prober = Toggle::from(options.relay.map(|_| autonat::server::Behaviour::default()));
         let probed = Toggle::from((!options.relays.is_empty()).then(autonat::client::Behaviour::default));
         let upnp = Toggle::from(options.upnp.then(upnp::tokio::Behaviour::default));
+        // Whoever is reached over relays alone is asked by nobody: that would be much to carry.
+        let can_be_dialled = !options.listen.is_empty() && options.relays.is_empty();
+        let dht = Toggle::from(options.dht.map(|_| kademlia(here, can_be_dialled)));
         let (admission, bounds) = (options.admission.clone(), options.limits);
         Ok(move |relayed| Behaviour {
             gate: Gate::new(admission, &bounds),
@@ -103,6 +108,7 @@ impl Behaviour {
             probed,
             prober,
             upnp,
+            dht,
         })
     }
 }

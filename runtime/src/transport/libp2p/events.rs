@@ -155,6 +155,8 @@ pub struct Libp2pCounts {
     pub circuits_refused: u64,
     /// Messages of topics that arrived, each as often as it did.
     pub copies: u64,
+    /// Announcements of others that were not kept: forged, over, too many.
+    pub announcements_refused: u64,
 }
 
 /// The same while they are counted.
@@ -177,9 +179,14 @@ pub(super) struct Counting {
     pub(super) denied: AtomicU64,
     pub(super) failed_inbound: AtomicU64,
     pub(super) failed_dials: AtomicU64,
+    announcements_refused: AtomicU64,
 }
 
 impl Counting {
+    pub(super) fn refuse_announcements(&self, count: usize) {
+        self.announcements_refused.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
     pub(super) fn met(&self) {
         self.met.fetch_add(1, Ordering::Relaxed);
     }
@@ -241,6 +248,7 @@ impl Counting {
             failed_inbound: of(&self.failed_inbound),
             failed_dials: of(&self.failed_dials),
             copies: 0,
+            announcements_refused: of(&self.announcements_refused),
         }
     }
 }

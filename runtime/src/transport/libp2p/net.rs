@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use connectome_actors::port::{Part, TransportError};
-use connectome_codecs::NodeId;
+use connectome_actors::port::{Part, TransportError, World};
+use connectome_codecs::{NodeId, UnixMillis};
 use libp2p::gossipsub::IdentTopic;
 use libp2p::swarm::{ConnectionId, StreamProtocol};
 use libp2p::{Multiaddr, PeerId};
@@ -17,18 +17,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::address::relay_of;
 use super::addresses::{self, Known, NODES_TOLD_MAX};
+use super::dht::{Finding, Keeper, Key};
 use super::events::{Counting, LinkEnd, LinkEvent};
 use super::inbox::Inbox;
 use super::lanes::Reply;
 use super::life;
 use super::options::{Admission, Libp2pOptions};
 use super::peer::Peer;
-use super::peer_key::{node_of, peer_of};
+use super::peer_key::{PeerKey, node_of, peer_of};
 use super::streams::Table;
 use super::topics::{TopicError, Topics};
 use super::window::{WINDOW_BYTES_MAX, WINDOW_FRAMES_MAX};
 use super::wire::Hello;
 use crate::transport::looped::Attended;
+use crate::world::SystemWorld;
 
 /// Peers that are known, at the most: twice the connections there may be, since not everybody is connected.
 pub const PEERS_MAX: usize = 1_024;
@@ -61,6 +63,10 @@ pub(super) enum Order {
     Leave(IdentTopic),
     /// Publish in a topic.
     Publish { topic: IdentTopic, message: Bytes, reply: oneshot::Sender<Result<(), TopicError>> },
+    /// Put an announcement of ours into the table. The answer: whether another node has it.
+    Announce { key: Key, record: Vec<u8>, reply: oneshot::Sender<bool> },
+    /// Search the table.
+    Find { key: Key, reply: Finding },
     /// Close a connection.
     Close(ConnectionId),
 }
@@ -75,6 +81,9 @@ pub(super) struct Net {
     pub(super) streams: Arc<Table>,
     pub(super) topics: Topics,
     pub(super) counts: Counting,
+    /// What this node announces, where it takes part in the table.
+    pub(super) dht: Option<Keeper>,
+    world: SystemWorld,
     pub(super) closed: CancellationToken,
     /// Whether this node carries connections for others.
     carries: bool,
@@ -101,23 +110,26 @@ struct Member {
 
 impl Net {
     pub(super) fn new(
-        node: NodeId,
+        key: &PeerKey,
         namespace: &str,
-        incarnation: u64,
+        world: SystemWorld,
         options: &Libp2pOptions,
         orders: mpsc::Sender<Order>,
         streams: Arc<Table>,
         topics: Topics,
     ) -> Net {
         Net {
-            node,
+            node: key.node_id(),
             namespace: namespace.to_owned(),
-            incarnation,
+            // Random for each life of a node.
+            incarnation: world.random() as u64,
             admission: options.admission.clone(),
             inbox: Inbox::default(),
             streams,
             topics,
             counts: Counting::default(),
+            dht: options.dht.map(|dht| Keeper::new(key.clone(), dht)),
+            world,
             closed: CancellationToken::new(),
             carries: options.relay.is_some(),
             relays: RwLock::default(),
@@ -130,6 +142,11 @@ impl Net {
             unattended: Mutex::default(),
             has_unattended: Notify::new(),
         }
+    }
+
+    /// What the clock on the wall says.
+    pub(super) fn now(&self) -> UnixMillis {
+        self.world.now()
     }
 
     /// A peer that is known.
@@ -384,9 +401,10 @@ impl Net {
         self.carries
     }
 
-    /// Whether a connection is of use also where no link comes of it: a relay need not be a member, nor whom we carry.
+    /// Whether a connection is of use also where no link comes of it: a relay need not be a member, nor whom we carry, nor who
+    /// takes part in the table.
     pub(super) fn is_of_use(&self, peer: &Peer) -> bool {
-        self.carries || self.is_relay(peer.id)
+        self.carries || self.dht.is_some() || self.is_relay(peer.id)
     }
 
     pub(super) fn count_denied(&self) {

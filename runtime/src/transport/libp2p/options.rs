@@ -40,10 +40,29 @@ pub struct Libp2pOptions {
     pub relay: Option<RelayLimits>,
     /// Whether it asks the router of its network to let others in, by UPnP.
     pub upnp: bool,
+    /// Whether it takes part in the distributed table: announces itself and what its agents are called and can do, keeps such
+    /// announcements for others, and looks for the nodes of its cluster.
+    pub dht: Option<DhtOptions>,
     /// Whom it links with.
     pub admission: Admission,
     /// How much of it others may use.
     pub limits: Limits,
+}
+
+/// How a node takes part in the distributed table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DhtOptions {
+    /// For how long others believe what it announces: when it dies, it is found no more after this. From one second to an hour
+    /// ([`ANNOUNCED_FOR_MAX`](super::ANNOUNCED_FOR_MAX)); it announces again after a third of it.
+    pub announced_for: Duration,
+}
+
+impl Default for DhtOptions {
+    /// Five minutes.
+    fn default() -> DhtOptions {
+        DhtOptions { announced_for: Duration::from_secs(300) }
+    }
 }
 
 /// Whom a node links with. Everybody has proved which key is theirs.

@@ -1,7 +1,8 @@
 //! Who a node is to libp2p: its Ed25519 key is its peer id, and the one can be told from the other.
 //!
-//! Noise and TLS prove a key with their own handshakes, so the swarm must hold the node's. It uses it for nothing else, and no
-//! message is sealed with it: that happens above the transport, with the keys of agents.
+//! Noise and TLS prove a key with their own handshakes, so the swarm must hold the node's. Beside that it signs what the node
+//! says to everybody: messages of topics and announcements, each behind a label of its own. No message is sealed with it: that
+//! happens above the transport, with the keys of agents.
 
 use std::fmt;
 
@@ -38,6 +39,11 @@ impl PeerKey {
 
     pub(super) fn pair(&self) -> &Keypair {
         &self.pair
+    }
+
+    /// Signs these bytes; a label comes first.
+    pub(super) fn sign(&self, parts: &[&[u8]]) -> Vec<u8> {
+        self.pair.sign(&parts.concat()).expect("an Ed25519 key signs anything")
     }
 }
 

@@ -48,11 +48,22 @@ impl ClusterSecret {
         self.mac(prover, checker, namespace).verify_slice(proof).is_ok()
     }
 
+    /// What only members can compute of these bytes; a label comes first.
+    pub(super) fn mac_of(&self, parts: &[&[u8]]) -> [u8; 32] {
+        self.over(parts).finalize().into_bytes().into()
+    }
+
+    pub(super) fn is_mac_of(&self, mac: &[u8; 32], parts: &[&[u8]]) -> bool {
+        self.over(parts).verify_slice(mac).is_ok()
+    }
+
     fn mac(&self, prover: NodeId, checker: NodeId, namespace: &str) -> Hmac<Sha256> {
+        self.over(&[LABEL, prover.as_bytes(), checker.as_bytes(), namespace.as_bytes()])
+    }
+
+    fn over(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
         let mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
-        [LABEL, prover.as_bytes(), checker.as_bytes(), namespace.as_bytes()]
-            .into_iter()
-            .fold(mac, Mac::chain_update)
+        parts.iter().fold(mac, |mac, part| mac.chain_update(part))
     }
 }
 

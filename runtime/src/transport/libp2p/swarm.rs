@@ -13,12 +13,13 @@ use libp2p::core::transport::ListenerId;
 use libp2p::gossipsub::{self, IdentTopic, MessageAcceptance};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, ListenError, StreamProtocol, Swarm, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, SwarmBuilder, mdns, noise, ping, relay, tcp, yamux};
+use libp2p::{Multiaddr, PeerId, SwarmBuilder, identify, mdns, noise, ping, relay, tcp, yamux};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::address::{is_relayed, is_usable, parse, take_peer};
 use super::behaviour::{Behaviour, BehaviourEvent};
+use super::dht::{KADEMLIA, Kept};
 use super::gate::Denied;
 use super::lanes::{Came, Opened, Protocols};
 use super::moving::MOVE;
@@ -54,6 +55,7 @@ pub(super) struct Driven {
     dialling: BTreeMap<ConnectionId, DialReply>,
     announced: Vec<Multiaddr>,
     reservations: Reservations,
+    kept: Kept,
 }
 
 impl Driven {
@@ -69,7 +71,8 @@ impl Driven {
         let announced = options.announce.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
         let reservations = Reservations::new(net, &options.relays)?;
         let swarm = build(key, Behaviour::prepare(key, options, protocols, copies, net)?)?;
-        let mut driven = Driven { swarm, orders, dialling: BTreeMap::new(), announced, reservations };
+        let (dialling, kept) = (BTreeMap::new(), Kept::new());
+        let mut driven = Driven { swarm, orders, dialling, announced, reservations, kept };
         for address in &options.listen {
             driven.listen(address).await?;
         }
@@ -133,14 +136,14 @@ impl Driven {
                 event = self.swarm.select_next_some() => self.happened(net, event),
                 () = self.reservations.due() => self.reservations.ask(&mut self.swarm),
                 order = self.orders.recv() => match order {
-                    Some(order) => self.carry_out(order),
+                    Some(order) => self.carry_out(net, order),
                     None => return Ok(()),
                 },
             }
         }
     }
 
-    fn carry_out(&mut self, order: Order) {
+    fn carry_out(&mut self, net: &Net, order: Order) {
         match order {
             Order::Dial { peer, addresses, reply } => self.dial(peer, addresses, reply),
             Order::Open { peer, connection, protocol, reply } => {
@@ -152,6 +155,17 @@ impl Driven {
                 self.swarm.behaviour_mut().gossip.unsubscribe(&topic);
             }
             Order::Publish { topic, message, reply } => drop(reply.send(self.publish(topic, message))),
+            // Where there is no table the reply is dropped, which says so.
+            Order::Announce { key, record, reply } => {
+                if let Some(table) = self.swarm.behaviour_mut().dht.as_mut() {
+                    self.kept.announce(table, (key, record), net.now(), reply);
+                }
+            }
+            Order::Find { key, reply } => {
+                if let Some(table) = self.swarm.behaviour_mut().dht.as_mut() {
+                    self.kept.find(table, key, reply);
+                }
+            }
             // It may be gone already.
             Order::Close(connection) => drop(self.swarm.close_connection(connection)),
         }
@@ -249,6 +263,18 @@ impl Driven {
                 if node_of(&peer).is_some_and(|node| net.is_relay(node)) {
                     tracing::debug!(relay = %peer, %problem, "a relay does not answer: its connection is closed");
                     self.swarm.close_connection(connection);
+                }
+            }
+            BehaviourEvent::Dht(event) => {
+                if let Some(table) = self.swarm.behaviour_mut().dht.as_mut() {
+                    self.kept.told(table, net, event);
+                }
+            }
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                if info.protocols.contains(&KADEMLIA)
+                    && let Some(table) = self.swarm.behaviour_mut().dht.as_mut()
+                {
+                    self.kept.met(table, &peer_id, info.listen_addrs);
                 }
             }
             other => reach::told(net, &mut self.reservations, other),

@@ -1,5 +1,6 @@
 //! The transport as others see it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,11 +12,10 @@ use connectome_codecs::NodeId;
 use connectome_codecs::limits::FRAME_MAX;
 use futures_util::FutureExt;
 use libp2p::multiaddr::Protocol;
-use rand::TryRng;
-use rand::rngs::SysRng;
 use tokio::sync::{Mutex, mpsc};
 
 use super::address::{Target, parse_target};
+use super::dht::{self, FindError, Found, Subject};
 use super::events::{Libp2pCounts, LinkWatcher};
 use super::lanes::Protocols;
 use super::moving::MOVE;
@@ -28,6 +28,7 @@ use super::streams::{self, PeerStream, PeerStreamError, PeerStreams, StreamRow, 
 use super::swarm::{Driven, LINK};
 use super::topics::{self, Listening, TopicError, Topics};
 use crate::transport::looped::{Attended, Run};
+use crate::world::SystemWorld;
 
 /// The moment that what was sent is given to leave.
 const CLOSE_MAX: Duration = Duration::from_secs(2);
@@ -58,7 +59,7 @@ const CLOSE_MAX: Duration = Duration::from_secs(2);
 pub struct Libp2pTransport {
     key: PeerKey,
     net: Arc<Net>,
-    loops: [Attended; 3],
+    loops: [Attended; 4],
 }
 
 impl Libp2pTransport {
@@ -79,18 +80,13 @@ impl Libp2pTransport {
         protocols.add(MOVE);
         let copies: Arc<AtomicU64> = Arc::default();
         let streams = Arc::new(Table::new(protocols.clone(), options.limits.inbound_streams));
-        let net = Arc::new(Net::new(
-            key.node_id(),
-            namespace,
-            incarnation()?,
-            options,
-            orders,
-            streams,
-            Topics::new(copies.clone()),
-        ));
+        let world = SystemWorld::new();
+        let world = world.map_err(|error| Libp2pError::Start(format!("no randomness: {error}")))?;
+        let net =
+            Arc::new(Net::new(&key, namespace, world, options, orders, streams, Topics::new(copies.clone())));
         let driven = Driven::start(&key, &net, options, protocols, copies, received).await?;
         let seeds = begin(&net, targets);
-        let loops = [drive(&net, driven), keep(&net, seeds), watch(&net)];
+        let loops = [drive(&net, driven), keep(&net, seeds), watch(&net), announce(&net)];
         Ok(Libp2pTransport { key, net, loops })
     }
 
@@ -167,6 +163,24 @@ impl Libp2pTransport {
         self.net.streams.close(id)
     }
 
+    /// Announces from now on what this answers, instead of what was said before: it is asked once a second, and what it names no
+    /// more is taken back. More than [`ANNOUNCED_MAX`](super::ANNOUNCED_MAX) are not announced. Where the node takes no part in
+    /// the table nothing happens.
+    pub fn announce(&self, subjects: impl Fn() -> BTreeSet<Subject> + Send + Sync + 'static) {
+        if let Some(keeper) = &self.net.dht {
+            keeper.announce(Box::new(subjects));
+        }
+    }
+
+    /// Who has announced this, anywhere that the table reaches, the newest first. They are met: those that are of this cluster
+    /// are linked a moment later.
+    ///
+    /// # Errors
+    /// [`FindError`].
+    pub async fn find(&self, subject: &Subject) -> Result<Vec<Found>, FindError> {
+        dht::find(&self.net, subject).await
+    }
+
     /// What has happened so far.
     pub fn counts(&self) -> Libp2pCounts {
         let copies = self.net.topics.copies.load(Ordering::Relaxed);
@@ -232,6 +246,7 @@ impl Transport for Libp2pTransport {
     }
 
     async fn close(&self) {
+        dht::take_back(&self.net).await;
         self.net.farewell(CLOSE_MAX).await;
         self.net.end();
     }
@@ -259,11 +274,6 @@ fn targets(options: &Libp2pOptions) -> Result<Vec<Target>, Libp2pError> {
         Some(count) if count > CONFIGURED_ADDRESSES_MAX => Err(Libp2pError::TooMany { count }),
         Some(_) | None => options.peers.iter().map(|text| parse_target(text)).collect(),
     }
-}
-
-/// Random for each life of a node.
-fn incarnation() -> Result<u64, Libp2pError> {
-    SysRng.try_next_u64().map_err(|error| Libp2pError::Start(format!("no randomness: {error}")))
 }
 
 /// Meets those whose name is known; the addresses of the others.
@@ -319,4 +329,10 @@ fn watch(net: &Arc<Net>) -> Attended {
 fn keep(net: &Arc<Net>, seeds: Vec<libp2p::Multiaddr>) -> Attended {
     let net = net.clone();
     Attended::start("libp2p-seeds", move |_| seeds::keep(net.clone(), seeds.clone()).boxed())
+}
+
+/// The loop that announces this node in the table.
+fn announce(net: &Arc<Net>) -> Attended {
+    let net = net.clone();
+    Attended::start("libp2p-announcer", move |_| dht::keep(net.clone()).boxed())
 }
