@@ -5,16 +5,17 @@
 //! sender on another node it says no.
 
 mod asking;
+mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use connectome_codecs::message::{self, Body, Control, ErrorCode, Response};
+use connectome_codecs::message::{self, Body, Control, Response};
 use connectome_codecs::signature::Evidence;
 use connectome_codecs::{
-    Address, AgentName, CorrelationId, Encoding, Envelope, Kind, MessageName, NodeId, wire,
+    Address, AgentName, CorrelationId, Encoding, Envelope, Kind, MessageName, NodeId, wire as codec,
 };
 use dashmap::DashMap;
 use futures_util::FutureExt;
@@ -33,11 +34,13 @@ use crate::message::{Message, Streaming};
 use crate::monitor::{Down, DownReason, MonitorId, Watcher};
 use crate::parcel::{Answer, Chain, Encoded, Meta, Named, message_name};
 use crate::peers::Taken;
-use crate::protocol::restart::Exit;
 use crate::registry::Place;
 use crate::reply::{Grant, ItemStream, Limit, RemoteItems, STREAM_WINDOW};
 use crate::router::{Router, STOPPING};
 use crate::scope;
+
+pub(crate) use wire::exit_reason;
+use wire::{call_error, local_reason, wire_error, wire_reason};
 
 /// Calls to other nodes that wait for an answer at the most: a node that is this far behind should refuse.
 pub const CALLS_MAX: usize = 65_536;
@@ -209,7 +212,7 @@ impl Router {
     ) -> Result<M::Reply, CallError> {
         let envelope = self.request(to, &message, &meta, within)?;
         let body = self.ask(node, envelope, within).await?;
-        scope::binding(self, || wire::decode(&body)).map_err(|error| CallError::BadReply(error.to_string()))
+        scope::binding(self, || codec::decode(&body)).map_err(|error| CallError::BadReply(error.to_string()))
     }
 
     /// Sends a request and waits for its answer.
@@ -253,7 +256,7 @@ impl Router {
         message: &M,
         meta: &Meta,
     ) -> Result<Envelope, CallError> {
-        let body = wire::encode(message).map_err(|error| CallError::BadMessage {
+        let body = codec::encode(message).map_err(|error| CallError::BadMessage {
             message: M::NAME.to_owned(),
             problem: error.to_string(),
         })?;
@@ -811,84 +814,5 @@ impl Drop for RemoteAnswer {
         if !self.given {
             self.answer(Err(CallError::Crashed("it ended without an answer".to_owned())));
         }
-    }
-}
-
-/// The code of a call's failure, as it travels.
-fn wire_error(error: &CallError) -> message::Error {
-    let code = ErrorCode::from_static(match error {
-        CallError::Handler(error) if !error.is_retryable() => REJECTED,
-        _ => error.code(),
-    });
-    message::Error::new(code, error.blame(), error.effect(), &wire_text(error))
-}
-
-/// What the receiver's own words are put around again, and at least one letter.
-fn wire_text(error: &CallError) -> String {
-    let text = match error {
-        CallError::Crashed(why) | CallError::Stopped(why) | CallError::Cycle(why) => why.clone(),
-        other => other.to_string(),
-    };
-    if text.is_empty() { "no reason was given".to_owned() } else { text }
-}
-
-const REJECTED: &str = "rejected";
-
-/// A failure that came from another node. What its own code means here is kept; the rest is the handler's word.
-fn call_error(error: message::Error, within: Duration) -> CallError {
-    let text = error.message.clone();
-    match error.code.as_str() {
-        "handler" => CallError::Handler(HandlerError::new(text)),
-        REJECTED => CallError::Handler(HandlerError::rejected(text)),
-        "crashed" => CallError::Crashed(text),
-        "stopped" => CallError::Stopped(text),
-        "cycle" => CallError::Cycle(text),
-        "not_started" => CallError::NotStarted(within),
-        "timed_out" => CallError::TimedOut(within),
-        _ => CallError::Refused {
-            code: error.code.to_string(),
-            blame: error.blame,
-            effect: error.effect,
-            message: text,
-        },
-    }
-}
-
-fn wire_reason(reason: &DownReason) -> (message::DownReason, String) {
-    use message::DownReason as Wire;
-    match reason {
-        DownReason::NoAgent => (Wire::NotFound, String::new()),
-        DownReason::NodeLost(_) => (Wire::NodeLost, String::new()),
-        DownReason::Exit(exit) => exit_reason(exit),
-    }
-}
-
-/// How an exit is told to others.
-pub(crate) fn exit_reason(exit: &Exit) -> (message::DownReason, String) {
-    use message::DownReason as Wire;
-    match exit {
-        Exit::Normal => (Wire::Normal, String::new()),
-        Exit::Shutdown => (Wire::Shutdown, String::new()),
-        Exit::Killed => (Wire::Killed, String::new()),
-        Exit::Crashed(why) => (Wire::Crashed, shorten(why)),
-        Exit::GaveUp | Exit::StartFailed { .. } => (Wire::Crashed, shorten(&exit.to_string())),
-    }
-}
-
-/// What fits a control message.
-fn shorten(text: &str) -> String {
-    text[..text.floor_char_boundary(connectome_codecs::limits::DETAIL_MAX)].to_owned()
-}
-
-fn local_reason(node: NodeId, reason: message::DownReason, detail: String) -> DownReason {
-    use message::DownReason as Wire;
-    match reason {
-        Wire::Normal => DownReason::Exit(Exit::Normal),
-        Wire::Shutdown => DownReason::Exit(Exit::Shutdown),
-        Wire::Killed => DownReason::Exit(Exit::Killed),
-        Wire::Crashed => DownReason::Exit(Exit::Crashed(detail)),
-        Wire::NotFound => DownReason::NoAgent,
-        Wire::NodeLost => DownReason::NodeLost(node),
-        Wire::Unknown(code) => DownReason::Exit(Exit::Crashed(code)),
     }
 }
