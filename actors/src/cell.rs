@@ -16,6 +16,7 @@ use crate::mailbox::{Mailbox, MailboxConfig, Pushed};
 use crate::monitor::{MonitorId, Signal, Watcher, Watchers};
 use crate::parcel::Parcel;
 use crate::protocol::restart::Exit;
+use crate::remote::Paused;
 
 pub(crate) struct AgentCell {
     pub(crate) name: AgentName,
@@ -39,6 +40,8 @@ pub(crate) struct AgentCell {
     /// What its last lane opened mail with: the store may have lost it.
     mail_keys: Mutex<Option<MailKeys>>,
     lane_ended: Notify,
+    /// Who writes to it from other nodes and was told to pause.
+    pub(crate) paused: Paused,
     /// Under which its node owns the name, where several nodes offer it.
     term: Option<Term>,
     /// What it kept, as it was when the term began: for the first incarnation.
@@ -95,6 +98,7 @@ impl AgentCell {
             lane: Mutex::default(),
             mail_keys: Mutex::default(),
             lane_ended: Notify::new(),
+            paused: Paused::default(),
             term: None,
             inherited: Mutex::default(),
             beat: AtomicU64::new(0),
@@ -119,6 +123,15 @@ impl AgentCell {
     /// Puts a parcel into the mailbox and wakes the agent where nobody is at work.
     pub(crate) fn push(&self, parcel: Box<dyn Parcel>) -> Pushed {
         let pushed = self.mailbox.push(parcel);
+        if let Pushed::Queued { wake: true, .. } = &pushed {
+            self.wake();
+        }
+        pushed
+    }
+
+    /// The same for one that another node has sent.
+    pub(crate) fn push_arrived(&self, parcel: Box<dyn Parcel>) -> Pushed {
+        let pushed = self.mailbox.push_arrived(parcel);
         if let Pushed::Queued { wake: true, .. } = &pushed {
             self.wake();
         }

@@ -68,7 +68,9 @@ pub use incarnation::{POST_STOP_MAX, PRE_START_MAX};
 pub use mail::{
     AGENT_MESSAGES, AGENT_OUTBOX, OUTBOX_MESSAGES_MAX, OutboxCounts, STATE_MAX, STATES, SendError,
 };
-pub use mailbox::{Accounts, MAILBOX_BYTES, MAILBOX_CAPACITY, MailboxConfig, Overflow};
+pub use mailbox::{
+    ARRIVED_BYTES_MAX, ARRIVED_MAX, Accounts, MAILBOX_BYTES, MAILBOX_CAPACITY, MailboxConfig, Overflow,
+};
 pub use message::{Message, Streaming};
 pub use monitor::{Down, DownReason, MonitorId};
 pub use ownership::LEASES;

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -21,10 +21,18 @@ pub const MAILBOX_CAPACITY: usize = 1_024;
 /// Bytes of encoded messages a mailbox holds: eight of the largest frames.
 pub const MAILBOX_BYTES: usize = 8 * connectome_codecs::limits::FRAME_MAX;
 
+/// Messages of other nodes that wait beside a full mailbox until their senders have heard that it is full: what four nodes have
+/// under way at the most. What comes beyond is refused.
+pub const ARRIVED_MAX: usize = 16_384;
+
+/// The same in bytes.
+pub const ARRIVED_BYTES_MAX: usize = 16 * connectome_codecs::limits::FRAME_MAX;
+
 /// What happens to a message that finds the mailbox full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Overflow {
-    /// The sender waits for room (a sender on another node is refused instead: its agent must not hold up others).
+    /// The sender waits for room. One on another node is told to wait; what it has under way by then is taken, up to
+    /// [`ARRIVED_MAX`] messages and [`ARRIVED_BYTES_MAX`].
     #[default]
     Block,
     /// The sender is told so at once.
@@ -108,7 +116,10 @@ pub(crate) struct Mailbox {
     queue: Mutex<Queue>,
     /// What `Queue::closed` says, for those who only look.
     closed: AtomicBool,
+    /// Messages of other nodes wait beside it.
+    crowded: AtomicBool,
     room: Notify,
+    eased: Notify,
     idle: Notify,
 }
 
@@ -120,6 +131,8 @@ struct Queue {
     /// An incarnation is awake, or about to be.
     scheduled: bool,
     waiting_senders: usize,
+    /// What `Mailbox::crowded` says.
+    crowded: bool,
     /// Those who wait until nothing is pending.
     watchers: usize,
     closed: Option<String>,
@@ -142,7 +155,9 @@ impl Mailbox {
             config,
             queue: Mutex::default(),
             closed: AtomicBool::new(false),
+            crowded: AtomicBool::new(false),
             room: Notify::new(),
+            eased: Notify::new(),
             idle: Notify::new(),
         }
     }
@@ -153,21 +168,75 @@ impl Mailbox {
 
     /// Takes a parcel in, or hands it back.
     pub(crate) fn push(&self, parcel: Box<dyn Parcel>) -> Pushed {
+        self.push_within(&self.config, parcel).1
+    }
+
+    /// The same for one that another node has sent, which can't wait there any more.
+    pub(crate) fn push_arrived(&self, parcel: Box<dyn Parcel>) -> Pushed {
+        let MailboxConfig { capacity, bytes, overflow } = self.config;
+        if overflow != Overflow::Block {
+            return self.push(parcel);
+        }
+        let (capacity, bytes) =
+            (capacity.saturating_add(ARRIVED_MAX), bytes.saturating_add(ARRIVED_BYTES_MAX));
+        let (mut queue, pushed) = self.push_within(&MailboxConfig { capacity, bytes, overflow }, parcel);
+        if !queue.has_room(&self.config, 0) {
+            self.crowded.store(true, Ordering::Release);
+            queue.crowded = true;
+        }
+        pushed
+    }
+
+    fn push_within(
+        &self,
+        bounds: &MailboxConfig,
+        parcel: Box<dyn Parcel>,
+    ) -> (MutexGuard<'_, Queue>, Pushed) {
         let mut queue = self.queue.lock();
         if let Some(why) = &queue.closed {
             let why = why.clone();
-            return Pushed::Closed(parcel, why);
+            return (queue, Pushed::Closed(parcel, why));
         }
         let mut displaced = Vec::new();
-        while !queue.has_room(&self.config, parcel.size()) {
-            match self.config.overflow {
-                Overflow::Block | Overflow::Fail => return Pushed::Full(parcel),
+        while !queue.has_room(bounds, parcel.size()) {
+            match bounds.overflow {
+                Overflow::Block | Overflow::Fail => return (queue, Pushed::Full(parcel)),
                 Overflow::DropOldest => displaced.extend(queue.drop_oldest()),
             }
         }
         let ticket = queue.append(parcel);
         let wake = !std::mem::replace(&mut queue.scheduled, true);
-        Pushed::Queued { ticket, wake, displaced }
+        (queue, Pushed::Queued { ticket, wake, displaced })
+    }
+
+    /// Whether messages of other nodes wait beside it: whoever sends another one is to wait.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Acquire)
+    }
+
+    /// Ends when half of it is free again.
+    pub(crate) async fn eased(&self) {
+        loop {
+            let eased = self.eased.notified();
+            tokio::pin!(eased);
+            eased.as_mut().enable();
+            if !self.is_crowded() {
+                return;
+            }
+            eased.await;
+        }
+    }
+
+    /// Something has left the queue.
+    fn left(&self, queue: &mut Queue) {
+        if queue.waiting_senders > 0 {
+            self.room.notify_one();
+        }
+        if queue.crowded && queue.is_eased(&self.config) {
+            queue.crowded = false;
+            self.crowded.store(false, Ordering::Release);
+            self.eased.notify_waiters();
+        }
     }
 
     /// Waits until a push has a chance again; the caller tries in a loop.
@@ -201,9 +270,7 @@ impl Mailbox {
         };
         queue.bytes -= item.parcel.size();
         queue.in_hand += 1;
-        if queue.waiting_senders > 0 {
-            self.room.notify_one();
-        }
+        self.left(&mut queue);
         Some(item.parcel)
     }
 
@@ -249,9 +316,7 @@ impl Mailbox {
         let item = queue.items.remove(at)?;
         queue.bytes -= item.parcel.size();
         queue.dead += 1;
-        if queue.waiting_senders > 0 {
-            self.room.notify_one();
-        }
+        self.left(&mut queue);
         drop(queue);
         self.idle.notify_waiters();
         Some(item.parcel)
@@ -270,6 +335,7 @@ impl Mailbox {
         let left: Vec<_> = queue.items.drain(..).map(|item| item.parcel).collect();
         queue.bytes = 0;
         queue.dead += left.len() as u64;
+        self.left(&mut queue);
         drop(queue);
         self.room.notify_waiters();
         self.idle.notify_waiters();
@@ -321,6 +387,11 @@ impl Queue {
     fn has_room(&self, config: &MailboxConfig, size: usize) -> bool {
         let fits = self.bytes + size <= config.bytes;
         self.items.is_empty() || (self.items.len() < config.capacity && fits)
+    }
+
+    /// Whether senders that were told to wait may go on: not at the first room, or each message would be told of.
+    fn is_eased(&self, config: &MailboxConfig) -> bool {
+        self.items.len() <= config.capacity / 2 && self.bytes <= config.bytes / 2
     }
 
     fn append(&mut self, parcel: Box<dyn Parcel>) -> u64 {

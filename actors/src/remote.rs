@@ -1,10 +1,11 @@
 //! Agents of other nodes: what leaves this node for them, and what arrives from there.
 //!
 //! An envelope leaves by the transport and nothing is remembered of a cast; of a call, who waits. What arrives goes to
-//! a mailbox, to a caller that waits, or to the membership keeper. A full mailbox never holds up the others: to a
-//! sender on another node it says no.
+//! a mailbox, to a caller that waits, or to the membership keeper. A full mailbox never holds up the others: whoever
+//! writes to it from another node is told to pause (`pressure`).
 
 mod asking;
+mod pressure;
 mod wire;
 
 use std::sync::Arc;
@@ -39,6 +40,8 @@ use crate::reply::{Grant, ItemStream, Limit, RemoteItems, STREAM_WINDOW};
 use crate::router::{Router, STOPPING};
 use crate::scope;
 
+pub(crate) use pressure::Paused;
+use pressure::Pauses;
 pub(crate) use wire::exit_reason;
 use wire::{call_error, local_reason, wire_error, wire_reason};
 
@@ -60,6 +63,8 @@ pub(crate) struct Remote {
     watching: DashMap<u64, Watching>,
     watchers: AtomicU64,
     peers: DashMap<NodeId, Peer>,
+    /// Mailboxes of other nodes that are full.
+    pauses: Pauses,
     gossip: parking_lot::Mutex<Option<mpsc::Sender<Gossip>>>,
 }
 
@@ -290,13 +295,22 @@ impl Router {
     /// Waits for room on the way to a node, and no longer than the message itself lasts.
     pub(crate) async fn transmit(&self, node: NodeId, envelope: Envelope) -> Result<(), CallError> {
         let wait = envelope.expires.map_or(self.call_timeout(), |expires| expires.since(envelope.sent));
-        let (to, name) = (envelope.to.clone(), message_name(&envelope));
-        let frame = self.frame(node, envelope)?;
-        let busy = self.inner().remote.in_flight(node) > 1;
-        let sent = self.inner().peers.send(node, frame, deadline::after(wait), busy).await;
-        sent.map_err(|error| {
-            self.letter(to, None, name, Reason::NotSent, &error.to_string());
-            CallError::NotSent(error.to_string())
+        let (to, name, until) = (envelope.to.clone(), message_name(&envelope), deadline::after(wait));
+        let remote = &self.inner().remote;
+        let may = match envelope.kind {
+            Kind::Control => Ok(()),
+            _ => remote.pauses.over(node, &to, until).await,
+        };
+        let sent = match may {
+            Ok(()) => {
+                let (frame, busy) = (self.frame(node, envelope)?, remote.in_flight(node) > 1);
+                self.inner().peers.send(node, frame, until, busy).await.map_err(|error| error.to_string())
+            }
+            Err(full) => Err(full.to_string()),
+        };
+        sent.map_err(|problem| {
+            self.letter(to, None, name, Reason::NotSent, &problem);
+            CallError::NotSent(problem)
         })
     }
 
@@ -443,6 +457,7 @@ impl Router {
     pub(crate) fn node_lost(&self, node: NodeId) {
         self.inner().peers.lost(node);
         let remote = &self.inner().remote;
+        remote.pauses.lost(node);
         let mut calls: Vec<_> =
             remote.calls.iter().filter(|call| call.node == node).map(|call| *call.key()).collect();
         calls.sort_unstable();
@@ -617,6 +632,8 @@ impl Router {
                     self.watched_down(watcher, incarnation, local_reason(from, reason, detail));
                 }
             }
+            Control::Pause => remote.pauses.begin(from, envelope.to),
+            Control::Resume => remote.pauses.end(from, &envelope.to),
             Control::MailKeys => self.furnish_mail(&envelope.to),
             Control::Keep { outbox, sequence, envelope: message } => {
                 self.take_handed(from, &envelope, Handed { outbox, sequence, envelope: message });
@@ -665,13 +682,16 @@ impl Router {
             );
         }
         let turned_away = self.turns_away(&meta);
+        if cell.mailbox.is_crowded() {
+            self.pause(from, &envelope.to, &cell);
+        }
         let parcel =
             Box::new(Encoded { envelope, answer: answer.map(|answer| answer as Box<dyn Answer>), meta });
         if turned_away {
             let error = CallError::Stopped(STOPPING.to_owned());
             return self.dead_letter(&cell.name, parcel, Reason::Stopped, error);
         }
-        match cell.push(parcel) {
+        match cell.push_arrived(parcel) {
             Pushed::Queued { displaced, .. } => {
                 bury_displaced(self, &cell, displaced);
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use connectome::Reason;
 use connectome::codecs::message::Effect;
 use connectome::prelude::*;
+use connectome_actors::ARRIVED_MAX;
 
 use super::probe::*;
 use super::support::*;
@@ -149,21 +150,70 @@ async fn drop_oldest_keeps_the_bound_in_bytes() {
     busy.release();
 }
 
-/// A far sender to a full mailbox that blocks is refused, and does not hold up what is for others.
+/// A far sender waits for room as a near one does: more than all that may wait beside the mailbox arrives, in order and without a
+/// dead letter, and what is for others is not held up meanwhile.
 #[tokio::test]
-async fn a_far_sender_to_a_full_mailbox_is_refused() {
+async fn a_far_sender_waits_for_room() {
+    const CASTS: u64 = 2 * ARRIVED_MAX as u64;
     let (one, two) = pair().await;
-    let agent = bounded(&one, of(1, Overflow::Block)).await;
+    let agent = bounded(&one, of(4, Overflow::Block)).await;
     probe(&one, "other").await;
     knows(&two, "bounded").await;
     knows(&two, "other").await;
+    let busy = busy(&agent).await;
+    let far = two.agent("bounded").unwrap();
+    let sending = tokio::spawn({
+        let far = far.clone();
+        async move {
+            for number in 0..CASTS {
+                far.cast(Add(number)).await.unwrap();
+            }
+        }
+    });
+    until(|| one.accounts().pending > 4).await;
+    assert_eq!(two.agent("other").unwrap().call(Add(3)).await.unwrap(), 3);
+    assert!(!sending.is_finished(), "it waits");
+    busy.release();
+    sending.await.unwrap();
+    until(|| one.accounts().handled > CASTS).await;
+    assert!(agent.call(Seen).await.unwrap().into_iter().eq(0..CASTS), "all of them, in order");
+    assert_eq!((one.dead_letters(), two.dead_letters()), (Vec::new(), Vec::new()));
+}
+
+/// Who waits for room in a far mailbox waits no longer than its message lasts, and learns that it had no effect.
+#[tokio::test(start_paused = true)]
+async fn a_far_sender_waits_no_longer_than_its_message_lasts() {
+    let (one, two) = pair().await;
+    let agent = bounded(&one, of(1, Overflow::Block)).await;
+    knows(&two, "bounded").await;
+    let busy = busy(&agent).await;
+    let far = two.agent("bounded").unwrap();
+    let mut sent = 0;
+    let error = loop {
+        match far.call_within(Duration::from_millis(100), Add(sent)).await.unwrap_err() {
+            error @ CallError::NotSent(_) => break error,
+            // It waits beside the mailbox: its sender had not heard yet that it is full.
+            CallError::TimedOut(_) | CallError::NotStarted(_) => sent += 1,
+            other => panic!("{other}"),
+        }
+    };
+    assert_eq!(error.effect(), Effect::None);
+    assert!(error.to_string().contains("stayed full"), "{error}");
+    busy.release();
+}
+
+/// A far sender to a full mailbox that fails is refused, with no effect.
+#[tokio::test]
+async fn a_far_sender_to_a_mailbox_that_fails_is_refused() {
+    let (one, two) = pair().await;
+    let agent = bounded(&one, of(1, Overflow::Fail)).await;
+    knows(&two, "bounded").await;
     let busy = busy(&agent).await;
     agent.cast(Add(1)).await.unwrap();
     let far = two.agent("bounded").unwrap();
     let error = far.call(Add(2)).await.unwrap_err();
     assert!(matches!(&error, CallError::Refused { code, .. } if code == "mailbox_full"), "{error}");
     assert_eq!(error.effect(), Effect::None);
-    assert_eq!(two.agent("other").unwrap().call(Add(3)).await.unwrap(), 3);
     busy.release();
     assert_eq!(far.call(Seen).await.unwrap(), [1]);
 }
@@ -172,7 +222,7 @@ async fn a_far_sender_to_a_full_mailbox_is_refused() {
 #[tokio::test]
 async fn the_bound_in_bytes_is_for_far_messages() {
     let (one, two) = pair().await;
-    let agent = bounded(&one, MailboxConfig { bytes: 1_000, ..of(64, Overflow::Block) }).await;
+    let agent = bounded(&one, MailboxConfig { bytes: 1_000, ..of(64, Overflow::Fail) }).await;
     knows(&two, "bounded").await;
     let far = two.agent("bounded").unwrap();
     let busy = busy(&agent).await;

@@ -43,6 +43,10 @@ pub enum Control {
         /// For people; may be empty.
         detail: String,
     },
+    /// The mailbox that the envelope addresses is full: write nothing more to it until told to, or for two seconds.
+    Pause,
+    /// It has room again.
+    Resume,
     /// Publish the keys of the mail of the agent that the envelope addresses: I have something for it.
     MailKeys,
     /// Keep this durable message for the agent that the envelope addresses, and answer when it is stored.
@@ -91,9 +95,13 @@ impl Body for Control {
             Self::Unknown { action } => {
                 check_code("control action", action).map_err(|e| Invalid::new("action", e.to_string()))
             }
-            Self::Cancel | Self::MailKeys | Self::Watch { .. } | Self::Unwatch { .. } | Self::Keep { .. } => {
-                Ok(())
-            }
+            Self::Cancel
+            | Self::Pause
+            | Self::Resume
+            | Self::MailKeys
+            | Self::Watch { .. }
+            | Self::Unwatch { .. }
+            | Self::Keep { .. } => Ok(()),
         }
     }
 }
@@ -103,6 +111,8 @@ const CREDIT: &str = "credit";
 const WATCH: &str = "watch";
 const UNWATCH: &str = "unwatch";
 const DOWN: &str = "down";
+const PAUSE: &str = "pause";
+const RESUME: &str = "resume";
 const MAIL_KEYS: &str = "mail_keys";
 const KEEP: &str = "keep";
 
@@ -143,6 +153,8 @@ impl From<Control> for Wire {
                 detail,
                 ..none
             },
+            Control::Pause => Self { action: action(PAUSE), ..none },
+            Control::Resume => Self { action: action(RESUME), ..none },
             Control::MailKeys => Self { action: action(MAIL_KEYS), ..none },
             Control::Keep { outbox, sequence, envelope } => Self {
                 action: action(KEEP),
@@ -171,6 +183,8 @@ impl TryFrom<Wire> for Control {
                 reason: needed("reason", wire.reason)?,
                 detail: wire.detail,
             },
+            PAUSE => Self::Pause,
+            RESUME => Self::Resume,
             MAIL_KEYS => Self::MailKeys,
             KEEP => Self::Keep {
                 outbox: needed("outbox", wire.outbox)?,
