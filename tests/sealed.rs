@@ -1,8 +1,8 @@
 //! What is sealed: whoever carries or keeps what agents say learns where it goes and how large it is, and nothing else.
 //!
 //! `canary` looks for what agents said wherever it could have been left; `strangers` are nodes with another root key; `revoked`
-//! is about keys that were taken back, and about what a signature proves; `rollback` is a store that goes back in time; `cost`
-//! measures.
+//! is about keys that were taken back, and about what a signature proves; `rollback` is a store that goes back in time;
+//! `shared` is about signatures for many; `cost` measures.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
@@ -11,6 +11,7 @@ mod cost;
 mod over_nats;
 mod revoked;
 mod rollback;
+mod shared;
 mod strangers;
 
 use std::time::Duration;

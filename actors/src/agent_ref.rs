@@ -56,6 +56,9 @@ impl AgentRef {
     /// Sends one way, at most once, in order with what else this sender sends to this agent. Waits while the mailbox
     /// of an agent on this node is full, unless the mailbox says otherwise.
     ///
+    /// For an agent of another node it returns when the message has left, or, among others that follow one another closely, when it
+    /// is in line to leave; one that then does not leave is a dead letter here.
+    ///
     /// # Errors
     /// Why the message was not accepted; it certainly had no effect, and is counted as a dead letter.
     pub async fn cast<M: Message>(&self, message: M) -> Result<(), CallError> {

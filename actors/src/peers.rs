@@ -4,6 +4,7 @@
 //! are the queues in front of it: whatever waits for the same node when it is sealed shares a signature. A short message
 //! that finds nobody waiting is sealed and handed over at once, by whoever brings it.
 
+mod casting;
 mod counts;
 mod queue;
 
@@ -25,7 +26,7 @@ use tokio::time::{Instant, timeout_at};
 use self::counts::Counts;
 pub use self::counts::SealCounts;
 pub(crate) use self::queue::Unsent;
-use self::queue::{Outgoing, Waiting};
+use self::queue::{Fate, Outgoing, Waiting};
 use crate::port::{KeyStore, KeyStoreError, Transport, TransportError, Whose, World};
 use crate::protocol::Now;
 use crate::protocol::membership::NODES_MAX;
@@ -51,6 +52,8 @@ struct Peer {
     talk: Mutex<Talk>,
     waiting: Mutex<Waiting>,
     room: Notify,
+    /// When it was last cast to, in microseconds since the beginning.
+    cast_at: AtomicU64,
 }
 
 /// Messages that have their keys.
@@ -160,7 +163,8 @@ impl Peers {
         let talk = Talk::new(&self.own.read(), node);
         let make = || {
             let (talk, used) = (Mutex::new(talk), AtomicU64::new(now));
-            Arc::new(Peer { node, used, talk, waiting: Mutex::default(), room: Notify::new() })
+            let (waiting, room, cast_at) = (Mutex::default(), Notify::new(), AtomicU64::new(0));
+            Arc::new(Peer { node, used, talk, waiting, room, cast_at })
         };
         Some(self.peers.entry(node).or_insert_with(make).clone())
     }
@@ -186,16 +190,7 @@ impl Peers {
     ) -> Result<(), Unsent> {
         let peer = self.peer(node).ok_or(TransportError::Unreachable { to: node })?;
         let (told, mut outcome) = oneshot::channel();
-        let mut message = Outgoing { payload, told: Some(told) };
-        loop {
-            let room = peer.room.notified();
-            let refused = peer.waiting.lock().add(message);
-            match refused {
-                Ok(()) => break,
-                Err(back) => message = back,
-            }
-            timeout_at(until, room).await.map_err(|_| Unsent::TooLate(node))?;
-        }
+        peer.queue(Outgoing { payload, fate: Fate::Awaited(told) }, until).await?;
         self.attend(&peer, busy);
         if let Ok(outcome) = outcome.try_recv() {
             return outcome;
@@ -210,7 +205,7 @@ impl Peers {
     /// Sends a message that nobody waits for. Gives it back when there is no room.
     pub(crate) fn post(self: &Arc<Peers>, node: NodeId, payload: Bytes, busy: bool) -> Result<(), Bytes> {
         let Some(peer) = self.peer(node) else { return Ok(()) };
-        let added = peer.waiting.lock().add(Outgoing { payload, told: None });
+        let added = peer.waiting.lock().add(Outgoing { payload, fate: Fate::Unheard });
         added.map_err(|back| back.payload)?;
         self.attend(&peer, busy);
         Ok(())

@@ -6,6 +6,7 @@
 
 mod asking;
 mod pressure;
+mod sending;
 mod wire;
 
 use std::sync::Arc;
@@ -204,7 +205,7 @@ impl Router {
         meta: Meta,
     ) -> Result<(), CallError> {
         let envelope = self.envelope(to, &message, &meta)?;
-        self.transmit(node, envelope).await
+        self.transmit_cast(node, envelope).await
     }
 
     pub(crate) async fn call_to<M: Message>(
@@ -290,49 +291,6 @@ impl Router {
     pub(crate) fn asking(&self, envelope: Envelope, within: Duration) -> Envelope {
         let (id, expires) = (envelope.id, envelope.sent.after(within));
         envelope.correlated(id).reply_to(self.node_id()).expires_at(expires)
-    }
-
-    /// Waits for room on the way to a node, and no longer than the message itself lasts.
-    pub(crate) async fn transmit(&self, node: NodeId, envelope: Envelope) -> Result<(), CallError> {
-        let wait = envelope.expires.map_or(self.call_timeout(), |expires| expires.since(envelope.sent));
-        let (to, name, until) = (envelope.to.clone(), message_name(&envelope), deadline::after(wait));
-        let remote = &self.inner().remote;
-        let may = match envelope.kind {
-            Kind::Control => Ok(()),
-            _ => remote.pauses.over(node, &to, until).await,
-        };
-        let sent = match may {
-            Ok(()) => {
-                let (frame, busy) = (self.frame(node, envelope)?, remote.in_flight(node) > 1);
-                self.inner().peers.send(node, frame, until, busy).await.map_err(|error| error.to_string())
-            }
-            Err(full) => Err(full.to_string()),
-        };
-        sent.map_err(|problem| {
-            self.letter(to, None, name, Reason::NotSent, &problem);
-            CallError::NotSent(problem)
-        })
-    }
-
-    fn frame(&self, node: NodeId, envelope: Envelope) -> Result<Bytes, CallError> {
-        let encoding = self.inner().remote.encoding(node);
-        let envelope = envelope.compress(encoding, self.inner().config.compression_threshold);
-        let frame = hop("send", node, &envelope).in_scope(|| envelope.encode());
-        frame.map_err(|error| CallError::NotSent(error.to_string()))
-    }
-
-    /// Sends what nobody waits for: an answer, a control message. Where there is no room it is sent a little later.
-    ///
-    /// # Errors
-    /// When it is too large to be sent at all.
-    fn transmit_later(&self, node: NodeId, envelope: Envelope) -> Result<(), CallError> {
-        let frame = self.frame(node, envelope)?;
-        let busy = self.inner().remote.serving.len() > 1;
-        if let Err(frame) = self.inner().peers.post(node, frame, busy) {
-            let (peers, until) = (self.inner().peers.clone(), deadline::after(self.call_timeout()));
-            tokio::spawn(async move { drop(peers.send(node, frame, until, true).await) });
-        }
-        Ok(())
     }
 
     fn open_call(

@@ -6,8 +6,8 @@
 mod config;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use connectome_codecs::session::Policy;
@@ -77,6 +77,15 @@ pub struct Turnover {
 #[derive(Clone)]
 pub struct Router(Arc<Inner>);
 
+/// A router that does not keep its node.
+pub(crate) struct WeakRouter(Weak<Inner>);
+
+impl WeakRouter {
+    pub(crate) fn upgrade(&self) -> Option<Router> {
+        self.0.upgrade().map(Router)
+    }
+}
+
 pub(crate) struct Inner {
     pub(crate) node: NodeId,
     pub(crate) incarnation: u64,
@@ -142,6 +151,10 @@ impl Router {
             draining: AtomicBool::new(false),
         }));
         Ok((router, outbox))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakRouter {
+        WeakRouter(Arc::downgrade(&self.0))
     }
 
     /// A router of nobody, for a tool that sends durable messages and is no node.

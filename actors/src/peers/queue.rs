@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use connectome_codecs::NodeId;
 use connectome_codecs::signature::BATCH_MAX;
+use connectome_codecs::{Address, NodeId};
 use tokio::sync::oneshot;
 
 use crate::port::TransportError;
@@ -24,22 +24,40 @@ pub(super) struct Waiting {
     pub(super) attended: bool,
 }
 
-/// A message on its way out, and who waits for its having left.
+/// A message on its way out, and who is told what became of it.
 pub(super) struct Outgoing {
     pub(super) payload: Bytes,
-    pub(super) told: Option<oneshot::Sender<Result<(), Unsent>>>,
+    pub(super) fate: Fate,
+}
+
+/// Told when a message does not leave.
+pub(crate) type Lost = Box<dyn FnOnce(Unsent) + Send>;
+
+/// Who is told what became of a message.
+pub(super) enum Fate {
+    /// Nobody: it is said again when it was lost.
+    Unheard,
+    /// Somebody waits for its having left.
+    Awaited(oneshot::Sender<Result<(), Unsent>>),
+    /// Nobody waits; somebody hears of it when it does not leave.
+    Followed(Lost),
 }
 
 impl Outgoing {
     pub(super) fn tell(self, result: Result<(), Unsent>) {
-        if let Some(told) = self.told {
+        match (self.fate, result) {
             // Whoever waited may have given up.
-            drop(told.send(result));
+            (Fate::Awaited(told), result) => drop(told.send(result)),
+            (Fate::Followed(lost), Err(unsent)) => lost(unsent),
+            (Fate::Followed(_), Ok(())) | (Fate::Unheard, _) => {}
         }
     }
 
     pub(super) fn is_wanted(&self) -> bool {
-        self.told.as_ref().is_none_or(|told| !told.is_closed())
+        match &self.fate {
+            Fate::Awaited(told) => !told.is_closed(),
+            Fate::Followed(_) | Fate::Unheard => true,
+        }
     }
 }
 
@@ -54,6 +72,8 @@ pub(crate) enum Unsent {
     TooLate(NodeId),
     #[error("{0} is gone")]
     Gone(NodeId),
+    #[error("the mailbox of {0} on {1} stayed full")]
+    StayedFull(Address, NodeId),
 }
 
 impl Waiting {

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use crate::cell::AgentCell;
+use crate::peers::Unsent;
 use crate::router::Router;
 
 /// How long a pause lasts that nobody ends, as docs/wire.md says.
@@ -27,14 +28,6 @@ const SAID_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// Mailboxes of other nodes that pause, at the most; others are written to, and refuse.
 const PAUSES_MAX: usize = 16_384;
-
-/// A mailbox of another node stayed full.
-#[derive(Debug, thiserror::Error)]
-#[error("the mailbox of {to} on {node} stayed full")]
-pub(super) struct StayedFull {
-    to: Address,
-    node: NodeId,
-}
 
 /// At the sender: the mailboxes that nothing is written to now.
 #[derive(Default)]
@@ -89,7 +82,7 @@ impl Pauses {
     }
 
     /// Ends when something may be written there.
-    pub(super) async fn over(&self, node: NodeId, to: &Address, limit: Instant) -> Result<(), StayedFull> {
+    pub(super) async fn over(&self, node: NodeId, to: &Address, limit: Instant) -> Result<(), Unsent> {
         while self.count.load(Ordering::Acquire) > 0 {
             let key = (node, to.clone());
             let Some(pause) = self.paused.get(&key).map(|pause| pause.clone()) else { return Ok(()) };
@@ -105,7 +98,7 @@ impl Pauses {
             }
             let now = Instant::now();
             if limit <= now {
-                return Err(StayedFull { to: to.clone(), node });
+                return Err(Unsent::StayedFull(to.clone(), node));
             }
             // It may have been said again meanwhile.
             if *pause.until.lock() <= now {
