@@ -6,7 +6,7 @@ mod admission;
 mod both_ways;
 mod foreign;
 mod hostile;
-mod networks;
+pub(crate) mod networks;
 mod nodes;
 mod process;
 mod reach;
