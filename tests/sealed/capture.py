@@ -3,8 +3,8 @@
 
 usage: capture.py FILE DATAGRAM
 
-It says "ready" first, then sends the bytes of the file DATAGRAM to itself, in the open, so that there is something to be found; at the
-end it says how many frames it kept, and how many it missed.
+It says "ready" first, then sends the bytes of the file DATAGRAM to itself, in the open, so that there is something to be
+found; at the end it says how many frames it kept, and how many it missed.
 """
 
 import os
