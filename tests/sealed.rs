@@ -1,11 +1,12 @@
 //! What is sealed: whoever carries or keeps what agents say learns where it goes and how large it is, and nothing else.
 //!
-//! `canary` and `carried` look for what agents said wherever it could have been left; `strangers` are nodes with another root key; `revoked`
-//! is about keys that were taken back, and about what a signature proves; `rollback` is a store that goes back in time; `foreign`
-//! is an agent in another language; `cost` measures.
+//! `canary` and `carried` look for what agents said wherever it could have been left; `strangers` are nodes with another root
+//! key; `accepted` is about whom one talks to; `revoked` about keys that were taken back, and about what a signature proves;
+//! `rollback` is a store that goes back in time; `foreign` is an agent in another language; `cost` measures.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod accepted;
 mod canary;
 mod carried;
 mod cost;
