@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use connectome_codecs::identity::{Accept, Acceptance, Certificate, IdentityLog, Pins, Voucher};
-use connectome_codecs::{AgentId, Refusal, UnixMillis};
+use connectome_codecs::{AgentId, AgentName, Refusal, UnixMillis};
 use parking_lot::Mutex;
 
 pub(crate) use keeper::IdentityKeeper;
@@ -35,11 +35,16 @@ pub(crate) type Logs = BTreeMap<AgentId, IdentityLog>;
 #[derive(Default)]
 pub(crate) struct Identities(Mutex<Known>);
 
+/// Ids of own agents that are remembered, of 100 bytes each, since each costs a key: all agents of a large cluster. Then it begins
+/// anew.
+const OWN_IDS_MAX: usize = 16_384;
+
 #[derive(Default)]
 struct Known {
     logs: Arc<Logs>,
     pins: Pins,
     acceptance: Acceptance,
+    own: BTreeMap<AgentName, AgentId>,
 }
 
 impl Identities {
@@ -57,6 +62,20 @@ impl Identities {
 
     fn check_accepted(&self, agent: AgentId, now: UnixMillis) -> Result<(), Refusal> {
         self.0.lock().acceptance.check(agent, now)
+    }
+
+    /// The id that an agent of this name has, if it is this owner's.
+    fn own_id(&self, name: &AgentName, make: impl FnOnce(&AgentName) -> Option<AgentId>) -> Option<AgentId> {
+        if let Some(known) = self.0.lock().own.get(name) {
+            return Some(*known);
+        }
+        let id = make(name)?;
+        let mut known = self.0.lock();
+        if known.own.len() >= OWN_IDS_MAX {
+            known.own.clear();
+        }
+        known.own.insert(name.clone(), id);
+        Some(id)
     }
 
     fn organisations(&self) -> Vec<AgentId> {

@@ -207,11 +207,9 @@ impl Opener {
 
     /// Whether a name is known to be somebody else's: an agent's here, or one's that is registered with another id.
     fn is_anothers(&self, name: &AgentName, id: AgentId) -> bool {
-        if self.router.is_ours(id, name) {
-            return false;
-        }
         let registry = self.router.registry();
-        registry.local(name).is_some() || registry.id_elsewhere(name).is_some_and(|known| known != id)
+        let is_other = registry.id_elsewhere(name).is_some_and(|known| known != id);
+        (is_other || registry.local(name).is_some()) && !self.router.is_ours(id, name)
     }
 
     async fn fetch_keys(&self) -> Result<(), NotOpened> {
