@@ -8,10 +8,12 @@
 //!
 //! 1. `harness.rs`: turns, medians, and how they are shown. It knows no actors.
 //! 2. `peers.rs`: the same counter as an agent, a ractor actor, a kameo actor, and a task behind a channel.
-//! 3. One file a group: `messages`, `spawn`, `restart`, `envelope`, `store`, `tasks`, `nats`, `sealed`, `libp2p`.
+//! 3. One file a group: `messages`, `spawn`, `restart`, `envelope`, `store`, `tasks`, `nats`, `sealed`, `libp2p`,
+//!    `ends`.
 
 #![allow(clippy::panic, reason = "crashes are measured")]
 
+mod ends;
 mod envelope;
 mod harness;
 mod libp2p;
@@ -38,7 +40,11 @@ fn main() -> ExitCode {
         }
     };
     if let Some(child) = &options.child {
-        return if child == libp2p::CHILD { libp2p::child() } else { spawn::child(child) };
+        return match child.as_str() {
+            libp2p::CHILD => libp2p::child(),
+            ends::CHILD => ends::child(),
+            what => spawn::child(what),
+        };
     }
     quiet_panics();
     let mut report = Report::new(&options);
@@ -60,6 +66,7 @@ fn groups(options: &Options) -> Vec<Group> {
         nats::groups,
         sealed::groups,
         libp2p::groups,
+        ends::groups,
     ];
     all.iter().flat_map(|groups| groups()).filter(|group| options.wants(group.name())).collect()
 }

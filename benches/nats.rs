@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use queue::Queue;
-use server::Server;
+pub(crate) use server::Server;
 use work::Work;
 
 use crate::harness::{Group, Unit};

@@ -7,7 +7,7 @@ mod announcer;
 mod both_ways;
 mod foreign;
 mod hostile;
-mod networks;
+pub(crate) mod networks;
 mod nodes;
 mod process;
 mod reach;

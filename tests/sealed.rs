@@ -1,16 +1,21 @@
 //! What is sealed: whoever carries or keeps what agents say learns where it goes and how large it is, and nothing else.
 //!
-//! `canary` looks for what agents said wherever it could have been left; `strangers` are nodes with another root key; `revoked`
-//! is about keys that were taken back, and about what a signature proves; `rollback` is a store that goes back in time;
-//! `shared` is about signatures for many; `cost` measures.
+//! `canary` and `carried` look for what agents said wherever it could have been left; `strangers` are nodes with another root
+//! key; `accepted` is about whom one talks to; `revoked` about keys that were taken back, and about what a signature proves;
+//! `rollback` is a store that goes back in time; `foreign` is an agent in another language; `shared` is about signatures for
+//! many; `cost` measures.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod accepted;
 mod canary;
+mod carried;
 mod cost;
+mod foreign;
 mod over_nats;
 mod revoked;
 mod rollback;
+mod search;
 mod shared;
 mod strangers;
 

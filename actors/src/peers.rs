@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use connectome_codecs::frame::Frame;
-use connectome_codecs::identity::IdentityLog;
+use connectome_codecs::identity::{Accept, Acceptance, IdentityLog, Voucher};
 use connectome_codecs::session::{Draft, Policy};
 use connectome_codecs::signature::{Batch, Evidence};
-use connectome_codecs::{NodeId, Refusal};
+use connectome_codecs::{AgentId, NodeId, Refusal, UnixMillis};
 use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, oneshot};
@@ -63,15 +63,17 @@ enum Sealing {
 }
 
 impl Peers {
-    /// `open`: nothing is sealed.
+    /// `accept`: whom to talk to. `open`: nothing is sealed.
     pub(crate) fn new(
         keys: Arc<dyn KeyStore>,
         world: Arc<dyn World>,
         transport: Arc<dyn Transport>,
-        policy: Policy,
+        (policy, accept): (Policy, Accept),
         open: bool,
     ) -> Result<Arc<Peers>, KeyStoreError> {
-        let own = own(&*keys, &*world, policy)?;
+        let mut acceptance = Acceptance::new(accept);
+        acceptance.trust(keys.organisation_id());
+        let own = own(&*keys, &*world, policy)?.accepting(acceptance);
         let peers = Peers {
             own: RwLock::new(own),
             world,
@@ -119,11 +121,23 @@ impl Peers {
         }
     }
 
+    /// Takes a voucher for a node, or for somebody else: it is no matter here.
+    pub(crate) fn learn_voucher(&self, voucher: Voucher, time: UnixMillis) {
+        if let Err(refusal) = self.own.write().learn_voucher(voucher, time) {
+            tracing::debug!(%refusal, "a voucher is not taken");
+        }
+    }
+
+    /// A voucher was taken back.
+    pub(crate) fn forget_voucher(&self, agent: AgentId, organisation: AgentId) {
+        self.own.write().forget_voucher(agent, organisation);
+    }
+
     /// With another instance, and therefore other sessions.
     fn begin_anew(&self, held: &mut Own) {
-        let logs = held.take_logs();
+        let (logs, acceptance) = held.take_learned();
         match own(&*self.keys, &*self.world, held.policy().clone()) {
-            Ok(fresh) => *held = fresh,
+            Ok(fresh) => *held = fresh.accepting(acceptance),
             Err(error) => tracing::error!(%error, "this node's keys were taken back, and it has no others"),
         }
         logs.into_values().for_each(|log| held.learn(log));

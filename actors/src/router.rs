@@ -125,7 +125,14 @@ impl Router {
     ) -> Result<(Router, mpsc::Receiver<Fact>), KeyStoreError> {
         let (events, outbox) = Events::new(EVENTS_WAITING_MAX);
         let Ports { keys, world, transport, .. } = ports.clone();
-        let peers = Peers::new(keys, world, transport, config.sealing.clone(), !config.sealed)?;
+        let peers = Peers::new(
+            keys,
+            world,
+            transport,
+            (config.sealing.clone(), config.accept.clone()),
+            !config.sealed,
+        )?;
+        seals.identities().set_acceptance(config.accept.clone(), ports.keys.organisation_id());
         let router = Router(Arc::new(Inner {
             node: ports.keys.node_id(),
             incarnation: ports.world.now().0,

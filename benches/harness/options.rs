@@ -11,7 +11,7 @@ usage: cargo bench -p connectome-benches -- [--json] [--rounds N] [--way WAY] [G
   --rounds N  turns that each way of a group gets, 1 or more (7)
   --way WAY   only ways of this name: for a profiler
   GROUP       only groups whose name begins with one of these: cast, call, spawn, crash, envelope, send, tasks, nats,
-              sealed";
+              sealed, libp2p, ends";
 
 /// What the bench is told on its command line.
 pub(crate) struct Options {

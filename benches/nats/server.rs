@@ -7,14 +7,14 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// A nats-server with JetStream on loopback, ended with us.
-pub(super) struct Server {
-    pub(super) url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     process: Child,
     _store: TempDir,
 }
 
 impl Server {
-    pub(super) fn start() -> Server {
+    pub(crate) fn start() -> Server {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/nats/server");
         let found = Command::new(script).stderr(Stdio::inherit()).output().expect("there is a python3");
         assert!(found.status.success(), "there is no nats-server to measure with");

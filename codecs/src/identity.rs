@@ -15,7 +15,7 @@
 //! nothing is written anew to be verified. The bytes are kept, so what was verified can be shown to others.
 //!
 //! Storage is not trusted with any of it. It can withhold, and show what was true before; [`Pins`] notices the latter.
-//! Who may talk to whom is decided elsewhere: here is only who they are.
+//! Whom one talks to is decided by [`Acceptance`], from lists and [vouchers](Voucher).
 //!
 //! | file | what |
 //! |---|---|
@@ -25,7 +25,9 @@
 //! | `bundle`, `prekeys` | what others need to begin, and its private half |
 //! | `pool` | the prekey that all instances of a name share |
 //! | `pins` | what may not get older |
+//! | `acceptance`, `voucher` | whom one talks to, and who says so |
 
+mod acceptance;
 mod binding;
 mod bundle;
 mod card;
@@ -38,10 +40,12 @@ mod prekeys;
 #[cfg(test)]
 pub(crate) mod sample;
 mod suite;
+mod voucher;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use acceptance::{Accept, Acceptance};
 pub use binding::{Binding, BindingKind};
 pub use bundle::{BUNDLE_MAX, Bundle, OneTimePrekey};
 pub(crate) use bundle::{read_id, read_signed};
@@ -55,6 +59,7 @@ pub use pool::{PoolKeys, PoolPrekey};
 pub use prekeys::{GRACE, ONE_TIME_LIFE, ONE_TIME_MAX, Prekeys, ROTATION};
 pub(crate) use prekeys::{OneTimeUse, read_secret};
 pub use suite::{Suite, Suites};
+pub use voucher::{VOUCHER_MAX, Voucher};
 
 use crate::id::{AgentId, UnixMillis};
 use crate::refusal::Refusal;

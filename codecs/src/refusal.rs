@@ -158,6 +158,12 @@ pub enum Refusal {
     /// A message, request or first message that was seen before.
     #[error("it was seen before, and is not taken twice")]
     Replayed,
+    /// Somebody whom this node does not talk to.
+    #[error(
+        "it is of none that this node accepts; list its key in sealing.allow, or have an organisation of \
+         sealing.organisations vouch for it"
+    )]
+    NotAccepted,
     /// Somebody who is not a member spoke or was spoken to.
     #[error("not a member of the group at this epoch")]
     NotAMember,
@@ -221,6 +227,7 @@ impl Refusal {
             Self::BadHeaderMac => ("bad-header-mac", SetAside, None),
             Self::BadTag => ("bad-tag", SetAside, None),
             Self::Replayed => ("replayed", Acknowledge, None),
+            Self::NotAccepted => ("not-accepted", SetAside, None),
             Self::NotAMember => ("not-a-member", SetAside, None),
             Self::UnknownSenderKey => ("unknown-sender-key", Retry, None),
             Self::Full { .. } => ("full", Retry, None),

@@ -29,3 +29,4 @@ mod pools;
 mod proofs;
 mod requests;
 mod secrecy;
+mod vouchers;

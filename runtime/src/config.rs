@@ -34,6 +34,7 @@ mod key;
 mod nats;
 mod problem;
 mod reserved;
+mod sealing;
 mod source;
 pub mod units;
 
@@ -44,6 +45,7 @@ use key::{KEYS, Key};
 pub(crate) use nats::host_of;
 pub use nats::{NatsConfig, Profile};
 pub use problem::{ConfigError, Origin, Problem, Wrong};
+pub use sealing::{Peers, SealingConfig};
 use source::Setting;
 
 /// What a node is told.
@@ -92,6 +94,8 @@ pub struct Config {
     pub nats: NatsConfig,
     /// How nodes reach each other directly.
     pub libp2p: Libp2pConfig,
+    /// Whom the node talks to.
+    pub sealing: SealingConfig,
     /// How bodies are made smaller on their way.
     pub compression: CompressionConfig,
     /// What is logged, and how.
@@ -143,6 +147,7 @@ impl Default for Config {
             consumer_rate: None,
             nats: NatsConfig::default(),
             libp2p: Libp2pConfig::default(),
+            sealing: SealingConfig::default(),
             compression: CompressionConfig::default(),
             log: LogConfig::default(),
             origins: Origins::default(),
@@ -226,6 +231,7 @@ impl Config {
         router.mailbox = self.mailbox;
         // Without a broker each node has a store of its own, whoever it speaks to.
         router.store_is_shared = self.nats.url.is_some() || !self.libp2p.is_used();
+        router.accept = self.sealing.accept();
         router.compression_threshold = self.compression.threshold;
         if !self.compression.enabled {
             router.encodings = vec![Encoding::Identity];

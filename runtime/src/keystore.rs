@@ -13,7 +13,9 @@ use std::io;
 use std::time::Duration;
 
 use connectome_actors::port::{KeyStore, KeyStoreError, Whose};
-use connectome_codecs::identity::{Certificate, Claims, IdentityLog, InstanceKeys, PoolKeys, PoolPrekey};
+use connectome_codecs::identity::{
+    Certificate, Claims, IdentityLog, InstanceKeys, PoolKeys, PoolPrekey, Voucher,
+};
 use connectome_codecs::key::{Entropy, SigningKey as LabelledKey};
 use connectome_codecs::seal::StoreKey;
 use connectome_codecs::{AgentId, AgentName, Capability, NodeId, UnixMillis};
@@ -126,6 +128,14 @@ impl KeyStore for MemoryKeys {
         serials: &[u64],
     ) -> Result<IdentityLog, KeyStoreError> {
         Ok(IdentityLog::take_back(before, &self.signer(whose), serials.iter().copied())?)
+    }
+
+    fn organisation_id(&self) -> AgentId {
+        AgentId(*self.root.organisation_key().verifying_key().as_bytes())
+    }
+
+    fn vouch(&self, agent: AgentId, from: UnixMillis, life: Duration) -> Voucher {
+        Voucher::issue(&self.root.organisation_key(), agent, from, life)
     }
 
     fn store_key(&self, purpose: &str) -> StoreKey {

@@ -171,3 +171,23 @@ fn a_root_is_protected() {
         "{without}"
     );
 }
+
+/// An owner vouches for others under an id of its own, for so long, and takes that back.
+#[test]
+fn an_owner_vouches_for_others() {
+    let data = directory();
+    let path = data.path().to_str().unwrap();
+    let organisation = run(&["keys", "organisation", "--store", path, "--json"]).json();
+    let id = connectome::codecs::AgentId([7; 32]).to_string();
+    let said = run(&["keys", "vouch", &id, "--days", "2", "--store", path, "--json"]).json();
+    assert_eq!(
+        (said["organisation"].clone(), said["id"].as_str()),
+        (organisation["organisation"].clone(), Some(&*id))
+    );
+    let shown = run(&["keys", "vouch", &id, "--store", path]).good();
+    assert!(shown.contains("is vouched for, for 90 days"), "{shown}");
+    let withdrawn = run(&["keys", "vouch", &id, "--withdraw", "--store", path]).good();
+    assert!(withdrawn.contains("not vouched for any more"), "{withdrawn}");
+    let wrong = run(&["keys", "vouch", "ada", "--store", path]).bad(2);
+    assert!(wrong.contains("ada"), "{wrong}");
+}

@@ -24,14 +24,14 @@ table ip nat {
 "#;
 
 /// Some namespaces, by short names.
-pub(super) struct Networks {
+pub(crate) struct Networks {
     tag: String,
     guard: Child,
 }
 
 impl Networks {
     /// Makes them, with nothing between them.
-    pub(super) fn new(spaces: &[&str]) -> Result<Networks, String> {
+    pub(crate) fn new(spaces: &[&str]) -> Result<Networks, String> {
         let tag = format!("cx{:06x}", rand::rng().random_range(0..1 << 24));
         let mut guard = Command::new("sh");
         guard.args(["-c", SCRIPT, "guard"]).args(spaces.iter().map(|space| format!("{tag}{space}")));
@@ -50,12 +50,12 @@ impl Networks {
     }
 
     /// Runs a command in a namespace.
-    pub(super) fn within(&self, space: &str, words: &[&str]) -> Result<(), String> {
+    pub(crate) fn within(&self, space: &str, words: &[&str]) -> Result<(), String> {
         run("ip", &[&["netns", "exec", &self.name(space)], words].concat())
     }
 
     /// A link between two namespaces. Each end has a name, and an address where one is given.
-    pub(super) fn link(&self, ends: [(&str, &str, Option<&str>); 2]) -> Result<(), String> {
+    pub(crate) fn link(&self, ends: [(&str, &str, Option<&str>); 2]) -> Result<(), String> {
         let [(left, here, _), (right, there, _)] = ends;
         let (left, right) = (self.name(left), self.name(right));
         run(
@@ -72,13 +72,13 @@ impl Networks {
     }
 
     /// Makes a router with NAT of a namespace: its way out is the device `wan`.
-    pub(super) fn masquerade(&self, space: &str) -> Result<(), String> {
+    pub(crate) fn masquerade(&self, space: &str) -> Result<(), String> {
         self.within(space, &["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])?;
         self.within(space, &["nft", NAT])
     }
 
     /// A program that runs in a namespace.
-    pub(super) fn command(&self, space: &str, program: &Path) -> Command {
+    pub(crate) fn command(&self, space: &str, program: &Path) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name(space)]).arg(program);
         command

@@ -12,75 +12,19 @@ use connectome::codecs::Fact;
 use connectome::prelude::*;
 use connectome::telemetry::{self, Format};
 use connectome::{Bytes, DEAD_LETTERS};
-use rand::Rng;
 use tokio::time::timeout;
 
+use super::search::{Canaries, Song};
 use super::{PATIENCE, until};
 use crate::support::nats::NatsServer;
 
-/// What is looked for, and what must be found.
-const HIDDEN: [&str; 6] = ["input", "waiting", "result", "error", "state", "letter"];
+/// What is looked for, and what of it must be found.
+const ALL: [&str; 8] = ["input", "waiting", "result", "error", "state", "letter", "event", "log"];
 const SHOWN: [&str; 2] = ["event", "log"];
 
 /// Where the process finds its orders.
 const HOME: &str = "CONNECTOME_CANARY_HOME";
 const URL: &str = "CONNECTOME_CANARY_URL";
-
-/// The canaries of one run: a file for each, 16 bytes.
-struct Canaries<'a>(&'a Path);
-
-impl Canaries<'_> {
-    fn release(&self) {
-        for name in HIDDEN.iter().chain(&SHOWN) {
-            let mut canary = [0; 16];
-            rand::rng().fill_bytes(&mut canary);
-            fs::write(self.0.join(name), canary).unwrap();
-        }
-    }
-
-    fn raw(&self, name: &str) -> Vec<u8> {
-        fs::read(self.0.join(name)).unwrap()
-    }
-
-    fn hex(&self, name: &str) -> String {
-        self.raw(name).iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    /// As bytes and as text: what is left of either is found.
-    fn song(&self, name: &str) -> Song {
-        Song { raw: self.raw(name).into(), text: self.hex(name) }
-    }
-
-    /// Each way in which it could have been written down.
-    fn forms(&self, name: &str) -> Vec<Vec<u8>> {
-        let (raw, hex) = (self.raw(name), self.hex(name));
-        let mut forms = vec![hex.to_uppercase().into_bytes(), hex.into_bytes()];
-        // In base64 it looks different after one byte and after two.
-        for before in 0..3 {
-            let text = base64(&[&[0; 3][..before], &raw].concat());
-            forms.push(text[4..24 - 4].to_vec());
-        }
-        forms.push(raw);
-        forms
-    }
-}
-
-fn base64(bytes: &[u8]) -> Vec<u8> {
-    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = Vec::new();
-    for chunk in bytes.chunks(3) {
-        let bits = (0..3).fold(0_u32, |bits, at| bits << 8 | u32::from(*chunk.get(at).unwrap_or(&0)));
-        text.extend([18, 12, 6, 0].map(|shift| LETTERS[(bits >> shift & 63) as usize]));
-    }
-    text
-}
-
-#[derive(Message, Serialize, Deserialize, Clone)]
-#[message(name = "song", reply = Song)]
-struct Song {
-    raw: Bytes,
-    text: String,
-}
 
 #[derive(Message, Serialize, Deserialize)]
 #[message(name = "hum", reply = Song)]
@@ -210,50 +154,17 @@ fn live(home: &Path, url: Option<String>) {
     fs::write(home.join("data/log"), log).unwrap();
 }
 
-/// The canaries that are in any file below these directories, in whatever form.
-fn found(canaries: &Canaries<'_>, below: &[&Path]) -> BTreeSet<&'static str> {
-    let mut files = Vec::new();
-    below.iter().for_each(|directory| read_all(directory, &mut files));
-    assert!(files.len() > 3, "there is something to look through");
-    let names = HIDDEN.into_iter().chain(SHOWN);
-    let forms: Vec<_> =
-        names.flat_map(|name| canaries.forms(name).into_iter().map(move |form| (name, form))).collect();
-    files.iter().flat_map(|file| found_in(file, &forms)).collect()
-}
-
-/// One pass over a file: most places are passed over by their first two bytes.
-fn found_in(file: &[u8], forms: &[(&'static str, Vec<u8>)]) -> Vec<&'static str> {
-    let pair = |bytes: &[u8]| usize::from(bytes[0]) << 8 | usize::from(bytes[1]);
-    let mut begins = vec![false; 1 << 16];
-    forms.iter().for_each(|(_, form)| begins[pair(form)] = true);
-    // Stores reserve room that holds nothing yet.
-    let end = file.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    let places = file[..end].windows(2).enumerate().filter(|(_, two)| begins[pair(two)]);
-    let at = |place: usize| forms.iter().filter(move |(_, form)| file[place..].starts_with(form));
-    places.flat_map(|(place, _)| at(place)).map(|(name, _)| *name).collect()
-}
-
-fn read_all(directory: &Path, files: &mut Vec<Vec<u8>>) {
-    for entry in fs::read_dir(directory).unwrap().map(Result::unwrap) {
-        if entry.file_type().unwrap().is_dir() {
-            read_all(&entry.path(), files);
-        } else {
-            files.push(fs::read(entry.path()).unwrap());
-        }
-    }
-}
-
 async fn only_what_is_shown_is_found(url: Option<String>, store: Option<&Path>) {
     let home = tempfile::tempdir().unwrap();
     let canaries = Canaries(home.path());
-    canaries.release();
+    canaries.release(&ALL);
     let place = home.path().to_owned();
     fs::create_dir(place.join("data")).unwrap();
     let living = tokio::task::spawn_blocking(move || live(&place, url));
     timeout(PATIENCE, living).await.expect("it lives its life in time").unwrap();
     let data = home.path().join("data");
     let below: Vec<&Path> = [Some(data.as_path()), store].into_iter().flatten().collect();
-    assert_eq!(found(&canaries, &below), BTreeSet::from(SHOWN));
+    assert_eq!(canaries.found(&ALL, &below), BTreeSet::from(SHOWN));
 }
 
 /// Nothing of a task, a result, an error, a state or a dead letter is readable in the embedded store, or in the log.
@@ -267,23 +178,4 @@ async fn nothing_is_readable_on_the_disk() {
 async fn nothing_is_readable_on_the_disk_of_a_broker() {
     let server = NatsServer::start();
     only_what_is_shown_is_found(Some(server.url()), Some(server.directory())).await;
-}
-
-/// The search finds a canary in each form, also in the middle of something else.
-#[test]
-fn the_search_finds_what_is_there() {
-    let home = tempfile::tempdir().unwrap();
-    let canaries = Canaries(home.path());
-    canaries.release();
-    let raw = canaries.raw("state");
-    let encoded = |before: &[u8]| base64(&[before, &raw, b"tail"].concat());
-    let places =
-        [raw.clone(), canaries.hex("state").into_bytes(), encoded(b""), encoded(b"a"), encoded(b"ab")];
-    for text in places {
-        let below = tempfile::tempdir().unwrap();
-        for name in ["a", "b", "c", "d"] {
-            fs::write(below.path().join(name), [&b"before "[..], &text, b" behind"].concat()).unwrap();
-        }
-        assert_eq!(found(&canaries, &[below.path()]), BTreeSet::from(["state"]));
-    }
 }

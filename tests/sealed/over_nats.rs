@@ -65,7 +65,7 @@ impl Handle<Heard> for Ear {
     }
 }
 
-async fn node(name: &str, home: &std::path::Path, server: &NatsServer, sealed: bool) -> Node {
+pub(super) async fn node(name: &str, home: &std::path::Path, server: &NatsServer, sealed: bool) -> Node {
     let mut config = Config { name: name.to_owned(), data_dir: home.join(name), ..Config::default() };
     config.key_file = Some(home.join("root.key"));
     config.nats.url = Some(server.url());

@@ -32,9 +32,10 @@ impl From<NoMailKeys> for KeysError {
         match error {
             NoMailKeys::Store(error) => KeysError::Store(error),
             NoMailKeys::Key(error) => KeysError::Key(error),
-            NoMailKeys::Refused(..) | NoMailKeys::Stranger(_) | NoMailKeys::Contended(_) => {
-                KeysError::Refused(error.to_string())
-            }
+            NoMailKeys::Refused(..)
+            | NoMailKeys::NotAccepted(..)
+            | NoMailKeys::Stranger(_)
+            | NoMailKeys::Contended(_) => KeysError::Refused(error.to_string()),
         }
     }
 }

@@ -57,6 +57,8 @@ pub(crate) enum NoMailKeys {
          can be sent anything"
     )]
     Stranger(AgentName),
+    #[error("nothing is sent to {0}: {1}")]
+    NotAccepted(AgentName, Refusal),
     #[error("the mail keys of {0} were written by others {ROUNDS_MAX} times in a row")]
     Contended(AgentName),
 }
@@ -329,6 +331,11 @@ pub(super) async fn of(
     name: &AgentName,
 ) -> Result<(Bundle, Option<OneTimePrekey>), NoMailKeys> {
     let id = id_of(router, name)?;
+    let refused = |refusal| {
+        router.inner().peers.count_refusal(&refusal);
+        NoMailKeys::NotAccepted(name.clone(), refusal)
+    };
+    router.check_accepted(id, name).await.map_err(refused)?;
     let bundle = match found(router, name, id).await? {
         Some(bundle) => bundle,
         None if id == router.inner().ports.keys.agent_id(name)? => own(router, name).await?.bundle,

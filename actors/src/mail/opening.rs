@@ -18,7 +18,7 @@ use connectome_codecs::identity::Prekeys;
 use connectome_codecs::seal::StoreKey;
 use connectome_codecs::session::{Context, Opened, Pending, Policy, Receiver, Session, Sessions};
 use connectome_codecs::signature::Evidence;
-use connectome_codecs::{Address, AgentName, ContentType, Envelope, Refusal, Revision};
+use connectome_codecs::{Address, AgentId, AgentName, ContentType, Envelope, Refusal, Revision};
 use parking_lot::Mutex;
 use tokio::time::sleep;
 use zeroize::Zeroizing;
@@ -132,7 +132,10 @@ impl Opener {
         let mut fresh = false;
         loop {
             match self.try_open(&outer.body, &context) {
-                Ok((opened, sender)) => return self.letter(&outer, opened, &sender),
+                Ok((opened, sender)) => {
+                    self.router.check_accepted(opened.from.0, &sender).await?;
+                    return self.letter(&outer, opened, &sender);
+                }
                 // The keys were made anew, by somebody who sent to an agent that slept for long.
                 Err(Tried::Refused(Refusal::PrekeyUnknown)) if !fresh => {
                     fresh = true;
@@ -191,7 +194,7 @@ impl Opener {
             Envelope::decode(opened.payload).map_err(|error| NotOpened::Malformed(error.to_string()))?;
         let is_same = envelope.id == outer.id && envelope.to == outer.to && envelope.sent == outer.sent;
         let is_theirs = match &envelope.from {
-            Some(Address::Agent(name)) => name == sender,
+            Some(Address::Agent(name)) => name == sender && !self.is_anothers(name, opened.from.0),
             Some(Address::Id(_) | Address::Capability(_)) => false,
             None => true,
         };
@@ -200,6 +203,13 @@ impl Opener {
         } else {
             Err(Refusal::IdentityMismatch { what: "envelope" }.into())
         }
+    }
+
+    /// Whether a name is known to be somebody else's: an agent's here, or one's that is registered with another id.
+    fn is_anothers(&self, name: &AgentName, id: AgentId) -> bool {
+        let registry = self.router.registry();
+        let is_other = registry.id_elsewhere(name).is_some_and(|known| known != id);
+        (is_other || registry.local(name).is_some()) && !self.router.is_ours(id, name)
     }
 
     async fn fetch_keys(&self) -> Result<(), NotOpened> {

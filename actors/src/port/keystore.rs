@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use connectome_codecs::identity::{Certificate, Claims, IdentityLog, InstanceKeys, PoolKeys, PoolPrekey};
+use connectome_codecs::identity::{
+    Certificate, Claims, IdentityLog, InstanceKeys, PoolKeys, PoolPrekey, Voucher,
+};
 use connectome_codecs::key::Entropy;
 use connectome_codecs::seal::StoreKey;
 use connectome_codecs::{AgentId, AgentName, Capability, NodeId, Refusal, UnixMillis};
@@ -50,6 +52,12 @@ pub trait KeyStore: Send + Sync + 'static {
         before: Option<&IdentityLog>,
         serials: &[u64],
     ) -> Result<IdentityLog, KeyStoreError>;
+
+    /// This owner's id as an organisation: the same on every node that shares the root key.
+    fn organisation_id(&self) -> AgentId;
+
+    /// Vouches for an agent or a node, as that organisation, from a moment on and for so long.
+    fn vouch(&self, agent: AgentId, from: UnixMillis, life: Duration) -> Voucher;
 
     /// Seals at rest what is kept under this purpose, such as `state/greeter`: the same key on every node that shares the
     /// root, and over restarts; another one for each purpose. `purpose` must not hold a zero byte.

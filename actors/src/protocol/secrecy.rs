@@ -15,6 +15,7 @@
 //!
 //! Promises:
 //! * What is opened was sealed by the node that the transport names, for this one, and comes once.
+//! * Nothing is sealed for a node that is not accepted, or opened of one.
 //! * A frame that is not believed changes nothing and is told by a [`Refusal`].
 //! * Two nodes that both reach each other find a session again, whatever was lost: of a hello, of an init, or of the whole
 //!   state of either.
@@ -208,6 +209,7 @@ impl Talk {
     /// Sees that there is a session with keys to use. They are in memory alone, so they are used as soon as they are made.
     fn make_ready(&mut self, own: &Own, now: UnixMillis, entropy: &mut dyn Entropy) -> Result<(), NotSealed> {
         let bundle = self.bundle.as_ref().ok_or(NotSealed::NoKeys(self.node))?;
+        own.accepts(bundle.certificate(), now).map_err(SealError::from)?;
         let whose = bundle.certificate().whose();
         if self.sessions.with(whose).is_none() {
             let began = initiate(own.instance(), bundle, None, own.policy(), now, entropy)
@@ -274,6 +276,7 @@ impl Talk {
         }
         self.verified = Some(now);
         let bundle = Bundle::verify(bytes, own.log_of(self.node), time)?;
+        own.accepts(bundle.certificate(), time)?;
         heard.met = self.admit(own, bundle)?;
         Ok(heard)
     }
@@ -301,6 +304,7 @@ impl Talk {
         // anybody.
         let peer = peer.ok_or(Refusal::IdentityMismatch { what: "sealed message" })?;
         own.admits(peer)?;
+        own.accepts(peer, time)?;
         // No session between nodes uses a one-time prekey.
         let committed = self.sessions.commit(pending, &mut Prekeys::new(), own.policy(), time);
         committed.map_err(|_| Refusal::Duplicate)?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use connectome_codecs::Encoding;
+use connectome_codecs::identity::Accept;
 use connectome_codecs::limits::COMPRESSION_THRESHOLD;
 use connectome_codecs::session::Policy;
 
@@ -56,6 +57,8 @@ pub struct RouterConfig {
     /// Whether messages, tasks and dead letters are sealed, and refused where they are not: the same on all nodes of a cluster.
     /// Kept states always are.
     pub sealed: bool,
+    /// Whom this node talks to, beside its owner's agents; the same on all nodes of an owner.
+    pub accept: Accept,
     /// The age that a durable message can reach on its stream: for so long the keys for it are kept.
     pub mail_age: Duration,
     /// Whether all nodes have one store. Where each has its own, durable messages to agents of others wait in an outbox until
@@ -85,6 +88,7 @@ impl Default for RouterConfig {
             encodings: Encoding::KNOWN.to_vec(),
             sealing: Policy { retention: FRAME_AGE_MAX, ..Policy::default() },
             sealed: true,
+            accept: Accept::Anybody,
             mail_age: StreamLimits::default().max_age.unwrap_or(MAIL_AGE_MAX),
             store_is_shared: true,
             message_events: false,

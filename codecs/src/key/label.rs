@@ -47,6 +47,8 @@ labels! {
     OneTime = b"\xffconnectome/cxr1/one-time";
     /// An agent's signature below the prekey of its pool.
     Pool = b"\xffconnectome/cxr1/pool";
+    /// An organisation's signature below what it says of an agent.
+    Vouch = b"\xffconnectome/cxr1/vouch";
     /// An initiator's signature below its first message.
     Init = b"\xffconnectome/cxr1/init";
     /// The hash of all that two agents have said before they have a key.

@@ -25,6 +25,7 @@ SLOW = ["hostile", "properties", "samples", "known_answers", "machine", "parsers
 # The tests to ask first about what a mutant's name begins with.
 NEAREST = {
     **dict.fromkeys(["certificate", "log", "bundle", "one-time prekey", "prekeys", "pins"], "identities"),
+    **dict.fromkeys(["voucher", "acceptance"], "vouchers"),
     **dict.fromkeys(["handshake", "transcript", "init", "session"], "handshakes"),
     **dict.fromkeys(["statement", "step", "batch", "evidence"], "proofs"),
     **dict.fromkeys(["pool prekey", "pool", "once"], "pools"),

@@ -11,6 +11,7 @@ use connectome_codecs::Encoding;
 
 use super::nats::{self, Profile};
 use super::problem::Wrong;
+use super::sealing::Peers;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 use crate::telemetry::{self, Format};
 
@@ -231,6 +232,10 @@ impl<T: Words> Word for T {
 impl Words for bool {
     const WORDS: &'static [(&'static str, bool)] =
         &[("on", true), ("off", false), ("true", true), ("false", false)];
+}
+
+impl Words for Peers {
+    const WORDS: &'static [(&'static str, Peers)] = &[("any", Peers::Any), ("listed", Peers::Listed)];
 }
 
 impl Words for Storage {

@@ -6,7 +6,7 @@ use connectome_actors::protocol::shard::SHARDS_MAX;
 use connectome_codecs::limits::FRAME_MAX;
 
 use super::field::Field;
-use super::{Config, direct, nats};
+use super::{Config, direct, nats, sealing};
 
 /// One key.
 pub(super) struct Key {
@@ -435,6 +435,24 @@ pub(super) const KEYS: &[Key] = &[
         about: "whether messages, tasks and dead letters are sealed, and refused where they are not; the same on all nodes",
         aliases: &[],
         field: |c| Field::Word(&mut c.router.sealed),
+    },
+    Key {
+        name: "sealing.peers",
+        about: "whom this node talks to beside its owner's agents and nodes: any, or listed; the same on all nodes of an owner",
+        aliases: &[],
+        field: |c| Field::Word(&mut c.sealing.peers),
+    },
+    Key {
+        name: "sealing.allow",
+        about: "agents and nodes that are listed, by their ids (did:key:…, node:…), separated by commas",
+        aliases: &[],
+        field: |c| Field::Listed(&mut c.sealing.allow, sealing::check_ids),
+    },
+    Key {
+        name: "sealing.organisations",
+        about: "whoever these vouch for is listed too: ids (did:key:…), separated by commas",
+        aliases: &[],
+        field: |c| Field::Listed(&mut c.sealing.organisations, sealing::check_ids),
     },
     Key {
         name: "compression.enabled",

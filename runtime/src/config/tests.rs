@@ -104,6 +104,9 @@ fn the_defaults_are_pinned() {
         libp2p.memory none
         events.messages off
         sealing.enabled on
+        sealing.peers any
+        sealing.allow none
+        sealing.organisations none
         compression.enabled on
         compression.encodings zstd,lz4,identity
         compression.threshold 1KiB

@@ -5,6 +5,7 @@
 //! node's seed      = HKDF-Expand(pseudorandom key, "connectome/node/v1"  ‖ 0x00 ‖ node name,  32 bytes)
 //! agent's seed     = HKDF-Expand(pseudorandom key, "connectome/agent/v1" ‖ 0x00 ‖ agent name, 32 bytes)
 //! pool's seed      = HKDF-Expand(pseudorandom key, "connectome/pool/v1"  ‖ 0x00 ‖ capability, 32 bytes)
+//! organisation's   = HKDF-Expand(pseudorandom key, "connectome/organisation/v1" ‖ 0x00, 32 bytes)
 //! store's key      = HKDF-Expand(pseudorandom key, "connectome/store/v1" ‖ 0x00 ‖ purpose,    32 bytes)
 //! ```
 //!
@@ -29,6 +30,7 @@ const ROOT: &[u8] = b"connectome/root/v1";
 const NODE: &[u8] = b"connectome/node/v1";
 const AGENT: &[u8] = b"connectome/agent/v1";
 const POOL: &[u8] = b"connectome/pool/v1";
+const ORGANISATION: &[u8] = b"connectome/organisation/v1";
 const STORE: &[u8] = b"connectome/store/v1";
 
 /// The secret that all keys come from. It is wiped when it goes, cannot be copied, and does not print.
@@ -61,6 +63,11 @@ impl Root {
 
     pub(super) fn pool_key(&self, capability: &Capability) -> LabelledKey {
         LabelledKey::from_seed(&self.secret(POOL, capability.as_str()))
+    }
+
+    /// The key with which the owner vouches for others.
+    pub(super) fn organisation_key(&self) -> LabelledKey {
+        LabelledKey::from_seed(&self.secret(ORGANISATION, ""))
     }
 
     pub(super) fn store_key(&self, purpose: &str) -> Secret<32> {

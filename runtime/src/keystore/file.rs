@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use connectome_actors::port::{KeyStore, KeyStoreError, Whose};
-use connectome_codecs::identity::{Certificate, Claims, IdentityLog, InstanceKeys, PoolKeys, PoolPrekey};
+use connectome_codecs::identity::{
+    Certificate, Claims, IdentityLog, InstanceKeys, PoolKeys, PoolPrekey, Voucher,
+};
 use connectome_codecs::key::Entropy;
 use connectome_codecs::seal::StoreKey;
 use connectome_codecs::{AgentId, AgentName, Capability, NodeId, UnixMillis};
@@ -129,6 +131,14 @@ impl KeyStore for FileKeys {
         serials: &[u64],
     ) -> Result<IdentityLog, KeyStoreError> {
         self.keys.take_back(whose, before, serials)
+    }
+
+    fn organisation_id(&self) -> AgentId {
+        self.keys.organisation_id()
+    }
+
+    fn vouch(&self, agent: AgentId, from: UnixMillis, life: Duration) -> Voucher {
+        self.keys.vouch(agent, from, life)
     }
 
     fn store_key(&self, purpose: &str) -> StoreKey {

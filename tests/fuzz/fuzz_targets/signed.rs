@@ -1,4 +1,4 @@
-//! Whatever is signed is refused or kept as it came: certificates, bundles, one-time and pool prekeys, logs, rosters,
+//! Whatever is signed is refused or kept as it came: certificates, bundles, one-time and pool prekeys, logs, vouchers, rosters,
 //! sender keys, evidence.
 #![no_main]
 
@@ -9,7 +9,7 @@ use std::cell::LazyCell;
 
 use bytes::Bytes;
 use connectome_codecs::group::{GroupKeys, Roster};
-use connectome_codecs::identity::{Bundle, Certificate, IdentityLog, OneTimePrekey, Pins, PoolPrekey};
+use connectome_codecs::identity::{Bundle, Certificate, IdentityLog, OneTimePrekey, Pins, PoolPrekey, Voucher};
 use connectome_codecs::signature::Evidence;
 use libfuzzer_sys::fuzz_target;
 
@@ -27,6 +27,7 @@ fuzz_target!(|data: &[u8]| WORLD.with(|world| {
         Bundle::verify(bytes.clone(), None, NOW).map(|signed| signed.bytes().clone()),
         OneTimePrekey::verify(bytes.clone(), certificate).map(|signed| signed.bytes().clone()),
         PoolPrekey::verify(bytes.clone(), None, NOW).map(|signed| signed.bytes().clone()),
+        Voucher::verify(bytes.clone()).map(|signed| signed.bytes().clone()),
         IdentityLog::verify(bytes.clone()).map(|signed| signed.bytes().clone()),
         Roster::verify(bytes.clone(), world.ada.agent(), &world.bob.directory, &mut Pins::default(), NOW)
             .map(|signed| signed.bytes().clone()),

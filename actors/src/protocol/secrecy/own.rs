@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use connectome_codecs::frame::Frame;
 use connectome_codecs::identity::{
-    Bundle, Certificate, Claims, IdentityLog, Instance, InstanceId, InstanceKeys, Prekeys, ROTATION, Suite,
+    Acceptance, Bundle, Certificate, Claims, IdentityLog, Instance, InstanceId, InstanceKeys, Prekeys,
+    ROTATION, Suite, Voucher,
 };
 use connectome_codecs::key::{Digest, Entropy};
 use connectome_codecs::session::{Policy, Receiver, Signatures};
@@ -28,6 +29,7 @@ pub struct Own {
     rotate_at: UnixMillis,
     policy: Policy,
     logs: BTreeMap<AgentId, IdentityLog>,
+    acceptance: Acceptance,
 }
 
 impl Own {
@@ -50,7 +52,16 @@ impl Own {
         let mut prekeys = Prekeys::new();
         let bundle = rotate(&mut prekeys, &instance, &policy, now, entropy);
         let rotate_at = now.after(ROTATION);
-        Ok(Own { node, instance, prekeys, bundle, rotate_at, policy, logs: BTreeMap::new() })
+        Ok(Own {
+            node,
+            instance,
+            prekeys,
+            bundle,
+            rotate_at,
+            policy,
+            logs: BTreeMap::new(),
+            acceptance: Acceptance::default(),
+        })
     }
 
     /// Makes the next prekeys when it is time, and the next certificate for the same keys when the present one ends soon. The
@@ -132,6 +143,31 @@ impl Own {
         if is_revoked { Err(Refusal::Revoked) } else { Ok(()) }
     }
 
+    /// Talks to those alone whom this lets in; to anybody, unless it is said.
+    #[must_use]
+    pub fn accepting(mut self, acceptance: Acceptance) -> Own {
+        self.acceptance = acceptance;
+        self
+    }
+
+    /// Refuses whom this node is not to talk to.
+    pub(super) fn accepts(&self, certificate: &Certificate, time: UnixMillis) -> Result<(), Refusal> {
+        self.acceptance.check(certificate.claims().agent, time)
+    }
+
+    /// Takes a voucher: see [`Acceptance::learn`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn learn_voucher(&mut self, voucher: Voucher, time: UnixMillis) -> Result<bool, Refusal> {
+        self.acceptance.learn(voucher, time)
+    }
+
+    /// Forgets one that was taken back: whom nobody else vouches for is not talked to from then on.
+    pub fn forget_voucher(&mut self, agent: AgentId, organisation: AgentId) {
+        self.acceptance.forget(agent, organisation);
+    }
+
     /// Takes the log of a node's keys: from now on what it took back does not hold.
     pub fn learn(&mut self, log: IdentityLog) {
         self.logs.insert(log.agent(), log);
@@ -143,8 +179,8 @@ impl Own {
     }
 
     /// What it has learned, for the instance that comes after it.
-    pub fn take_logs(&mut self) -> BTreeMap<AgentId, IdentityLog> {
-        std::mem::take(&mut self.logs)
+    pub fn take_learned(&mut self) -> (BTreeMap<AgentId, IdentityLog>, Acceptance) {
+        (std::mem::take(&mut self.logs), std::mem::take(&mut self.acceptance))
     }
 }
 

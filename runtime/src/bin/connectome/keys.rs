@@ -1,6 +1,7 @@
 //! `connectome keys`: who agents are, newer keys, keys taken back, and cards to hand around.
 
 use std::path::Path;
+use std::time::Duration;
 
 use connectome::codecs::identity::{Card, Claims, IdentityLog, Suite};
 use connectome::codecs::{AgentId, AgentName};
@@ -34,6 +35,23 @@ async fn act(store: &Store, action: &KeysAction) -> Result<Doc, Failure> {
         KeysAction::Rotate { agent } => {
             let published = router.rotate_keys(agent).await?;
             Ok(said(format!("{agent} has new prekeys, for sessions that begin from now on"), &published))
+        }
+        KeysAction::Organisation => {
+            let id = router.organisation_id();
+            Ok(Doc::Said(id.to_string(), vec![("organisation", Doc::text(id))]))
+        }
+        KeysAction::Vouch { id, withdraw: true, .. } => {
+            router.withdraw_voucher(id.0).await?;
+            Ok(Doc::Said(format!("{} is not vouched for any more", id.0), vec![("id", Doc::text(id.0))]))
+        }
+        KeysAction::Vouch { id, days, withdraw: false } => {
+            let voucher = router.vouch_for(id.0, Duration::from_secs(u64::from(*days) * 24 * 3600)).await?;
+            let parts = vec![
+                ("id", Doc::text(voucher.agent())),
+                ("organisation", Doc::text(voucher.organisation())),
+                ("until", Doc::Moment(voucher.not_after())),
+            ];
+            Ok(Doc::Said(format!("{} is vouched for, for {days} days", id.0), parts))
         }
         KeysAction::Revoke { agent, serials } => {
             let published = router.revoke_keys(agent, serials).await?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use connectome::codecs::AgentName;
+use connectome::codecs::{AgentId, AgentName, NodeId, ParseError};
 
 use super::{Input, StoreArgs};
 
@@ -21,6 +21,7 @@ Examples:
   connectome keys ls                          the agents that have keys, and their fingerprints
   connectome keys export greeter > greeter.id who greeter is, to hand to somebody
   connectome keys verify greeter.id --fingerprint '2c26 b46b 68ff c68f f99b 453c 1d30 4134'
+  connectome keys vouch did:key:z6Mk…         say that somebody else's agent is to be talked to
   connectome keys revoke greeter              take back its certificate, and give it other keys";
 
 #[derive(Debug, Args)]
@@ -57,6 +58,20 @@ pub(crate) enum KeysAction {
         after_help = "Example:\n  connectome keys protect --set key_passphrase_file=/run/secrets/passphrase"
     )]
     Protect,
+    /// Print who this owner is when it vouches for others: the id to list in their sealing.organisations
+    Organisation,
+    /// Vouch for an agent or a node of another owner, and publish that
+    #[command(after_help = VOUCH)]
+    Vouch {
+        /// Its id: did:key:… or node:…
+        id: Id,
+        /// How long it holds, in days
+        #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
+        /// Take it back instead
+        #[arg(long)]
+        withdraw: bool,
+    },
     /// Take back an agent's certificate, and give it other keys
     #[command(after_help = REVOKE)]
     Revoke {
@@ -66,6 +81,23 @@ pub(crate) enum KeysAction {
         #[arg(long = "serial", value_name = "N")]
         serials: Vec<u64>,
     },
+}
+
+const VOUCH: &str = "\
+Nodes with sealing.peers = listed that list this owner in sealing.organisations talk to it from the moment
+when they hear of it, and for as long as it holds. Compare the id with its owner first: keys show prints it.";
+
+/// Whoever can be vouched for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Id(pub(crate) AgentId);
+
+impl std::str::FromStr for Id {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Id, ParseError> {
+        let node = |error| text.parse::<NodeId>().map(|node| AgentId(*node.as_bytes())).map_err(|_| error);
+        text.parse().or_else(node).map(Id)
+    }
 }
 
 const REVOKE: &str = "\
