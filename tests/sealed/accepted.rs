@@ -194,6 +194,7 @@ async fn who_is_vouched_for_is_talked_to() {
     until("it calls us", async || far_desk.call_within(SHORT, Notes).await.is_ok()).await;
     assert_eq!(write(&author, "desk", "from somebody that is vouched for").await, None);
     until("mail arrives", async || notes(&desk).await.len() == 1).await;
+    assert_eq!(write(&desk, "author", "an answer").await, None);
 
     theirs.router().withdraw_voucher(ids[1]).await.unwrap();
     let before = notes(&desk).await.len();
@@ -202,6 +203,7 @@ async fn who_is_vouched_for_is_talked_to() {
         town.letters().await > 0
     })
     .await;
+    until("nothing is sealed for it", async || write(&desk, "author", "another one").await.is_some()).await;
     assert!(far_desk.call_within(LONG, Notes).await.is_ok(), "the node is still vouched for");
     assert!(notes(&desk).await.len() >= before);
     theirs.router().withdraw_voucher(ids[0]).await.unwrap();

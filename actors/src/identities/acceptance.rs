@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use connectome_codecs::identity::Voucher;
+use connectome_codecs::identity::{Certificate, Voucher};
 use connectome_codecs::{AgentId, AgentName, Refusal};
 
 use super::KeysError;
@@ -49,6 +49,13 @@ impl Router {
             tracing::debug!(%error, %id, "vouchers can't be looked up");
         }
         identities.check_accepted(id, self.now())
+    }
+
+    /// Whether whoever holds this certificate is talked to, as far as it is known here.
+    pub(crate) fn accepts(&self, certificate: &Certificate) -> bool {
+        let claims = certificate.claims();
+        let checked = self.seals().identities().check_accepted(claims.agent, self.now());
+        checked.is_ok() || self.is_ours(claims.agent, &claims.name)
     }
 
     /// Whether it is this node, or an agent of this owner.

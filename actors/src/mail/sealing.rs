@@ -219,9 +219,9 @@ enum Drafted {
     Sealed(Bytes),
 }
 
-/// Whether a session is one of this sender's, with keys that its receiver has not taken back.
+/// Whether a session is one of this sender's, with somebody who is talked to, and with keys that were not taken back.
 fn holds(router: &Router, (whose, session): &(Arc<Sender>, Session), sender: &Arc<Sender>) -> bool {
-    Arc::ptr_eq(whose, sender) && !keys::is_revoked(router, session.peer())
+    Arc::ptr_eq(whose, sender) && !keys::is_revoked(router, session.peer()) && router.accepts(session.peer())
 }
 
 impl Way {
