@@ -88,7 +88,7 @@ mod transport;
 mod window;
 mod wire;
 
-pub(crate) use address::{check_address, check_relay, check_target, parse_peer};
+pub(crate) use address::{check_address, check_relay, check_target, parse_peer, parse_peer_at};
 pub use events::{EVENTS_WAITING_MAX, Libp2pCounts, LinkEnd, LinkEvent, LinkWatcher};
 pub use floods::{AUTHOR_BURST_MAX, AUTHOR_EXCESS_MAX, AUTHOR_RATE_MAX};
 pub use net::PEERS_MAX;
