@@ -49,6 +49,17 @@ impl Pair {
     }
 }
 
+/// Serves a store, as soon as whoever did before has gone.
+async fn serve(store: &Embedded, world: &SystemWorld, there: &Libp2pTransport) -> StoreServer {
+    let mut server = None;
+    until(async || {
+        server = StoreServer::start(store.clone(), world, there, "main").await.ok();
+        server.is_some()
+    })
+    .await;
+    server.expect("it is served")
+}
+
 fn stream() -> StreamConfig {
     StreamConfig {
         name: "S".to_owned(),
@@ -152,7 +163,7 @@ async fn what_happened_while_the_stream_was_cut_is_found() {
     there.put("c", "1".into(), Expect::Any, None).await.unwrap();
     let message = Publish { subject: "s.a".to_owned(), id: None, body: "1".into() };
     pair.store.publish("S", message).await.unwrap();
-    let _server = StoreServer::start(pair.store.clone(), &*pair.world, &pair.there, "main").await.unwrap();
+    let _server = serve(&pair.store, &pair.world, &pair.there).await;
 
     let removed = soon(watch.next()).await.unwrap();
     assert_eq!((removed.key.as_str(), removed.value), ("a", None));
@@ -183,10 +194,10 @@ async fn what_a_lost_client_had_in_hand_comes_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_store_is_not_taken_for_the_one_before() {
     let pair = Pair::open().await;
-    drop(pair.server);
     pair.cut();
+    drop(pair.server);
     let other = Embedded::in_memory(pair.world.clone());
-    let _server = StoreServer::start(other, &*pair.world, &pair.there, "main").await.unwrap();
+    let _server = serve(&other, &pair.world, &pair.there).await;
     let refused = soon(pair.streams.stream_names()).await.unwrap_err();
     assert!(matches!(refused, StreamError::Unavailable(_)), "{refused:?}");
     assert!(refused.to_string().contains("another store than before"), "{refused}");

@@ -111,7 +111,7 @@ async fn an_offered_agent_moves_when_its_owner_is_killed() {
     east.kill();
     let within = Duration::from_secs(1);
     until(async || {
-        let answer = desk.call_within(Where, within).await;
+        let answer = desk.call_within(within, Where).await;
         answer.is_ok_and(|(place, term)| place == "west" && term == 2)
     })
     .await;
