@@ -20,7 +20,8 @@ use digest::{
 /// Digests every text, Markdown and source file below PATH: keywords, a summary and the nearest neighbours of each.
 ///
 /// A cluster of three nodes does the work: in this process over a store on disk, or in three, over NATS or over libp2p with nobody
-/// between them. While it works, one agent panics now and then and one node is killed without warning. A run that is interrupted goes on where it was.
+/// between them. While it works, one agent panics now and then and one node is killed without warning. A run that is
+/// interrupted goes on where it was.
 #[derive(Parser)]
 #[command(name = "digest")]
 struct Arguments {

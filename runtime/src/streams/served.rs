@@ -27,25 +27,25 @@
 //!    │ ◄──────────────────────────── done{3, …} ─── │
 //! ```
 //!
-//! Everything is asked for, readers too: `next` waits for what comes, and has at most a part's worth of it. So nothing is ever sent
-//! that its receiver has no room for, and what a client does not fetch waits in the store.
+//! Everything is asked for, readers too: `next` waits for what comes, and has at most a part's worth of it. So nothing is ever
+//! sent that its receiver has no room for, and what a client does not fetch waits in the store.
 //!
 //! # What is promised, and by whom
 //!
-//! * **A question is answered once,** also when it was cancelled. Deliveries whose answer finds nobody waiting are taken back, as if
-//!   they had not been made.
+//! * **A question is answered once,** also when it was cancelled. Deliveries whose answer finds nobody waiting are taken back, as
+//!   if they had not been made.
 //! * **A lost stream.** The client opens another one, with back-off, and asks again what may be asked again: what only looks, what
 //!   has an id, what is the same when it is done twice. Any other write that had left is
 //!   [`Unknown`](connectome_actors::port::StreamError::Unknown). After ten seconds whoever waits is told.
-//! * **Consumers and readers outlive it.** They are opened again when they are used; a reader goes on behind what it has read, a watch
-//!   compares what is there with what it knew. What a lost client had in hand comes again when its `ack_wait` is over.
-//! * **Another store is never taken for this one.** Each has an id. A client that finds another one at the same node says so, and uses
-//!   it not: sequences and revisions that it knows would mean something else there.
+//! * **Consumers and readers outlive it.** They are opened again when they are used; a reader goes on behind what it has read, a
+//!   watch compares what is there with what it knew. What a lost client had in hand comes again when its `ack_wait` is over.
+//! * **Another store is never taken for this one.** Each has an id. A client that finds another one at the same node says so, and
+//!   does not use it: sequences and revisions that it knows would mean something else there.
 //!
 //! # Who may
 //!
-//! Whoever the transport lets open a stream: members, where the cluster has a secret; those on the lists, where there are lists. Each of
-//! them may do everything with the store, as with a NATS account. What is kept is sealed by those above, here as elsewhere.
+//! Whoever the transport lets open a stream: members, where the cluster has a secret; those on the lists, where there are lists.
+//! Each of them may do everything with the store, as with a NATS account. What is kept is sealed by those above, here as elsewhere.
 
 mod client;
 mod io;

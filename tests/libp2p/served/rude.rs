@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use connectome::port::Streams;
 use connectome::streams::{Embedded, Served, StoreServer};
-use connectome::transport::libp2p::{Admission, Libp2pTransport, PeerStream};
+use connectome::transport::libp2p::{Admission, ClusterSecret, Libp2pTransport, PeerStream};
 use connectome::world::SystemWorld;
 use connectome_codecs::wire;
 use serde_json::{Value, json};
@@ -15,7 +15,11 @@ use super::super::support::{open, soon, until};
 const PROTOCOL: &str = "/connectome/streams/1";
 
 async fn served() -> (Libp2pTransport, StoreServer) {
-    let there = open("there", Vec::new(), Admission::default()).await;
+    served_to(Admission::default()).await
+}
+
+async fn served_to(admission: Admission) -> (Libp2pTransport, StoreServer) {
+    let there = open("there", Vec::new(), admission).await;
     let world = SystemWorld::new().unwrap();
     let store = Embedded::in_memory(Arc::new(SystemWorld::new().unwrap()));
     let server = StoreServer::start(store, &world, &there, "main").await.unwrap();
@@ -24,7 +28,11 @@ async fn served() -> (Libp2pTransport, StoreServer) {
 
 /// Whoever is polite is served all the same.
 async fn is_served(there: &Libp2pTransport) {
-    let polite = open("polite", there.addresses(), Admission::default()).await;
+    serves(there, Admission::default()).await;
+}
+
+async fn serves(there: &Libp2pTransport, admission: Admission) {
+    let polite = open("polite", there.addresses(), admission).await;
     let served = Served::new(Arc::new(polite), there.node_id(), "main");
     assert_eq!(soon(served.stream_names()).await.unwrap(), Vec::<String>::new());
 }
@@ -166,4 +174,27 @@ async fn silent_streams_are_closed() {
     for stream in &mut silent {
         tokio::time::timeout(Duration::from_secs(30), ends(stream)).await.expect("its time is over");
     }
+}
+
+/// Where a cluster has a secret, who does not know it is not even heard; who does is served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_no_member_is_not_heard() {
+    let secret = ClusterSecret::new(&[b's'; 32]);
+    let members = || Admission { secret: secret.clone(), ..Admission::default() };
+    let (there, _server) = served_to(members()).await;
+    let rude = open("rude", there.addresses(), Admission::default()).await;
+    let mut opened = 0;
+    while opened < 3 {
+        // The connection is closed again and again, since no link comes of it.
+        let Ok(mut stream) = rude.open_stream(there.node_id(), PROTOCOL).await else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        opened += 1;
+        drop(stream.write(&hello()).await);
+        let mut answer = [0; 64];
+        assert!(matches!(soon(stream.read(&mut answer)).await, Ok(0) | Err(_)), "it is not answered");
+    }
+    assert!(there.streams().is_empty());
+    serves(&there, members()).await;
 }

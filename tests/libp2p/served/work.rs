@@ -89,7 +89,7 @@ async fn tasks_are_done_by_workers_of_other_nodes() {
     for (n, task) in tasks.into_iter().enumerate() {
         assert_eq!(soon(task.result()).await.unwrap(), 2 * n as u64);
     }
-    assert_eq!(west.task_counts().completed, TASKS);
+    until(async || west.task_counts().completed == TASKS).await;
     let completed = connectome::EventFilter::default().of(EventType::TaskCompleted);
     let seen = async || {
         keeper.event_history(&completed, connectome::codecs::Sequence(1), usize::MAX).await.unwrap().len()
