@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connectome_actors::Ports;
+#[cfg(feature = "libp2p")]
+use connectome_actors::port::Streams;
 #[cfg(all(feature = "libp2p", feature = "nats"))]
 use connectome_actors::port::World;
-use connectome_actors::port::{KeyStore, Storage, Streams};
+use connectome_actors::port::{KeyStore, Storage};
 
 use super::NodeError;
 use crate::config::Config;
