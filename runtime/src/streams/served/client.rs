@@ -33,8 +33,9 @@ mod session;
 mod tail;
 mod watch;
 
-/// Messages that one [`Streams::read`] gives, whatever it asked for: as the embedded store.
+/// Messages that one [`Streams::read`] gives, whatever it asked for, and the bytes that are enough: as the embedded store.
 const READ_MAX: usize = 4_096;
+const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Buckets that are kept open for the next one who opens them: a node uses about ten.
 const BUCKETS_MAX: usize = 64;
@@ -162,8 +163,10 @@ impl Streams for Served {
         loop {
             let (stream, filter, max) = (stream.to_owned(), filter.to_owned(), (max - read.len()) as u32);
             let answered = self.ask(Repeat::Reads, Ask::Read { stream, filter, from: from.0, max }).await?;
-            let is_end = answered.answer != Answer::More;
+            let is_whole = answered.answer != Answer::More;
             read.extend(answered.messages());
+            let is_end =
+                is_whole || read.iter().map(|stored| stored.body.len()).sum::<usize>() >= READ_BYTES_MAX;
             match read.last() {
                 Some(last) if !is_end && max > 0 => from = last.sequence.next(),
                 Some(_) | None => return Ok(read),

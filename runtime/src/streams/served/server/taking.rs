@@ -129,7 +129,8 @@ pub(super) async fn read(
     let mut page = max.min(FIRST_PAGE);
     loop {
         let read = store.read(stream, filter, from, page).await?;
-        let is_end = read.len() < page;
+        // The store may give fewer than there are, where they are large.
+        let is_end = read.is_empty();
         gathered.add(read.iter().map(|stored| stored.body.len()));
         all.extend(read);
         page = gathered.more(max);
