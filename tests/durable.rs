@@ -2,5 +2,5 @@
 //! store.
 
 mod apart;
-mod mail;
+pub(crate) mod mail;
 mod tasks;

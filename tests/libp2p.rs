@@ -12,6 +12,7 @@ mod nodes;
 mod process;
 mod reach;
 mod relays;
+mod served;
 mod stranger;
 mod streams;
 mod support;

@@ -76,6 +76,16 @@ fn over_nats() {
     assert_eq!(figure(&output, "nodes killed"), 1);
 }
 
+/// The same in three processes with nobody between them, over the store of the first one.
+#[test]
+fn over_libp2p() {
+    let (input, out) = (documents(40), tempfile::tempdir().unwrap());
+    let mut command = digest();
+    let output = command.arg(input.path()).arg("--out").arg(out.path()).arg("--libp2p").output().unwrap();
+    assert_whole(&output, 40, out.path());
+    assert_eq!(figure(&output, "nodes killed"), 1);
+}
+
 /// Killed in the middle with SIGKILL, it goes on where it was when it is started again.
 #[test]
 fn killed_in_the_middle() {

@@ -20,25 +20,55 @@ pub struct Crew {
     stops_north: bool,
 }
 
-/// Where NATS is, and what this job is called there.
+/// How the processes of this job reach each other, and what the job is called there.
+#[derive(Clone)]
 pub struct Servers {
-    pub url: String,
+    pub way: Way,
     pub namespace: String,
-    /// Where the nodes keep their key.
+    /// Where the nodes keep their key, and the first one the store, if that is not on NATS.
     pub out: PathBuf,
 }
 
+/// How nodes reach each other and their store.
+#[derive(Clone)]
+pub enum Way {
+    /// These NATS servers are between them.
+    Nats(String),
+    /// Nobody is: this node serves its store to the others.
+    Serving,
+    /// Nobody is: the node at this address serves its store.
+    At(String),
+}
+
 impl Servers {
-    /// What a node of this name is told. What the job leaves on the servers is gone after a day.
+    /// What a node of this name is told. What the job leaves on NATS servers is gone after a day.
     pub fn config(&self, name: &str) -> Config {
         let mut config =
             Config { name: name.to_owned(), namespace: self.namespace.clone(), ..Config::default() };
         config.data_dir = self.out.join("store");
-        config.nats.url = Some(self.url.clone());
         config.router = company::router();
         config.streams.max_age = Some(Duration::from_secs(24 * 3_600));
         config.streams.max_bytes = None;
+        match &self.way {
+            Way::Nats(url) => config.nats.url = Some(url.clone()),
+            Way::Serving => config.libp2p.store = Some("serve".to_owned()),
+            Way::At(address) => config.libp2p.store = Some(address.clone()),
+        }
+        if config.nats.url.is_none() {
+            config.libp2p.listen = Some("/ip4/127.0.0.1/tcp/0".to_owned());
+        }
         config
+    }
+
+    /// What the nodes that join the first one are told.
+    pub fn joining(&self, first: &Node) -> Result<Servers, Failure> {
+        let way = match (&self.way, first.libp2p()) {
+            (Way::Serving, Some(libp2p)) => {
+                Way::At(libp2p.addresses().into_iter().next().ok_or("the first node listens nowhere")?)
+            }
+            (way, _) => way.clone(),
+        };
+        Ok(Servers { way, ..self.clone() })
     }
 }
 
@@ -49,7 +79,7 @@ impl Crew {
         Crew::begin(north, company, false).await
     }
 
-    /// Three nodes in three processes, over NATS.
+    /// Three nodes in three processes: over NATS, or over libp2p with nobody between them.
     pub async fn in_processes(servers: &Servers) -> Result<Crew, Failure> {
         let (north, company) = Processes::assemble(servers).await?;
         Crew::begin(north, company, true).await

@@ -39,7 +39,7 @@ pub use analysis::{digest_all, same};
 pub use chaos::hide_panics_on_purpose;
 pub use company::processes::join;
 pub use corpus::{Corpus, read};
-pub use crew::{Crew, Failure, Servers};
+pub use crew::{Crew, Failure, Servers, Way};
 pub use job::{Job, Outcome};
 pub use progress::{Progress, table};
 pub use report::Report;

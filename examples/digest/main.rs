@@ -13,14 +13,15 @@ use connectome::TaskCounts;
 use connectome::port::World;
 use connectome::world::SystemWorld;
 use digest::{
-    Corpus, Crew, Failure, Job, Outcome, Progress, Report, Servers, digest_all, hide_panics_on_purpose, read,
-    same, table,
+    Corpus, Crew, Failure, Job, Outcome, Progress, Report, Servers, Way, digest_all, hide_panics_on_purpose,
+    read, same, table,
 };
 
 /// Digests every text, Markdown and source file below PATH: keywords, a summary and the nearest neighbours of each.
 ///
-/// A cluster of three nodes does the work, in this process over a store on disk, or in three over NATS. While it works, one
-/// agent panics now and then and one node is killed without warning. A run that is interrupted goes on where it was.
+/// A cluster of three nodes does the work: in this process over a store on disk, or in three, over NATS or over libp2p with nobody
+/// between them. While it works, one agent panics now and then and one node is killed without warning. A run that is
+/// interrupted goes on where it was.
 #[derive(Parser)]
 #[command(name = "digest")]
 struct Arguments {
@@ -33,6 +34,9 @@ struct Arguments {
     /// Work in three processes over these NATS servers, instead of in this one over a store of its own.
     #[arg(long, value_name = "URL")]
     nats: Option<String>,
+    /// Work in three processes that reach each other directly, over the store of the first one.
+    #[arg(long, conflicts_with = "nats")]
+    libp2p: bool,
     /// Kill no node.
     #[arg(long)]
     spare: bool,
@@ -46,8 +50,11 @@ struct Arguments {
     #[arg(long)]
     json: bool,
     /// Be one of the other processes.
-    #[arg(long, hide = true, requires_all = ["nats", "namespace"])]
+    #[arg(long, hide = true, requires = "namespace")]
     join: Option<String>,
+    /// Where the process is that serves its store.
+    #[arg(long, hide = true)]
+    at: Option<String>,
     #[arg(long, hide = true)]
     namespace: Option<String>,
 }
@@ -79,9 +86,13 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
 
 /// The life of one of the other processes.
 async fn join(place: &str, arguments: &Arguments) -> Result<(), Failure> {
-    let url = arguments.nats.clone().unwrap_or_default();
+    let way = match (&arguments.nats, &arguments.at) {
+        (Some(url), _) => Way::Nats(url.clone()),
+        (None, Some(address)) => Way::At(address.clone()),
+        (None, None) => return Err("--join needs --nats or --at".into()),
+    };
     let namespace = arguments.namespace.clone().unwrap_or_default();
-    digest::join(place, &Servers { url, namespace, out: arguments.out.clone() }).await
+    digest::join(place, &Servers { way, namespace, out: arguments.out.clone() }).await
 }
 
 /// Says whether everything is as it should be.
@@ -93,11 +104,15 @@ async fn run(arguments: &Arguments) -> Result<bool, Failure> {
     if store.resumed {
         progress.note("going on with a job that was interrupted");
     }
-    let crew = match &arguments.nats {
+    let way = match &arguments.nats {
+        Some(url) => Some(Way::Nats(url.clone())),
+        None => arguments.libp2p.then_some(Way::Serving),
+    };
+    let crew = match way {
         None => Crew::in_one_process(&store.path).await?,
-        Some(url) => {
-            let (url, namespace) = (url.clone(), store.namespace()?);
-            Crew::in_processes(&Servers { url, namespace, out: arguments.out.clone() }).await?
+        Some(way) => {
+            let (namespace, out) = (store.namespace()?, arguments.out.clone());
+            Crew::in_processes(&Servers { way, namespace, out }).await?
         }
     };
     let job = Job {

@@ -229,8 +229,9 @@ impl Config {
         let mut router = self.router.clone();
         router.namespace.clone_from(&self.namespace);
         router.mailbox = self.mailbox;
-        // Without a broker each node has a store of its own, whoever it speaks to.
-        router.store_is_shared = self.nats.url.is_some() || !self.libp2p.is_used();
+        // Without a broker, and without a node that serves its own, each node has a store to itself, whoever it speaks to.
+        let is_shared = self.nats.url.is_some() || self.libp2p.store.is_some();
+        router.store_is_shared = is_shared || !self.libp2p.is_used();
         router.accept = self.sealing.accept();
         router.compression_threshold = self.compression.threshold;
         if !self.compression.enabled {
@@ -304,6 +305,10 @@ impl Config {
             .nats
             .not_durable(self.streams.storage)
             .map(|(name, shown, wrong)| Problem::new(name, Some(&shown), self.origin(name, &shown), wrong));
+        let misplaced = self.libp2p.misplaced_store(self.nats.url.is_some()).map(|(shown, wrong)| {
+            let name = "libp2p.store";
+            Problem::new(name, Some(&shown), self.origin(name, &shown), wrong)
+        });
         let in_order = ascending.into_iter().filter(|(_, shorter, _, longer)| shorter >= longer).map(
             |(name, shorter, than, longer)| {
                 let (shorter, longer) = (units::show_duration(shorter), units::show_duration(longer));
@@ -314,7 +319,7 @@ impl Config {
                 Problem::new(name, Some(&shorter), self.origin(name, &shorter), wrong)
             },
         );
-        durable.into_iter().chain(in_order)
+        durable.into_iter().chain(misplaced).chain(in_order)
     }
 
     /// Where the present value of a key comes from. One that differs from what was loaded was set by the program.

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connectome_actors::port::{KeyStoreError, Part, Start, StreamError, Streams};
+use connectome_actors::port::{Part, Start, StreamError, Streams};
 use connectome_actors::{
     Agent, AgentRef, AgentSpec, EventFilter, EventListener, Heard, Message, OwnershipCounts, Ports, Router,
     SealingCounts, SendError, Submit, Supervisor, SupervisorError, SupervisorSpec, TaskHandle, Tree,
-    TreeError,
 };
 use connectome_codecs::event::{SystemReady, SystemShutdown};
 use connectome_codecs::registration::Refusal;
@@ -16,17 +15,18 @@ use connectome_codecs::{AgentName, Fact, ParseError, Registration, Sequence, Tas
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::metrics::{Measured, Meter};
-use crate::streams::OpenError;
 #[cfg(feature = "libp2p")]
-use crate::transport::libp2p::{Libp2pError, Libp2pTransport};
-use crate::transport::local::JoinError;
+use crate::streams::StoreServer;
+#[cfg(feature = "libp2p")]
+use crate::transport::libp2p::Libp2pTransport;
 #[cfg(feature = "nats")]
 use crate::transport::nats::{self, Attended, NatsConnection};
 #[cfg(all(feature = "libp2p", feature = "nats"))]
 use crate::transport::routed::{RouteCounts, Routed};
 
+mod error;
 mod look;
 #[cfg(feature = "nats")]
 mod losses;
@@ -35,42 +35,8 @@ mod ports;
 #[cfg(feature = "libp2p")]
 mod wide;
 
+pub use error::NodeError;
 pub use options::{Drain, NodeOptions, StopTimeout};
-
-/// Why a node could not be started.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum NodeError {
-    /// The configuration is not one.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The keys could not be had.
-    #[error(transparent)]
-    Keys(#[from] KeyStoreError),
-    /// The operating system gave no randomness.
-    #[error("the operating system gave no randomness: {0}")]
-    World(#[from] std::io::Error),
-    /// Another node of this key has joined already.
-    #[error(transparent)]
-    Join(#[from] JoinError),
-    /// The store could not be opened.
-    #[error(transparent)]
-    Store(#[from] OpenError),
-    /// NATS can't be reached, or not used.
-    #[cfg(feature = "nats")]
-    #[error(transparent)]
-    Nats(#[from] crate::transport::nats::NatsError),
-    /// Other nodes can't be reached directly.
-    #[cfg(feature = "libp2p")]
-    #[error(transparent)]
-    Libp2p(#[from] Libp2pError),
-    /// The streams could not be opened.
-    #[error(transparent)]
-    Streams(StreamError),
-    /// The actors could not be started.
-    #[error(transparent)]
-    Tree(#[from] TreeError),
-}
 
 /// One running Connectome. Cheap to clone; all clones are the same node.
 ///
@@ -116,6 +82,10 @@ pub struct Node {
     /// What the transport can do beside frames, when it is this one.
     #[cfg(feature = "libp2p")]
     libp2p: Option<Arc<Libp2pTransport>>,
+    /// Serves this node's store to the others, where it is the cluster's; for as long as the node is held.
+    #[cfg(feature = "libp2p")]
+    #[expect(dead_code, reason = "it is held, and does the rest by itself")]
+    server: Option<Arc<StoreServer>>,
     /// The same with a broker beside it.
     #[cfg(all(feature = "libp2p", feature = "nats"))]
     routed: Option<Arc<Routed>>,
@@ -136,7 +106,8 @@ impl Measure {
 }
 
 impl Node {
-    /// Starts a node as it is configured: with NATS servers, one of a cluster; without, on its own over an embedded store.
+    /// Starts a node as it is configured: with NATS servers, one of a cluster; without, over an embedded store, its own or that of
+    /// the node that serves one.
     ///
     /// # Errors
     /// [`NodeError`]: the text names what was wrong and what would be right.
@@ -158,10 +129,25 @@ impl Node {
             }
             return Ok(node);
         }
-        let node = Node::start_with(made.ports, config.node_options()).await?;
         #[cfg(feature = "libp2p")]
-        let node = Node { libp2p: made.libp2p, ..node };
-        #[cfg(feature = "libp2p")]
+        if let Some(libp2p) = made.libp2p {
+            return Node::directly(made.ports, libp2p, made.server, config.node_options()).await;
+        }
+        Node::start_with(made.ports, config.node_options()).await
+    }
+
+    /// A node that reaches others directly, and may serve its store to them.
+    #[cfg(feature = "libp2p")]
+    async fn directly(
+        ports: Ports,
+        libp2p: Arc<Libp2pTransport>,
+        server: Option<StoreServer>,
+        options: NodeOptions,
+    ) -> Result<Node, NodeError> {
+        let (measure, parts) =
+            (Measure::of(&ports, &options), server.iter().map(StoreServer::part).collect());
+        let node = Node::assemble(ports, options, measure, parts).await?;
+        let node = Node { libp2p: Some(libp2p), server: server.map(Arc::new), ..node };
         node.announce_agents();
         Ok(node)
     }
@@ -207,6 +193,8 @@ impl Node {
             nats: None,
             #[cfg(feature = "libp2p")]
             libp2p: None,
+            #[cfg(feature = "libp2p")]
+            server: None,
             #[cfg(all(feature = "libp2p", feature = "nats"))]
             routed: None,
         };

@@ -56,6 +56,31 @@ fn a_killed_node_leaves_its_store_whole() {
     assert_eq!(node.wait().unwrap().code(), Some(0));
 }
 
+/// A store that a node serves is looked into while the node runs, by who has its root key.
+#[cfg(feature = "libp2p")]
+#[test]
+fn a_served_store_is_looked_into() {
+    let data = tempfile::tempdir().unwrap();
+    let setting = format!("data_dir={}", data.path().to_str().unwrap());
+    let serving = ["libp2p.listen=/ip4/127.0.0.1/tcp/0", "libp2p.store=serve", "log.filter=connectome=info"];
+    let mut arguments = vec!["node", "--set", &setting];
+    arguments.extend(serving.iter().flat_map(|setting| ["--set", setting]));
+    let mut node = command(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(node.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let told = log.find(|line| line.contains("can be dialled")).expect("it says where it can be dialled");
+    let at = told.split(['"', ' ', '=']).find(|word| word.starts_with("/ip4/")).expect("there is an address");
+
+    let at = format!("libp2p.store={at}");
+    let looked = |what: &[&str]| run(&[what, &["--set", &setting, "--set", &at]].concat());
+    assert!(looked(&["stream", "ls"]).good().contains("AGENT_MESSAGES"));
+    assert!(looked(&["dead", "ls"]).good().contains("no dead letters"));
+    let events = looked(&["event", "ls", "--json"]).json();
+    assert_eq!(events[0]["type"], "SYSTEM_READY");
+    kill("-TERM", &node);
+    drop(log);
+    assert_eq!(node.wait().unwrap().code(), Some(0));
+}
+
 /// A configuration that is wrong, or a directory that is somebody else's, is told and changes nothing.
 #[test]
 fn a_node_that_cannot_start_says_why() {

@@ -15,6 +15,7 @@ mod create;
 mod delivery;
 mod disk_only;
 mod exhausted;
+mod over_libp2p;
 mod publish;
 mod read;
 mod retention;
@@ -25,6 +26,7 @@ mod work_queue;
 
 use backend::{Cluster, Disk, Memory, Server, run};
 use bench::Bench;
+use over_libp2p::OverLibp2p;
 
 macro_rules! suite {
     ($backend:ident as $name:ident, $test:meta: $($module:ident { $($case:ident)* })*) => {
@@ -244,6 +246,7 @@ macro_rules! all_cases_on {
 all_cases_on!(Memory as memory, test);
 all_cases_on!(Disk as disk, test);
 all_cases_on!(Server as jetstream, test);
+all_cases_on!(OverLibp2p as served, test);
 // Minutes on a small machine, and each group of replicas elects its leader first: a busy one is too slow for cases that do
 // not wait. So it runs when it is asked for: `cargo test jetstream_of_three -- --ignored --test-threads 2`.
 all_cases_on!(

@@ -7,7 +7,7 @@ use connectome::{Buried, DEAD_LETTERS, LocalCluster, NodeOptions};
 
 #[derive(Message, Serialize, Deserialize)]
 #[message(name = "note", reply = ())]
-pub(super) struct Note(pub(super) u64);
+pub(crate) struct Note(pub(crate) u64);
 
 #[derive(Message, Serialize, Deserialize)]
 #[message(name = "poison", reply = ())]
@@ -23,7 +23,7 @@ struct Crash;
 
 /// Keeps every note it was ever sent.
 #[derive(Default, Serialize, Deserialize)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     notes: Vec<u64>,
 }
 
@@ -72,7 +72,7 @@ impl Handle<Read> for Ledger {
     }
 }
 
-pub(super) async fn notes(node: &Node, count: usize) -> Vec<u64> {
+pub(crate) async fn notes(node: &Node, count: usize) -> Vec<u64> {
     let ledger = node.agent("ledger").unwrap();
     loop {
         match ledger.call(Read).await {

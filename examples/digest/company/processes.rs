@@ -1,4 +1,4 @@
-//! Two nodes in processes of their own, over NATS: this program, started again to join.
+//! Two nodes in processes of their own, over NATS or libp2p: this program, started again to join.
 //!
 //! A foreman on each tells what its node has done. It is asked all the time, so that what a killed node had done is known
 //! but for its last moment. A process ends when whoever started it does: it reads from it, and reads the end.
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::{Company, Figures, NODES, hire};
 use crate::chaos::Clumsiness;
-use crate::crew::{Failure, Servers};
+use crate::crew::{Failure, Servers, Way};
 
 /// How often a foreman is asked.
 const EVERY: Duration = Duration::from_millis(100);
@@ -56,9 +56,9 @@ impl Processes {
     /// Starts the first node here and the others in processes of their own.
     pub async fn assemble(servers: &Servers) -> Result<(Node, Company), Failure> {
         let north = Node::start(servers.config(NODES[0])).await?;
-        let mut members = Vec::new();
+        let (mut members, joining) = (Vec::new(), servers.joining(&north)?);
         for place in &NODES[1..] {
-            members.push(Member::start(&north, servers, place)?);
+            members.push(Member::start(&north, &joining, place)?);
         }
         for member in &members {
             let (name, late) = (foreman(member.place), |_| format!("{} did not join in time", member.place));
@@ -101,7 +101,12 @@ impl Processes {
 impl Member {
     fn start(north: &Node, servers: &Servers, place: &'static str) -> Result<Member, Failure> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["--join", place, "--nats", &servers.url, "--namespace", &servers.namespace]);
+        command.args(["--join", place, "--namespace", &servers.namespace]);
+        match &servers.way {
+            Way::Nats(url) => command.args(["--nats", url]),
+            Way::At(address) => command.args(["--at", address]),
+            Way::Serving => return Err("there is one node that serves, and it is the first".into()),
+        };
         command.arg("--out").arg(&servers.out).stdin(Stdio::piped());
         let process = Mutex::new(Some(command.spawn()?));
         let figures = Arc::<Mutex<Figures>>::default();

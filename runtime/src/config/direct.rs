@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "libp2p")]
+use connectome_codecs::NodeId;
+
 use super::problem::Wrong;
 #[cfg(feature = "libp2p")]
 use crate::transport::libp2p::{
     Admission, ClusterSecret, DhtOptions, Libp2pError, Libp2pOptions, Limits, RelayLimits, check_address,
-    check_relay, check_target, parse_peer,
+    check_relay, check_target, parse_peer, parse_peer_at,
 };
 
 /// How a node speaks to others with no one between. Lists are separated by commas.
@@ -43,6 +46,9 @@ pub struct Libp2pConfig {
     pub allow: Option<String>,
     /// Peer ids that may not.
     pub deny: Option<String>,
+    /// Where the streams of a cluster without a broker are: `serve`, here; or the node that serves them, by its peer id or its
+    /// address. `None`: each node has its own.
+    pub store: Option<String>,
     /// The file of the cluster's secret. `None`: it has none.
     pub secret_file: Option<PathBuf>,
     /// Connections there may be.
@@ -71,6 +77,7 @@ impl Default for Libp2pConfig {
             dht_announced_for: Duration::from_secs(300),
             allow: None,
             deny: None,
+            store: None,
             secret_file: None,
             connections: 512,
             connections_per_address: 64,
@@ -82,12 +89,54 @@ impl Default for Libp2pConfig {
 impl Libp2pConfig {
     /// Whether the node reaches others directly: it listens, dials, or looks for them.
     pub fn is_used(&self) -> bool {
-        self.listen.is_some() || self.peers.is_some() || self.relays.is_some() || self.mdns
+        let dials = self.peers.is_some() || self.relays.is_some() || self.store_address().is_some();
+        self.listen.is_some() || dials || self.mdns
+    }
+
+    /// Whether this node serves its store to the others.
+    pub fn serves(&self) -> bool {
+        self.store.as_deref().is_some_and(|store| store.trim() == SERVE)
+    }
+
+    /// The address of the node that serves, where one is configured.
+    fn store_address(&self) -> Option<&str> {
+        self.store.as_deref().map(str::trim).filter(|store| store.starts_with('/'))
+    }
+
+    /// What of the store's place does not go with the rest.
+    pub(super) fn misplaced_store(&self, has_broker: bool) -> Option<(String, Wrong)> {
+        let store = self.store.clone()?;
+        if has_broker {
+            let problem = "nats.url names servers that keep the streams, so no node serves them";
+            return Some((store, Wrong::new(problem, "unset libp2p.store, or nats.url")));
+        }
+        if !self.is_used() {
+            let problem = "no other node is reached, so there is nobody to share a store with";
+            return Some((
+                store,
+                Wrong::new(problem, "set libp2p.listen where it is served, or libp2p.peers elsewhere"),
+            ));
+        }
+        None
     }
 }
 
+/// What `libp2p.store` says on the node that serves.
+const SERVE: &str = "serve";
+
 #[cfg(feature = "libp2p")]
 impl Libp2pConfig {
+    /// The node that serves the streams of the cluster, where it is another one.
+    ///
+    /// # Errors
+    /// [`Libp2pError`] when what is configured names none.
+    pub fn serving_node(&self) -> Result<Option<NodeId>, Libp2pError> {
+        match self.store.as_deref().map(str::trim) {
+            None | Some(SERVE) => Ok(None),
+            Some(store) => parse_serving(store).map(Some),
+        }
+    }
+
     /// What a transport is opened with. It reads the file of the secret.
     ///
     /// # Errors
@@ -104,7 +153,7 @@ impl Libp2pConfig {
             ..Limits::default()
         };
         let texts = |list| each(list).map(ToOwned::to_owned).collect();
-        let [listen, announce, peers, relays] =
+        let [listen, announce, mut peers, relays]: [Vec<String>; 4] =
             [&self.listen, &self.announce, &self.peers, &self.relays].map(texts);
         let relay = self.relay.then_some(RelayLimits {
             reservations: self.relay_reservations,
@@ -114,6 +163,7 @@ impl Libp2pConfig {
         });
         let dht = self.dht.then_some(DhtOptions { announced_for: self.dht_announced_for });
         let (mdns, upnp) = (self.mdns, self.upnp);
+        peers.extend(self.store_address().map(ToOwned::to_owned));
         Ok(Libp2pOptions { listen, announce, peers, mdns, relays, relay, upnp, dht, admission, limits })
     }
 
@@ -154,6 +204,25 @@ pub(super) fn check_relays(list: &str) -> Result<(), Wrong> {
     return check(list, check_relay, "write /dns/host/tcp/4001/p2p/12D3…, several separated by commas");
     #[cfg(not(feature = "libp2p"))]
     not_built(list)
+}
+
+/// Whether it says where the streams are.
+pub(super) fn check_store(store: &str) -> Result<(), Wrong> {
+    #[cfg(feature = "libp2p")]
+    {
+        let right = "write serve, or the node that does: its peer id, or /dns/host/tcp/4001/p2p/12D3…";
+        let is_one = store.trim() == SERVE;
+        let parsed = if is_one { Ok(()) } else { parse_serving(store.trim()).map(drop) };
+        parsed.map_err(|error| Wrong::new(error.to_string(), right))
+    }
+    #[cfg(not(feature = "libp2p"))]
+    not_built(store)
+}
+
+/// The node of a peer id, or at the end of an address.
+#[cfg(feature = "libp2p")]
+fn parse_serving(store: &str) -> Result<NodeId, Libp2pError> {
+    if store.starts_with('/') { parse_peer_at(store) } else { parse_peer(store) }
 }
 
 /// Whether these are peer ids.

@@ -328,6 +328,13 @@ pub(super) const KEYS: &[Key] = &[
         field: |c| Field::Duration(&mut c.libp2p.dht_announced_for, ANNOUNCED_MIN..=ANNOUNCED_MAX),
     },
     Key {
+        name: "libp2p.store",
+        about: "without NATS: serve on the node that keeps the streams of the cluster, and that node's peer id or address \
+                (/dns/host/tcp/4001/p2p/12D3…) on the others; none: each node has its own",
+        aliases: &[],
+        field: |c| Field::Listed(&mut c.libp2p.store, direct::check_store),
+    },
+    Key {
         name: "libp2p.allow",
         about: "peer ids (12D3…) that may connect, separated by commas; none: all",
         aliases: &[],

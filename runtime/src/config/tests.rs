@@ -96,6 +96,7 @@ fn the_defaults_are_pinned() {
         libp2p.upnp off
         libp2p.dht off
         libp2p.dht_announced_for 5m
+        libp2p.store none
         libp2p.allow none
         libp2p.deny none
         libp2p.secret_file none
@@ -387,6 +388,10 @@ fn streams_are_configured_by_the_names_one_knows() {
         (vec![("libp2p.peers", "/ip4/1.2.3.4/tcp/4001/p2p/somebody")], "/dns/host/tcp/4001/p2p/12D3"),
         (vec![("libp2p.relays", "/ip4/1.2.3.4/tcp/4001")], "/dns/host/tcp/4001/p2p/12D3"),
         (vec![("libp2p.allow", "ada")], "12D3"),
+        (vec![("libp2p.store", "here")], "write serve"),
+        (vec![("libp2p.store", "/ip4/1.2.3.4/tcp/4001")], "/p2p/"),
+        (vec![("libp2p.store", "serve")], "set libp2p.listen"),
+        (vec![("libp2p.store", "serve"), ("libp2p.mdns", "on"), ("nats.url", "one")], "unset libp2p.store"),
         (vec![("libp2p.connections", "1")], "between 8 and 65536"),
     ] {
         let error = Config::load(None, [("CONNECTOME_NAME", "n")], flags.clone()).unwrap_err().to_string();
@@ -397,4 +402,21 @@ fn streams_are_configured_by_the_names_one_knows() {
         Config::load(None, [("CONNECTOME_NAME", "n")], both).is_ok(),
         "a node may have two ways to the others"
     );
+}
+
+#[cfg(feature = "libp2p")]
+#[test]
+fn a_store_that_is_served_is_shared() {
+    const AT: &str = "/ip4/1.2.3.4/tcp/4001/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
+    let load =
+        |flags: &[(&str, &str)]| Config::load(None, [("CONNECTOME_NAME", "n")], flags.to_vec()).unwrap();
+    let direct = load(&[("libp2p.listen", "/ip4/0.0.0.0/tcp/1")]);
+    assert!(!direct.node_options().router.store_is_shared && !direct.libp2p.serves());
+    let serves = load(&[("libp2p.listen", "/ip4/0.0.0.0/tcp/1"), ("libp2p.store", "serve")]);
+    assert!(serves.node_options().router.store_is_shared && serves.libp2p.serves());
+    assert_eq!(serves.libp2p.serving_node(), Ok(None));
+    let uses = load(&[("libp2p.store", AT)]);
+    assert!(uses.node_options().router.store_is_shared && !uses.libp2p.serves());
+    assert!(uses.libp2p.serving_node().unwrap().is_some());
+    assert_eq!(uses.libp2p.options().unwrap().peers, [AT], "it is dialled");
 }

@@ -150,19 +150,21 @@ fn connection(metrics: &Metrics) -> Vec<Cause> {
     let Some(connection) = metrics.connection else { return Vec::new() };
     let mut causes = Vec::new();
     if !connection.figures.up {
-        let remedy = "start a server that nats.url names, or mend the way to it";
-        causes.push(cause(Weight::NotReady, Who::Operator, "no NATS server is connected", remedy));
+        let remedy =
+            "start a server that nats.url names, or the node that libp2p.store does, or mend the way to it";
+        let what = "no NATS server is connected, or the node that serves the store is not";
+        causes.push(cause(Weight::NotReady, Who::Operator, what, remedy));
     }
     let lately = |count: u64, who, what: &str, remedy: &str| {
         let what = format!("{what} ({count} times in the last minute)");
         (count > 0).then(|| cause(Weight::Degrades, who, what, remedy))
     };
-    let lost = "the connection to NATS was lost";
+    let lost = "the connection to NATS, or to the node that serves the store, was lost";
     causes.extend(lately(
         connection.lost_lately,
         Who::Operator,
         lost,
-        "it was made again: see the servers' logs",
+        "it was made again: see the logs of what it leads to",
     ));
     let slow = "messages from NATS were dropped, since they were not read as fast as they came";
     causes.extend(lately(

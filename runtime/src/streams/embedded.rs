@@ -32,7 +32,7 @@
 
 mod bucket;
 mod commit;
-mod consumer;
+pub(in crate::streams) mod consumer;
 mod core;
 mod disk;
 #[cfg(test)]
@@ -138,6 +138,22 @@ impl Embedded {
         disk::is_store(path.as_ref())
     }
 
+    /// A consumer, with more than the port has: for whoever hands its deliveries on.
+    pub(in crate::streams) async fn open_consumer(
+        &self,
+        stream: &str,
+        config: ConsumerConfig,
+    ) -> Result<consumer::Handle, StreamError> {
+        let name = config.name.clone();
+        let opened = self.durably(|core, _, effects| {
+            let bell = core.new_bell();
+            let (place, stream) = core.stream(stream)?;
+            stream.open_consumer(config, bell, effects).map(|(number, bell)| (place, number, bell))
+        });
+        let (place, number, bell) = opened.await?;
+        Ok(consumer::Handle::new(Arc::clone(&self.store), place, number, bell, name))
+    }
+
     /// Changes the core, and waits until the disk has it.
     async fn durably<T: Send>(
         &self,
@@ -168,14 +184,7 @@ impl Streams for Embedded {
     }
 
     async fn consumer(&self, stream: &str, config: ConsumerConfig) -> Result<Box<dyn Consumer>, StreamError> {
-        let name = config.name.clone();
-        let opened = self.durably(|core, _, effects| {
-            let bell = core.new_bell();
-            let (place, stream) = core.stream(stream)?;
-            stream.open_consumer(config, bell, effects).map(|(number, bell)| (place, number, bell))
-        });
-        let (place, number, bell) = opened.await?;
-        Ok(Box::new(consumer::Handle::new(Arc::clone(&self.store), place, number, bell, name)))
+        Ok(Box::new(self.open_consumer(stream, config).await?))
     }
 
     async fn delete_consumer(&self, stream: &str, name: &str) -> Result<(), StreamError> {

@@ -90,7 +90,7 @@ mod transport;
 mod window;
 mod wire;
 
-pub(crate) use address::{check_address, check_relay, check_target, parse_peer};
+pub(crate) use address::{check_address, check_relay, check_target, parse_peer, parse_peer_at};
 pub use dht::{
     ANNOUNCED_FOR_MAX, ANNOUNCED_MAX, ANNOUNCEMENTS_PER_KEY_MAX, FINDS_MAX, FindError, Found, RECORDS_MAX,
     Subject,

@@ -164,7 +164,7 @@ pub(crate) fn open(path: impl Into<PathBuf>) -> Result<Embedded, OpenError> {
 }
 
 /// A wall clock that moves with tokio's: really, or virtually.
-struct Clock {
+pub(crate) struct Clock {
     origin: Instant,
     wall: u64,
 }

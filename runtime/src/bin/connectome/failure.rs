@@ -52,5 +52,7 @@ macro_rules! speaks_for_itself {
 }
 
 speaks_for_itself!(ConfigError, KeyStoreError, KeysError, NodeError, OpenError, StreamError, TelemetryError);
+#[cfg(feature = "libp2p")]
+speaks_for_itself!(connectome::transport::libp2p::Libp2pError);
 #[cfg(feature = "nats")]
 speaks_for_itself!(connectome::transport::nats::NatsError);

@@ -45,6 +45,9 @@ fn place_of_store(config: &Config) -> String {
     if let Some(servers) = config.nats.servers() {
         return servers;
     }
+    if let Some(at) = config.libp2p.store.as_deref().filter(|_| !config.libp2p.serves()) {
+        return format!("that of {at}");
+    }
     match config.streams.storage {
         Storage::File => {
             let path = std::path::absolute(config.store_path()).unwrap_or_else(|_| config.store_path());

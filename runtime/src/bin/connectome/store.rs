@@ -1,4 +1,5 @@
-//! Finding a store, opening it, and reading what it keeps: an embedded one while no node runs, or the one on NATS servers.
+//! Finding a store, opening it, and reading what it keeps: an embedded one while no node runs, one that a node serves, or the one
+//! on NATS servers.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -16,9 +17,18 @@ use connectome::transport::local::Hub;
 use connectome::transport::nats::NatsConnection;
 use connectome::world::SystemWorld;
 use connectome::{Ports, Router, RouterConfig, Seals};
+#[cfg(feature = "libp2p")]
+use connectome::{
+    keystore::MemoryKeys,
+    streams::Served,
+    transport::libp2p::{Libp2pOptions, Libp2pTransport},
+};
 
 use crate::args::StoreArgs;
 use crate::failure::Failure;
+
+/// What this command is called where it has a key of its own.
+const PEER: &str = "connectome command";
 
 /// Messages that are read at a time: little memory, few rounds.
 const PAGE: usize = 256;
@@ -53,7 +63,42 @@ async fn open(args: &StoreArgs) -> Result<Store, Failure> {
             return Store::of(Arc::new(streams), world()?, &[config.key_path()], Some(&config));
         }
     }
+    #[cfg(feature = "libp2p")]
+    if args.store.is_none() {
+        let config = args.config.load()?;
+        if let Some(at) = config.libp2p.serving_node()? {
+            let streams = served(&config, at).await?;
+            return Store::of(Arc::new(streams), world()?, &[config.key_path()], Some(&config));
+        }
+    }
     Store::open(&path_of(args)?, args)
+}
+
+/// How long the node that serves may take to be reached.
+#[cfg(feature = "libp2p")]
+const REACHED_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// The store of the node that serves it: this command is a peer of that for a moment, and of nobody else.
+#[cfg(feature = "libp2p")]
+async fn served(config: &Config, at: connectome::codecs::NodeId) -> Result<Served, Failure> {
+    let passphrase = config.key_passphrase_file.as_deref();
+    let key = match find_keys(&[config.key_path()], passphrase) {
+        Ok(keys) => keys.peer_key(),
+        Err(_) => MemoryKeys::random(PEER)?.peer_key(),
+    };
+    let (listen, announce, mdns) = (Vec::new(), Vec::new(), false);
+    let options =
+        Libp2pOptions { listen, announce, mdns, relay: None, upnp: false, ..config.libp2p.options()? };
+    let us = key.peer_id();
+    let transport = Libp2pTransport::open(key, &config.namespace, &options).await?;
+    let served = Served::new(Arc::new(transport), at, &config.namespace);
+    let reached = served.reached(REACHED_WITHIN).await;
+    let hint = |error| {
+        Failure::new(format!(
+            "{error}; where libp2p.allow is set there, it must have {us}, which is this command"
+        ))
+    };
+    reached.map(|()| served).map_err(hint)
 }
 
 /// Where the root key of a store may be: where a configuration names it, in the store's directory, or in the one above.
@@ -105,7 +150,8 @@ impl Store {
                 Store::of(Arc::new(streams), world, &key_paths(path, config.as_ref()), config.as_ref())
             }
             Err(OpenError::InUse { .. }) => Err(Failure::new(format!(
-                "the store in {shown} is in use by a process, a running node most likely: stop it, then look again"
+                "the store in {shown} is in use by a process, a running node most likely: stop it, then look again; where it serves \
+                 the store, look at it with --set libp2p.store=/ip4/…/p2p/…"
             ))),
             Err(error) => Err(error.into()),
         }
@@ -273,7 +319,7 @@ impl Store {
 fn find_keys(paths: &[PathBuf], passphrase: Option<&Path>) -> Result<FileKeys, String> {
     let passphrase = passphrase.map(read_passphrase).transpose().map_err(|error| error.to_string())?;
     for path in paths {
-        match FileKeys::find(path, "connectome command", passphrase.as_ref()) {
+        match FileKeys::find(path, PEER, passphrase.as_ref()) {
             Ok(Some(keys)) => return Ok(keys),
             Ok(None) => {}
             Err(error) => return Err(error.to_string()),

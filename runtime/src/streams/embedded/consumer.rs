@@ -17,7 +17,7 @@ use super::store::Store;
 use super::stored;
 
 /// A handle to a consumer.
-pub(super) struct Handle {
+pub(in crate::streams) struct Handle {
     store: Arc<Store>,
     sleeper: Arc<Sleeper>,
     place: Place,
@@ -46,6 +46,25 @@ impl Handle {
             let answer = operation(core.stream_at(self.place), self.number, now, effects);
             answer.ok_or_else(|| StreamError::NotFound { what: "consumer", name: self.name.clone() })
         })
+    }
+
+    /// Takes deliveries back that have not arrived where they were to go, as if they had not been made.
+    pub(in crate::streams) fn take_back(&self, tags: &[DeliveryTag]) {
+        let back: Vec<(u64, u32)> = tags.iter().map(|tag| (tag.sequence.0, tag.attempt)).collect();
+        // A store that has failed takes nothing back: it gives nothing out either.
+        let _ = self.apply(|stream, number, _, effects| {
+            stream.take_back(number, &back, effects);
+            Some(())
+        });
+    }
+
+    /// Tells these exhausted messages again, as far as they are still kept.
+    pub(in crate::streams) fn untell(&self, sequences: &[u64]) {
+        // As above.
+        let _ = self.apply(|stream, number, _, _| {
+            stream.untell_exhausted(number, sequences);
+            Some(())
+        });
     }
 
     /// Waits for something to take. Returns early with nothing when a message ran out of deliveries.
@@ -121,10 +140,7 @@ impl Consumer for Handle {
         let told: Result<Vec<Stored>, StreamError> =
             seen.into_iter().filter_map(|seen| stored(&self.store, seen).transpose()).collect();
         if told.is_err() {
-            self.apply(|stream, number, _, _| {
-                stream.untell_exhausted(number, &sequences);
-                Some(())
-            })?;
+            self.untell(&sequences);
         }
         told
     }
@@ -155,12 +171,10 @@ impl Drop for Held<'_> {
         if self.handed.is_empty() {
             return;
         }
-        let back: Vec<(u64, u32)> =
-            self.handed.iter().map(|handed| (handed.seen.sequence, handed.attempt)).collect();
-        // A store that has failed takes nothing back: it gives nothing out either.
-        let _ = self.handle.apply(|stream, number, _, effects| {
-            stream.take_back(number, &back, effects);
-            Some(())
-        });
+        let tag = |handed: &Handed| DeliveryTag {
+            sequence: Sequence(handed.seen.sequence),
+            attempt: handed.attempt,
+        };
+        self.handle.take_back(&self.handed.iter().map(tag).collect::<Vec<_>>());
     }
 }

@@ -168,7 +168,8 @@ impl Store {
     /// The time, as the core is told it.
     pub(crate) fn now(&self) -> Now {
         let elapsed = Instant::now().saturating_duration_since(self.shared.opened);
-        let tick = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        // Rounded up, so that a wait that begins now is not a part of a millisecond too short.
+        let tick = u64::try_from(elapsed.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
         Now { wall: self.shared.world.now(), tick }
     }
 }

@@ -70,6 +70,15 @@ pub(crate) fn parse_peer(text: &str) -> Result<NodeId, Libp2pError> {
     peer.and_then(|peer| node_of(&peer)).ok_or_else(|| Libp2pError::Peer { peer: text.to_owned() })
 }
 
+/// Reads who must be at the end of an address.
+///
+/// # Errors
+/// [`Libp2pError::Address`] when it does not say.
+pub(crate) fn parse_peer_at(text: &str) -> Result<NodeId, Libp2pError> {
+    let problem = "it does not end with /p2p/ and the peer id of who must be there".to_owned();
+    parse_target(text)?.node.ok_or_else(|| Libp2pError::Address { address: text.to_owned(), problem })
+}
+
 /// Whether a node can listen there.
 pub(crate) fn check_address(text: &str) -> Result<(), Libp2pError> {
     parse(text).map(drop)

@@ -126,8 +126,10 @@ impl PeerStreams {
 
 impl Drop for PeerStreams {
     fn drop(&mut self) {
+        // Under one lock, or whoever registers the name in between would lose it.
+        let mut state = self.table.state.lock();
+        state.registered.remove(self.name.as_ref());
         self.table.protocols.remove(&self.name);
-        self.table.state.lock().registered.remove(self.name.as_ref());
     }
 }
 
