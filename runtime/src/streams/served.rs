@@ -36,7 +36,8 @@
 //!   if they had not been made.
 //! * **A lost stream.** The client opens another one, with back-off, and asks again what may be asked again: what only looks, what
 //!   has an id, what is the same when it is done twice. Any other write that had left is
-//!   [`Unknown`](connectome_actors::port::StreamError::Unknown). After ten seconds whoever waits is told.
+//!   [`Unknown`](connectome_actors::port::StreamError::Unknown). After ten seconds without a stream, or half a minute without an
+//!   answer on one, whoever waits is told.
 //! * **Consumers and readers outlive it.** They are opened again when they are used; a reader goes on behind what it has read, a
 //!   watch compares what is there with what it knew. What a lost client had in hand comes again when its `ack_wait` is over.
 //! * **Another store is never taken for this one.** Each has an id. A client that finds another one at the same node says so, and

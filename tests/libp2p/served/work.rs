@@ -147,5 +147,9 @@ async fn the_node_that_serves_is_killed_and_started_again() {
     };
     tokio::join!(sending, working, killing);
     assert_eq!(soon(notes(&east, NOTES as usize)).await, (0..NOTES).collect::<Vec<_>>());
+    for node in [&east, &west] {
+        let figures = node.ports().streams.connection().expect("it is a client");
+        assert!(figures.up && figures.disconnected == 3, "killed in the middle: {figures:?}");
+    }
     stop([east, west]).await;
 }

@@ -11,7 +11,7 @@ use connectome_actors::port::{
 use connectome_codecs::NodeId;
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::place::Place;
 use super::session::{Figures, Lost, Session};
@@ -21,6 +21,9 @@ use crate::transport::libp2p::Libp2pTransport;
 
 /// How long a question is asked again in all: the node that serves may be started again meanwhile.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long an answer may take while its session lives: a disk that others use stalls for seconds.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// What doing it twice means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,28 +125,25 @@ impl Client {
 
     /// Asks until it is answered, or the time is over.
     pub(super) async fn ask(&self, question: Question<'_>) -> Result<Answered, StreamError> {
-        let end = Instant::now() + question.wait.min(DAYS) + DEADLINE;
+        let wait = question.wait.min(DAYS);
+        let end = Instant::now() + wait + DEADLINE;
         let mut may_have_happened = false;
         loop {
             let Ok(session) = timeout_at(end, self.session()).await else {
                 return Err(given_up(may_have_happened, self.away()));
             };
-            let lost = match timeout_at(end, attempt(&session, &question)).await {
-                Ok(Ok(Answered { answer: Answer::Refused(refusal), .. })) => return Err(refusal.into()),
-                Ok(Ok(answered)) => return Ok(answered),
-                Ok(Err(lost)) => lost,
-                Err(_) => Lost::Silent,
-            };
-            match lost {
-                Lost::Unsent => {}
-                Lost::Final(error) => return Err(error),
-                Lost::Silent => {
-                    may_have_happened |= question.repeat != Repeat::Reads;
-                    if Instant::now() >= end || (may_have_happened && question.repeat == Repeat::Twice) {
-                        let problem = "the node that serves the store was asked, and did not answer";
-                        return Err(given_up(may_have_happened, problem.to_owned()));
-                    }
-                }
+            let attempted = timeout(wait + ANSWER_MAX, attempt(&session, &question)).await;
+            let is_over = attempted.is_err() || Instant::now() >= end;
+            match attempted.unwrap_or(Err(Lost::Silent)) {
+                Ok(Answered { answer: Answer::Refused(refusal), .. }) => return Err(refusal.into()),
+                Ok(answered) => return Ok(answered),
+                Err(Lost::Final(error)) => return Err(error),
+                Err(Lost::Unsent) => {}
+                Err(Lost::Silent) => may_have_happened |= question.repeat != Repeat::Reads,
+            }
+            if is_over || (may_have_happened && question.repeat == Repeat::Twice) {
+                let problem = "the node that serves the store was asked, and did not answer";
+                return Err(given_up(may_have_happened, problem.to_owned()));
             }
         }
     }

@@ -55,9 +55,12 @@ pub(super) enum Open {
     Watch(Arc<Follower>, Arc<dyn Bucket>),
 }
 
+/// Consumers that were closed, and whose last deliveries may yet come back: as many as are closed while an answer is under way.
+const CLOSED_MAX: usize = 256;
+
 /// Everything that is open.
 #[derive(Default)]
-pub(super) struct Handles(Mutex<BTreeMap<u32, Open>>);
+pub(super) struct Handles(Mutex<BTreeMap<u32, Open>>, Mutex<VecDeque<(u32, Arc<Shared>)>>);
 
 impl Handles {
     /// Keeps what was opened under a number; what had it before is closed.
@@ -97,20 +100,34 @@ impl Handles {
     pub(super) fn close(&self, handle: u32) {
         let closed = self.0.lock().remove(&handle);
         match closed {
-            Some(Open::Consumer(consumer)) => consumer.told.lock().clear(),
+            Some(Open::Consumer(consumer)) => {
+                consumer.told.lock().clear();
+                let mut closed = self.1.lock();
+                closed.push_back((handle, consumer));
+                if closed.len() > CLOSED_MAX {
+                    closed.pop_front();
+                }
+            }
             Some(Open::Follower(follower) | Open::Watch(follower, _)) => follower.close(),
             Some(Open::Bucket(_)) | None => {}
         }
     }
 
+    /// A consumer that is open, or was a moment ago.
+    fn late(&self, handle: u32) -> Option<Arc<Shared>> {
+        let closed =
+            || self.1.lock().iter().find(|(known, _)| *known == handle).map(|(_, shared)| shared.clone());
+        self.consumer(handle).or_else(closed)
+    }
+
     pub(super) fn take_back(&self, handle: u32, tags: Vec<Tag>) {
-        if let Some(shared) = self.consumer(handle) {
+        if let Some(shared) = self.late(handle) {
             shared.consumer.take_back(&tags.into_iter().map(Into::into).collect::<Vec<_>>());
         }
     }
 
     pub(super) fn untell(&self, handle: u32, sequences: &[u64]) {
-        if let Some(shared) = self.consumer(handle) {
+        if let Some(shared) = self.late(handle) {
             shared.consumer.untell(sequences);
         }
     }
