@@ -59,6 +59,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let hypatia = alexandria.spawn("hypatia", || Scholar).await?;
 
     let plato = alexandria.wait_for("plato").await?;
+    athens.wait_for("hypatia").await?;
     println!("{}", plato.call(Ask("the good".into())).await?);
 
     let consult = Consult { whom: hypatia, question: "cones".into() };

@@ -590,7 +590,7 @@ impl Router {
                     self.watched_down(watcher, incarnation, local_reason(from, reason, detail));
                 }
             }
-            Control::Pause => remote.pauses.begin(from, envelope.to),
+            Control::Hold => remote.pauses.begin(from, envelope.to),
             Control::Resume => remote.pauses.end(from, &envelope.to),
             Control::MailKeys => self.furnish_mail(&envelope.to),
             Control::Keep { outbox, sequence, envelope: message } => {

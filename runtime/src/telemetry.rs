@@ -49,7 +49,11 @@ pub enum TelemetryError {
 /// When the filter is not right, or logs are set up already; in both cases nothing has changed.
 pub fn init(filter: &str, format: Format) -> Result<(), TelemetryError> {
     check_filter(filter)?;
-    let logs = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(io::stderr);
+    // Whoever read the log may be gone; to say so would be to write there again, and a failed write of that kind panics.
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_writer(io::stderr)
+        .log_internal_errors(false);
     let set = match format {
         Format::Text => logs.compact().with_ansi(wants_colour()).try_init(),
         Format::Json => logs.json().flatten_event(true).try_init(),

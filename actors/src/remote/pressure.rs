@@ -155,7 +155,7 @@ impl Router {
             return;
         }
         tracing::debug!(agent = %cell.name, node = %writer, "a mailbox is full: its writer is to pause");
-        self.control_at(writer, to.clone(), CorrelationId::from(self.message_id()), &Control::Pause);
+        self.control_at(writer, to.clone(), CorrelationId::from(self.message_id()), &Control::Hold);
         if matches!(telling, Telling::First) {
             tokio::spawn(self.clone().resume(cell.clone()));
         }

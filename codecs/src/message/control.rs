@@ -44,7 +44,7 @@ pub enum Control {
         detail: String,
     },
     /// The mailbox that the envelope addresses is full: write nothing more to it until told to, or for two seconds.
-    Pause,
+    Hold,
     /// It has room again.
     Resume,
     /// Publish the keys of the mail of the agent that the envelope addresses: I have something for it.
@@ -96,7 +96,7 @@ impl Body for Control {
                 check_code("control action", action).map_err(|e| Invalid::new("action", e.to_string()))
             }
             Self::Cancel
-            | Self::Pause
+            | Self::Hold
             | Self::Resume
             | Self::MailKeys
             | Self::Watch { .. }
@@ -111,7 +111,7 @@ const CREDIT: &str = "credit";
 const WATCH: &str = "watch";
 const UNWATCH: &str = "unwatch";
 const DOWN: &str = "down";
-const PAUSE: &str = "pause";
+const HOLD: &str = "hold";
 const RESUME: &str = "resume";
 const MAIL_KEYS: &str = "mail_keys";
 const KEEP: &str = "keep";
@@ -153,7 +153,7 @@ impl From<Control> for Wire {
                 detail,
                 ..none
             },
-            Control::Pause => Self { action: action(PAUSE), ..none },
+            Control::Hold => Self { action: action(HOLD), ..none },
             Control::Resume => Self { action: action(RESUME), ..none },
             Control::MailKeys => Self { action: action(MAIL_KEYS), ..none },
             Control::Keep { outbox, sequence, envelope } => Self {
@@ -183,7 +183,7 @@ impl TryFrom<Wire> for Control {
                 reason: needed("reason", wire.reason)?,
                 detail: wire.detail,
             },
-            PAUSE => Self::Pause,
+            HOLD => Self::Hold,
             RESUME => Self::Resume,
             MAIL_KEYS => Self::MailKeys,
             KEEP => Self::Keep {
